@@ -1,0 +1,50 @@
+"""Enhancement adaptors: PEFT tuners over a backbone's hook points, and their files."""
+
+from retina_adapt.adaptors.attach import (
+    AdaptorNameError,
+    FrozenBackboneError,
+    FrozenBackboneGuard,
+    adaptor_parameters,
+    adaptors_bypassed,
+    attach_adaptor,
+    backbone_tensors,
+    train_only,
+)
+from retina_adapt.adaptors.files import (
+    AdaptorDescription,
+    AdaptorFileError,
+    describe_adaptor,
+    load_adaptor,
+    save_adaptor,
+)
+from retina_adapt.adaptors.metadata import AdaptorMetadata, MetadataError
+from retina_adapt.adaptors.registration import AdaptorKind, register_adaptor_kind
+from retina_adapt.adaptors.residual.config import AdaptorConfigError, ResidualAdaptorConfig
+from retina_adapt.adaptors.residual.layer import MergeError
+from retina_adapt.adaptors.residual.tuner import ResidualAdaptorTuner
+
+register_adaptor_kind(AdaptorKind.RESIDUAL, ResidualAdaptorConfig, ResidualAdaptorTuner)
+
+__all__ = [
+    "AdaptorConfigError",
+    "AdaptorDescription",
+    "AdaptorFileError",
+    "AdaptorKind",
+    "AdaptorMetadata",
+    "AdaptorNameError",
+    "FrozenBackboneError",
+    "FrozenBackboneGuard",
+    "MergeError",
+    "MetadataError",
+    "ResidualAdaptorConfig",
+    "ResidualAdaptorTuner",
+    "adaptor_parameters",
+    "adaptors_bypassed",
+    "attach_adaptor",
+    "backbone_tensors",
+    "describe_adaptor",
+    "load_adaptor",
+    "register_adaptor_kind",
+    "save_adaptor",
+    "train_only",
+]

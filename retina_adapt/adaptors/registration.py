@@ -1,0 +1,25 @@
+"""Our adaptor kinds in PEFT's registries.
+
+PEFT's own `register_peft_method` accepts only members of its closed `PeftType` enum, so that the three registries it
+would fill are filled here instead. They are not public API: this file is the one place that touches them, the peft
+range in pyproject.toml is closed for it, and tests/adaptors/test_registration.py is the contract with that range.
+"""
+
+from enum import StrEnum
+
+import peft.mapping
+from peft import PeftConfig
+from peft.tuners.tuners_utils import BaseTuner
+
+
+class AdaptorKind(StrEnum):
+    """The adaptor kinds of this package, as they stand in an adaptor's files."""
+
+    RESIDUAL = "RETINA_RESIDUAL"
+
+
+def register_adaptor_kind(kind: AdaptorKind, config_class: type[PeftConfig], tuner_class: type[BaseTuner]) -> None:
+    """Make a kind known to `PeftModel`, `PeftConfig.from_pretrained` and `get_peft_model`."""
+    peft.mapping.PEFT_TYPE_TO_CONFIG_MAPPING[kind] = config_class
+    peft.mapping.PEFT_TYPE_TO_TUNER_MAPPING[kind] = tuner_class
+    peft.mapping.PEFT_TYPE_TO_PREFIX_MAPPING[kind] = tuner_class.prefix

@@ -1,0 +1,1 @@
+"""The residual enhancement adaptor: config, branch, layer, tuner."""

@@ -1,0 +1,75 @@
+"""The network of one residual enhancement adaptor: what is added at one hook point."""
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from retina_adapt.adaptors.residual.config import ResidualAdaptorConfig
+
+NORMALIZATION_GROUPS = 32
+
+
+class ResidualBranch(nn.Module):
+    """GroupNorm, SiLU, convolution (Yang et al.), and beside it a branch with wide spatial context.
+
+    Feature maps (batch, channels, height, width) in, the same shape out. With `identity_start` the last convolution
+    of both branches is zero, so that the output is zero until the first optimiser step.
+    """
+
+    def __init__(self, channels: int, config: ResidualAdaptorConfig) -> None:
+        super().__init__()
+        self.normalize = nn.GroupNorm(math.gcd(NORMALIZATION_GROUPS, channels), channels)
+        self.local = local_branch(channels, config.bottleneck_channels)
+        self.context = ContextBranch(channels, config) if config.context_grid else None
+        if config.identity_start:
+            _start_at_zero(self.local)
+        if self.context is not None:
+            _start_at_zero(self.context)
+
+    def forward(self, features: Tensor) -> Tensor:
+        activated = F.silu(self.normalize(features))
+        added = self.local(activated)
+        if self.context is not None:
+            # Unnormalised: how bright a region is against the rest of the frame is what this branch has to see.
+            added = added + self.context(features)
+        return added
+
+
+class ContextBranch(nn.Module):
+    """A correction that varies slowly over the frame: pooled to a coarse grid, convolved, and enlarged smoothly."""
+
+    def __init__(self, channels: int, config: ResidualAdaptorConfig) -> None:
+        super().__init__()
+        self.grid = config.context_grid
+        hidden = config.context_channels
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(channels, hidden, 1),
+            nn.SiLU(),
+            nn.Conv2d(hidden, hidden, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(hidden, channels, 3, padding=1),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        coarse = F.adaptive_avg_pool2d(features, self.grid)
+        return F.interpolate(
+            self.convolutions(coarse), size=features.shape[-2:], mode="bilinear", align_corners=False
+        )
+
+
+def local_branch(channels: int, bottleneck_channels: int) -> nn.Module:
+    """One 3x3 convolution, or a 3x3 to the bottleneck and a 1x1 back."""
+    if not bottleneck_channels:
+        return nn.Conv2d(channels, channels, 3, padding=1)
+    return nn.Sequential(
+        nn.Conv2d(channels, bottleneck_channels, 3, padding=1),
+        nn.SiLU(),
+        nn.Conv2d(bottleneck_channels, channels, 1),
+    )
+
+
+def _start_at_zero(module: nn.Module) -> None:
+    last = [child for child in module.modules() if isinstance(child, nn.Conv2d)][-1]
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)

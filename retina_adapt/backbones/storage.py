@@ -1,0 +1,105 @@
+"""A backbone on disk: a folder in diffusers' layout, read strictly and without unpickling anything.
+
+    backbone/
+        model_index.json                      class names of the parts, and the backbone's settings
+        autoencoder/config.json               + diffusion_pytorch_model.safetensors
+        denoiser/config.json                  + diffusion_pytorch_model.safetensors  (absent before its training)
+        scheduler/scheduler_config.json
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import diffusers
+import safetensors
+import safetensors.torch
+from torch import nn
+
+from retina_adapt.atomic_files import restore_interrupted_replacement, write_folder_atomically
+from retina_adapt.backbones.reconstruction_backbone import BackboneSettings, ReconstructionBackbone
+from retina_adapt.errors import RetinaAdaptError
+
+INDEX_FILE = "model_index.json"
+WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
+
+# A folder from a stranger names classes; only these are ever constructed.
+AUTOENCODER_CLASSES = {"AutoencoderKL": diffusers.AutoencoderKL}
+DENOISER_CLASSES = {"UNet2DModel": diffusers.UNet2DModel}
+SCHEDULER_CLASSES = {"DDIMScheduler": diffusers.DDIMScheduler}
+
+
+class BackboneFileError(RetinaAdaptError):
+    """A backbone folder that is missing, incomplete, or does not fit the code."""
+
+
+def save_backbone(backbone: ReconstructionBackbone, folder: str | Path) -> None:
+    """Write the backbone to `folder`, atomically; an existing backbone there is replaced."""
+    parts = {"autoencoder": backbone.autoencoder, "denoiser": backbone.denoiser, "scheduler": backbone.scheduler}
+    index = {"_class_name": "ReconstructionBackbone", "_diffusers_version": diffusers.__version__}
+    index |= {name: ["diffusers", type(part).__name__] for name, part in parts.items() if part is not None}
+    index["settings"] = dataclasses.asdict(backbone.settings)
+    with write_folder_atomically(folder) as temporary:
+        (temporary / INDEX_FILE).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+        for name, part in parts.items():
+            if part is not None:
+                part.save_pretrained(temporary / name)
+
+
+def load_backbone(folder: str | Path) -> ReconstructionBackbone:
+    """Read a backbone from `folder`, frozen and in evaluation mode.
+
+    Raises:
+        BackboneFileError: names the file that is missing, or the tensor or setting that does not fit.
+    """
+    folder = Path(folder)
+    restore_interrupted_replacement(folder)
+    index = _read_json(folder / INDEX_FILE)
+    try:
+        settings = BackboneSettings(**index["settings"])
+    except (KeyError, TypeError) as error:
+        raise BackboneFileError(f"{folder / INDEX_FILE}: 'settings' missing or not understood: {error}") from error
+    scheduler_class = _part_class(folder, index, "scheduler", SCHEDULER_CLASSES)
+    backbone = ReconstructionBackbone(
+        autoencoder=_load_part(folder, index, "autoencoder", AUTOENCODER_CLASSES),
+        denoiser=_load_part(folder, index, "denoiser", DENOISER_CLASSES) if "denoiser" in index else None,
+        scheduler=scheduler_class.from_config(_read_json(folder / "scheduler" / "scheduler_config.json")),
+        settings=settings,
+    )
+    return backbone.eval().requires_grad_(False)
+
+
+def _load_part(folder: Path, index: dict, name: str, classes: dict[str, type]) -> nn.Module:
+    part_class = _part_class(folder, index, name, classes)
+    part = part_class.from_config(_read_json(folder / name / "config.json"))
+    weights_file = folder / name / WEIGHTS_FILE
+    try:
+        part.load_state_dict(safetensors.torch.load_file(weights_file), strict=True)
+    except FileNotFoundError as error:
+        raise BackboneFileError(f"{weights_file}: no such file; the backbone folder is incomplete") from error
+    except (safetensors.SafetensorError, RuntimeError) as error:
+        raise BackboneFileError(
+            f"{weights_file}: does not fit {part_class.__name__} as its config.json describes it: {error}"
+        ) from error
+    return part
+
+
+def _part_class(folder: Path, index: dict, name: str, classes: dict[str, type]) -> type:
+    class_name = (index.get(name) or [None, None])[-1]
+    if class_name not in classes:
+        raise BackboneFileError(
+            f"{folder / INDEX_FILE}: the {name} is a '{class_name}'; known are {', '.join(sorted(classes))}"
+        )
+    return classes[class_name]
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BackboneFileError(f"{path}: no such file; a backbone folder holds {INDEX_FILE} and its parts") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BackboneFileError(f"{path}: not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise BackboneFileError(f"{path}: holds no JSON object")
+    return content

@@ -1,0 +1,134 @@
+"""Configurations: typed dataclasses, values from YAML, overrides on the command line.
+
+    accelerate launch recipes/adapt.py --config adapt.yaml --training.steps 200
+
+Unknown keys and values of the wrong type are errors; `--help` lists every option with type, default and meaning,
+taken from the dataclass's docstring.
+"""
+
+import dataclasses
+import difflib
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.errors import RetinaAdaptError
+
+Configuration = TypeVar("Configuration")
+
+
+class ConfigurationError(RetinaAdaptError):
+    """An unknown key, a missing value or a value out of range."""
+
+
+class _RaisingParser(ArgumentParser):
+    """jsonargparse ends the process on an error; a recipe called from a test or a notebook wants an exception."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise ConfigurationError(message) from ex
+
+
+def parse_configuration(
+    configuration_class: type[Configuration], *, description: str, arguments: Sequence[str] | None = None
+) -> Configuration:
+    """Build a configuration from `--config FILE.yaml` and `--key.subkey value` overrides; later ones win.
+
+    Args:
+        configuration_class: a dataclass whose fields are plain values or further dataclasses.
+        description: shown by `--help`.
+        arguments: the command line without the program's name; `sys.argv[1:]` by default.
+
+    Raises:
+        ConfigurationError: for an unknown key (the nearest known one is suggested) or a value that does not fit.
+    """
+    parser = _RaisingParser(description=description, default_env=False)
+    parser.add_argument("--config", action="config", help="YAML file with values for any of the options below")
+    parser.add_class_arguments(configuration_class, sub_configs=False)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    known = _dotted_names(configuration_class)
+    _reject_unknown_keys(arguments, known)
+    try:
+        namespace = parser.parse_args(arguments)
+        instances = parser.instantiate_classes(namespace)
+    except RetinaAdaptError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(str(error)) from error
+    values = {key: value for key, value in vars(instances).items() if key != "config"}
+    return configuration_class(**values)
+
+
+def configuration_to_dict(configuration: Any) -> dict[str, Any]:
+    """The configuration as plain values: what YAML and JSON can hold."""
+    return _plain_values(dataclasses.asdict(configuration))
+
+
+def store_configuration(configuration: Any, path: str | Path) -> None:
+    """Write the resolved configuration as YAML, atomically; `--config` reads it back."""
+    with write_file_atomically(path) as temporary:
+        temporary.write_text(
+            yaml.safe_dump(configuration_to_dict(configuration), sort_keys=False), encoding="utf-8"
+        )
+
+
+def _dotted_names(configuration_class: type, prefix: str = "") -> set[str]:
+    names: set[str] = set()
+    for field in dataclasses.fields(configuration_class):
+        names.add(prefix + field.name)
+        if dataclasses.is_dataclass(field.type):
+            names |= _dotted_names(field.type, f"{prefix}{field.name}.")
+    return names
+
+
+def _reject_unknown_keys(arguments: list[str], known: set[str]) -> None:
+    """jsonargparse rejects unknown keys too; this says which known key was probably meant."""
+    given: list[tuple[str, str]] = []
+    for position, argument in enumerate(arguments):
+        name = argument.removeprefix("--").split("=", 1)[0]
+        if not argument.startswith("--") or name in {"help", "print_config"}:
+            continue
+        if name == "config":
+            path = argument.split("=", 1)[1] if "=" in argument else "".join(arguments[position + 1 : position + 2])
+            given += [(key, path) for key in _keys_of_yaml(Path(path), known)]
+        elif not re.search(r"\+$", name):
+            given.append((name, "the command line"))
+    for name, origin in given:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+            hint = f"; did you mean '{nearest[0]}'?" if nearest else "; --help lists the known ones"
+            raise ConfigurationError(f"{origin}: unknown key '{name}'{hint}")
+
+
+def _keys_of_yaml(path: Path, known: set[str]) -> list[str]:
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: no such configuration file")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path}: a configuration file holds 'key: value' lines")
+    return list(_dotted_keys(content, known))
+
+
+def _dotted_keys(content: dict, known: set[str], prefix: str = "") -> Iterator[str]:
+    """Keys of nested sections; a mapping that is itself a value (no known key lies below it) is not descended."""
+    for key, value in content.items():
+        yield f"{prefix}{key}"
+        section = f"{prefix}{key}."
+        if isinstance(value, dict) and any(name.startswith(section) for name in known):
+            yield from _dotted_keys(value, known, section)
+
+
+def _plain_values(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain_values(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_values(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,60 @@
+"""Photographs as training data: sources, preparation, pairs, unpaired images, sampling, splits."""
+
+from retina_adapt.data.augmentation import Flips
+from retina_adapt.data.draws import Draw
+from retina_adapt.data.duplicates import find_duplicates
+from retina_adapt.data.pairs import (
+    DegradedPairs,
+    DegradePair,
+    PairingError,
+    PairItem,
+    RealPairs,
+    degraded_pairs,
+    paired_columns,
+    paired_folders,
+)
+from retina_adapt.data.preparation import PreparationError, PreparedPhotograph, prepare_photograph
+from retina_adapt.data.prepared_photographs import PreparedPhotographs
+from retina_adapt.data.rows import MissingColumnError
+from retina_adapt.data.sampling import EvaluationBatchSampler, SamplingError, TrainingBatchSampler
+from retina_adapt.data.settings import PhotographSource, open_sources
+from retina_adapt.data.sources import DataSourceError, load_images
+from retina_adapt.data.splits import PatientLeakError, SplitError, check_no_patient_leak, split_by_patient
+from retina_adapt.data.streaming import StreamedImages
+from retina_adapt.data.unpaired import CropSizeError, ImageItem, RandomCrop, UnpairedImages, WholeFrame
+
+__all__ = [
+    "CropSizeError",
+    "DataSourceError",
+    "DegradePair",
+    "DegradedPairs",
+    "Draw",
+    "EvaluationBatchSampler",
+    "Flips",
+    "ImageItem",
+    "MissingColumnError",
+    "PairItem",
+    "PairingError",
+    "PatientLeakError",
+    "PhotographSource",
+    "PreparationError",
+    "PreparedPhotograph",
+    "PreparedPhotographs",
+    "RandomCrop",
+    "RealPairs",
+    "SamplingError",
+    "SplitError",
+    "StreamedImages",
+    "TrainingBatchSampler",
+    "UnpairedImages",
+    "WholeFrame",
+    "check_no_patient_leak",
+    "degraded_pairs",
+    "find_duplicates",
+    "load_images",
+    "open_sources",
+    "paired_columns",
+    "paired_folders",
+    "prepare_photograph",
+    "split_by_patient",
+]

@@ -1,0 +1,31 @@
+"""A draw: which item of a data set, and the one number that all of its randomness comes from."""
+
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Draw(NamedTuple):
+    """Key of one training item: equal draws give equal tensors in any worker, process or resumed run.
+
+    Attributes:
+        index: position in the data set.
+        seed: non-negative and below 2**63, so that it fits an int64 tensor.
+    """
+
+    index: int
+    seed: int
+
+
+def seed_of(*numbers: int) -> int:
+    """Mix non-negative numbers, in this order, into one seed in [0, 2**63)."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def random_generator(seed: int, purpose: str) -> np.random.Generator:
+    """The random stream of one purpose.
+
+    Purposes are independent, so that switching flips on leaves crops and degradations as they were.
+    """
+    return np.random.default_rng((seed, zlib.crc32(purpose.encode())))

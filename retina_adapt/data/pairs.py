@@ -1,0 +1,222 @@
+"""Pairs of a low-quality and a clear photograph of the same eye: three ways to get them, one kind of item.
+
+Real pairs are two columns of a data set or two folders; degraded pairs are made on the fly from clear
+photographs.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+import datasets
+import numpy as np
+import torch
+
+from retina_adapt.data.augmentation import Flips
+from retina_adapt.data.draws import Draw, random_generator
+from retina_adapt.data.preparation import FieldOfViewShape, PreparedPhotograph, mirror_outside
+from retina_adapt.data.prepared_photographs import PreparedPhotographs
+from retina_adapt.data.tensors import image_tensor, integer_tensor, mask_tensor
+from retina_adapt.degradations import apply_degradation, draw_degradation
+from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.imaging import find_photographs
+
+
+class PairingError(RetinaAdaptError):
+    """Two folders do not pair up; the message lists every photograph concerned."""
+
+
+class PairItem(TypedDict):
+    """One pair, S pixels a side.
+
+    Keys:
+        low, high: the degraded and the clear image, float32 (C, S, S) in [0, 1].
+        mask: field of view of both, bool (1, S, S).
+        index, seed: the draw, int64 scalars.
+    """
+
+    low: torch.Tensor
+    high: torch.Tensor
+    mask: torch.Tensor
+    index: torch.Tensor
+    seed: torch.Tensor
+
+
+@dataclass(frozen=True)
+class DegradePair:
+    """Make a pair from one clear photograph, all of it drawn from the seed of a `Draw`.
+
+    Attributes:
+        preset: a name from `retina_adapt.degradations.preset_names()`.
+        severity: lowest and highest severity, drawn uniformly between them; None takes the preset's own
+            range.
+        flips: random mirroring; None leaves pairs as they are.
+
+    Raises:
+        UnknownPresetError, SeverityError: at construction, not in the middle of a training run.
+    """
+
+    preset: str
+    severity: tuple[float, float] | None = None
+    flips: Flips | None = None
+
+    def __post_init__(self) -> None:
+        for severity in self.severity or (None,):
+            draw_degradation(self.preset, seed=0, severity=severity)
+
+    def __call__(self, photograph: PreparedPhotograph, draw: Draw) -> PairItem:
+        """The pair of a clear photograph."""
+        drawn = draw_degradation(self.preset, seed=draw.seed, severity=self._severity(draw.seed))
+        low = mirror_outside(apply_degradation(photograph.image, photograph.mask, drawn), photograph.mask)
+        return _pair_item(low, photograph.image, photograph.mask, draw, self.flips)
+
+    def _severity(self, seed: int) -> float | None:
+        if self.severity is None:
+            return None
+        lowest, highest = self.severity
+        return lowest + (highest - lowest) * float(random_generator(seed, "severity").random())
+
+
+class DegradedPairs(torch.utils.data.Dataset[PairItem]):
+    """Clear photographs and their degraded versions; equal draws give equal items."""
+
+    def __init__(self, clear: PreparedPhotographs, degrade: DegradePair) -> None:
+        self.clear = clear
+        self.degrade = degrade
+
+    def __len__(self) -> int:
+        return len(self.clear)
+
+    def __getitem__(self, draw: Draw) -> PairItem:
+        return self.degrade(self.clear[draw.index], draw)
+
+
+class RealPairs(torch.utils.data.Dataset[PairItem]):
+    """Photographs taken twice: the image of `prepared` is the clear one, its companion the other."""
+
+    def __init__(self, prepared: PreparedPhotographs, flips: Flips | None) -> None:
+        self.prepared = prepared
+        self.flips = flips
+
+    def __len__(self) -> int:
+        return len(self.prepared)
+
+    def __getitem__(self, draw: Draw) -> PairItem:
+        high, low = self.prepared[draw.index], self.prepared.companion(draw.index)
+        return _pair_item(low.image, high.image, high.mask, draw, self.flips)
+
+
+def degraded_pairs(
+    clear: datasets.Dataset,
+    size: int,
+    *,
+    preset: str,
+    severity: tuple[float, float] | None = None,
+    flips: Flips | None = None,
+    field_of_view: FieldOfViewShape = "auto",
+) -> DegradedPairs:
+    """Pairs from clear photographs alone, degraded anew for every draw.
+
+    Args:
+        clear: rows with an "image" column, as from `load_images`.
+        size: side of the images in pixels.
+        preset, severity, flips: see `DegradePair`.
+        field_of_view: where to look for it, see `find_field_of_view`.
+
+    Raises:
+        UnknownPresetError, SeverityError: see `DegradePair`.
+        PreparationError: some photographs cannot be prepared.
+    """
+    degrade = DegradePair(preset, severity, flips)
+    return DegradedPairs(PreparedPhotographs(clear, size, field_of_view=field_of_view), degrade)
+
+
+def paired_columns(
+    dataset: datasets.Dataset,
+    low_column: str,
+    high_column: str,
+    size: int,
+    *,
+    flips: Flips | None = None,
+    field_of_view: FieldOfViewShape = "auto",
+) -> RealPairs:
+    """Pairs from two image columns; both images are cut by the square around the clear one's field of view.
+
+    Args:
+        dataset: rows with both images, of the same height and width and registered to each other.
+        low_column, high_column: names of the columns with the low-quality and the clear image.
+        size: side of the images in pixels.
+        flips: random mirroring of both images alike; None leaves them as they are.
+        field_of_view: where to look for it, see `find_field_of_view`.
+
+    Raises:
+        MissingColumnError: a column does not exist.
+        PreparationError: some photographs cannot be prepared, or the images of a pair differ in size.
+    """
+    prepared = PreparedPhotographs(
+        dataset, size, image_column=high_column, companion_column=low_column, field_of_view=field_of_view
+    )
+    return RealPairs(prepared, flips)
+
+
+def paired_folders(
+    low_folder: str | Path,
+    high_folder: str | Path,
+    size: int,
+    *,
+    flips: Flips | None = None,
+    field_of_view: FieldOfViewShape = "auto",
+) -> RealPairs:
+    """Pairs from two folders, matched by file name without suffix; `7.jpg` pairs with `7.png`.
+
+    Other arguments and errors as for `paired_columns`.
+
+    Raises:
+        ImageReadError: a folder does not exist or holds no photograph.
+        PairingError: a photograph has no partner, or several files of one folder have the same name but for
+            suffix or subfolder.
+    """
+    low_paths, high_paths = _by_stem(low_folder), _by_stem(high_folder)
+    problems = [
+        f"{folder}: ambiguous name {stem!r}: {', '.join(map(str, paths))}"
+        for folder, by_stem in ((low_folder, low_paths), (high_folder, high_paths))
+        for stem, paths in by_stem.items()
+        if len(paths) > 1
+    ]
+    for stem in low_paths.keys() - high_paths.keys():
+        problems.append(f"{low_paths[stem][0]}: no partner in {high_folder}")
+    for stem in high_paths.keys() - low_paths.keys():
+        problems.append(f"{high_paths[stem][0]}: no partner in {low_folder}")
+    if problems:
+        raise PairingError(
+            f"{low_folder} and {high_folder} do not pair up; name the files of a pair alike, once a folder:"
+            "\n  " + "\n  ".join(sorted(problems))
+        )
+    columns = {
+        "low": [str(paths[0]) for paths in low_paths.values()],
+        "high": [str(high_paths[stem][0]) for stem in low_paths],
+    }
+    return paired_columns(
+        datasets.Dataset.from_dict(columns), "low", "high", size, flips=flips, field_of_view=field_of_view
+    )
+
+
+def _by_stem(folder: str | Path) -> dict[str, list[Path]]:
+    by_stem: dict[str, list[Path]] = {}
+    for path in find_photographs(folder):
+        by_stem.setdefault(path.stem, []).append(path.resolve())
+    return by_stem
+
+
+def _pair_item(
+    low: np.ndarray, high: np.ndarray, mask: np.ndarray, draw: Draw, flips: Flips | None
+) -> PairItem:
+    if flips is not None:
+        low, high, mask = flips.apply(draw.seed, low, high, mask)
+    return PairItem(
+        low=image_tensor(low),
+        high=image_tensor(high),
+        mask=mask_tensor(mask),
+        index=integer_tensor(draw.index),
+        seed=integer_tensor(draw.seed),
+    )

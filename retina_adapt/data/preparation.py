@@ -1,0 +1,78 @@
+"""Photographs as squares of one size, cut to their field of view: what networks are trained on."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.imaging import Photograph, SquareCrop, find_field_of_view, resize, resize_mask
+
+FieldOfViewShape = Literal["auto", "circle", "full_frame"]
+
+
+class PreparationError(RetinaAdaptError):
+    """Photographs cannot be prepared; the message lists every one of them with its remedy."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedPhotograph:
+    """A square photograph.
+
+    Attributes:
+        image: float32 (size, size, C) in [0, 1]; tissue mirrored at the rim fills what lies outside the field
+            of view.
+        mask: field of view, bool (size, size).
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+
+
+def prepare_photograph(
+    photograph: Photograph,
+    name: str,
+    size: int,
+    *,
+    mask: np.ndarray | None = None,
+    field_of_view: FieldOfViewShape = "auto",
+) -> PreparedPhotograph:
+    """Find the field of view, cut the square around it and resize it to `size` pixels a side.
+
+    Args:
+        photograph: of any size.
+        name: what error messages call it, usually the file name.
+        size: side of the result in pixels.
+        mask: field of view known beforehand, bool (H, W) of the photograph; else it is looked for.
+        field_of_view: where to look, see `find_field_of_view`.
+
+    Raises:
+        FieldOfViewError: no field of view is found, or the given mask does not fit.
+    """
+    crop = find_crop(photograph, name, mask=mask, field_of_view=field_of_view)
+    return cut_and_resize(photograph.pixels, crop, size)
+
+
+def find_crop(
+    photograph: Photograph, name: str, *, mask: np.ndarray | None, field_of_view: FieldOfViewShape
+) -> SquareCrop:
+    """The square around a photograph's field of view; arguments and errors as for `prepare_photograph`."""
+    return SquareCrop.around(
+        find_field_of_view(photograph.pixels, name=name, given_mask=mask, shape=field_of_view)
+    )
+
+
+def cut_and_resize(pixels: np.ndarray, crop: SquareCrop, size: int) -> PreparedPhotograph:
+    """Prepare pixels (H, W, C) with a crop that is known already, for example their partner's in a pair."""
+    mask = resize_mask(crop.extract_mask(crop.mask), size, size)
+    image = resize(crop.extract(pixels), size, size)
+    return PreparedPhotograph(mirror_outside(image, mask), mask)
+
+
+def mirror_outside(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Fill a square image outside its mask with tissue mirrored at the rim, as preparation does.
+
+    Needed again after a change inside the mask: an untouched surround would show a network the clear tissue
+    of a degraded photograph, which no real degraded photograph has.
+    """
+    return SquareCrop(top=0, left=0, side=image.shape[0], mask=mask).extract(image)

@@ -1,0 +1,206 @@
+"""Prepare every photograph of a data set once and read it back at the speed of the disk."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+
+from retina_adapt.data.preparation import (
+    FieldOfViewShape,
+    PreparationError,
+    PreparedPhotograph,
+    cut_and_resize,
+    find_crop,
+)
+from retina_adapt.data.rows import as_undecoded_images, row_name, row_photograph
+from retina_adapt.errors import RetinaAdaptError
+
+# Raise it when preparation changes what it computes: prepared files of earlier versions are then left alone.
+_FORMAT_VERSION = 1
+
+_FEATURES = datasets.Features(
+    {
+        "image": datasets.Value("large_binary"),
+        "companion": datasets.Value("large_binary"),
+        "mask": datasets.Value("large_binary"),
+        "channels": datasets.Value("int32"),
+        "bit_depth": datasets.Value("int32"),
+        "name": datasets.Value("string"),
+        "error": datasets.Value("string"),
+    }
+)
+
+
+class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
+    """Photographs prepared as in `prepare_photograph`, by position.
+
+    The first use prepares all of them and stores the squares, at the bit depth of their files, uncompressed
+    in an Arrow file in the `datasets` cache (`HF_DATASETS_CACHE`); later uses map that file into memory. Its
+    name is a fingerprint of the rows, the files' sizes and times, and all arguments. Processes that start at
+    once are safe, the file appears whole or not at all, but each would do the work: let the main one go first
+    (`accelerator.main_process_first()`).
+
+    Args:
+        dataset: rows with undecoded images, as from `load_images`.
+        size: side of the squares in pixels.
+        image_column: the images that the field of view is looked for in.
+        companion_column: images of the same eye and the same frame size, which are cut by the same square.
+        mask_column: images whose nonzero pixels are the known field of view; else it is looked for.
+        field_of_view: where to look, see `find_field_of_view`.
+
+    Raises:
+        MissingColumnError: a column does not exist.
+        PreparationError: some photographs cannot be read, have no field of view, or differ in their number of
+            channels. All have been tried, and the message lists all that failed.
+    """
+
+    def __init__(
+        self,
+        dataset: datasets.Dataset,
+        size: int,
+        *,
+        image_column: str = "image",
+        companion_column: str | None = None,
+        mask_column: str | None = None,
+        field_of_view: FieldOfViewShape = "auto",
+    ) -> None:
+        columns = [column for column in (image_column, companion_column, mask_column) if column is not None]
+        dataset = as_undecoded_images(dataset, *columns)
+        arguments = {
+            "size": size,
+            "image_column": image_column,
+            "companion_column": companion_column,
+            "mask_column": mask_column,
+            "field_of_view": field_of_view,
+        }
+        fingerprint = _fingerprint(dataset, columns, arguments)
+        self.size = size
+        self.cache_file = Path(datasets.config.HF_DATASETS_CACHE) / "retina_adapt" / f"{fingerprint}.arrow"
+        self.cache_file.parent.mkdir(parents=True, exist_ok=True)
+        self._rows = dataset.map(
+            _prepare_row,
+            with_indices=True,
+            fn_kwargs=arguments,
+            remove_columns=dataset.column_names,
+            features=_FEATURES,
+            cache_file_name=str(self.cache_file),
+            load_from_cache_file=True,
+            new_fingerprint=fingerprint,
+            writer_batch_size=16,  # uncompressed squares are held in memory until they are written
+            desc="Preparing photographs",
+        )
+        try:
+            self._check()
+        except PreparationError:
+            # A failed photograph may be mended by an upgrade that leaves the file as it is.
+            self.cache_file.unlink(missing_ok=True)
+            raise
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> PreparedPhotograph:
+        row = self._rows[index]
+        return PreparedPhotograph(self._pixels(row, "image"), self._mask(row))
+
+    def companion(self, index: int) -> PreparedPhotograph:
+        """The companion image, with the mask that it shares with the image."""
+        row = self._rows[index]
+        return PreparedPhotograph(self._pixels(row, "companion"), self._mask(row))
+
+    @property
+    def channels(self) -> int:
+        """Channels of every image: 3 (RGB) or 1 (grey)."""
+        return self._rows[0]["channels"]
+
+    @property
+    def names(self) -> list[str]:
+        """Path or row of every image."""
+        return list(self._rows["name"])
+
+    def _pixels(self, row: dict[str, Any], column: str) -> np.ndarray:
+        levels = np.frombuffer(row[column], dtype=np.uint8 if row["bit_depth"] == 8 else np.uint16)
+        pixels = levels.astype(np.float32) / np.float32(2 ** row["bit_depth"] - 1)
+        return pixels.reshape(self.size, self.size, row["channels"])
+
+    def _mask(self, row: dict[str, Any]) -> np.ndarray:
+        bits = np.unpackbits(np.frombuffer(row["mask"], dtype=np.uint8), count=self.size**2)
+        return bits.astype(bool).reshape(self.size, self.size)
+
+    def _check(self) -> None:
+        if len(self._rows) == 0:
+            raise PreparationError("the data set has no rows: there is nothing to prepare")
+        summary = self._rows.select_columns(["name", "channels", "error"])
+        errors = [row["error"] for row in summary if row["error"] is not None]
+        if errors:
+            raise PreparationError(
+                f"{len(errors)} of {len(summary)} photographs cannot be prepared:\n  " + "\n  ".join(errors)
+            )
+        grey = [row["name"] for row in summary if row["channels"] == 1]
+        if 0 < len(grey) < len(summary):
+            raise PreparationError(
+                f"{len(grey)} of {len(summary)} photographs are grey, the others RGB; use two data sets, "
+                "or convert these:\n  " + "\n  ".join(grey)
+            )
+
+
+def _fingerprint(dataset: datasets.Dataset, columns: list[str], arguments: dict[str, Any]) -> str:
+    """Identity of what preparation computes, as hexadecimal digits.
+
+    The data set's own fingerprint knows paths, not what the files hold: an image that was replaced must be
+    prepared anew.
+    """
+    digest = hashlib.sha256(json.dumps([_FORMAT_VERSION, dataset._fingerprint, arguments]).encode())
+    for column in columns:
+        for value in dataset.select_columns([column]):
+            path = (value[column] or {}).get("path")
+            if path and value[column]["bytes"] is None and Path(path).is_file():
+                status = Path(path).stat()
+                digest.update(json.dumps([path, status.st_size, status.st_mtime_ns]).encode())
+    return digest.hexdigest()[:32]
+
+
+def _prepare_row(
+    row: dict[str, Any],
+    index: int,
+    *,
+    size: int,
+    image_column: str,
+    companion_column: str | None,
+    mask_column: str | None,
+    field_of_view: FieldOfViewShape,
+) -> dict[str, Any]:
+    """One row of `_FEATURES`. An error becomes a value, so that one run finds all of them."""
+    name = row_name(row[image_column] or {}, image_column, index)
+    prepared = dict.fromkeys(_FEATURES) | {"name": name}
+    try:
+        photograph = row_photograph(row[image_column], image_column, index)
+        mask = None
+        if mask_column is not None:
+            mask = row_photograph(row[mask_column], mask_column, index).pixels.max(axis=2) > 0
+        crop = find_crop(photograph, name, mask=mask, field_of_view=field_of_view)
+        square = cut_and_resize(photograph.pixels, crop, size)
+        prepared["image"] = _stored(square.image, photograph.bit_depth)
+        prepared["mask"] = np.packbits(square.mask).tobytes()
+        if companion_column is not None:
+            companion = row_photograph(row[companion_column], companion_column, index)
+            companion_name = row_name(row[companion_column], companion_column, index)
+            if companion.pixels.shape != photograph.pixels.shape:
+                raise PreparationError(
+                    f"{companion_name}: height, width, channels are {companion.pixels.shape}, but "
+                    f"those of its partner {name} are {photograph.pixels.shape}; save both at one size"
+                )
+            square = cut_and_resize(companion.pixels, crop, size)
+            prepared["companion"] = _stored(square.image, photograph.bit_depth)
+    except RetinaAdaptError as error:
+        return prepared | {"error": str(error)}
+    return prepared | {"channels": photograph.pixels.shape[2], "bit_depth": photograph.bit_depth}
+
+
+def _stored(image: np.ndarray, bit_depth: int) -> bytes:
+    levels = np.rint(image * (2**bit_depth - 1))
+    return levels.astype(np.uint8 if bit_depth == 8 else np.uint16).tobytes()

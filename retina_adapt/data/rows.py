@@ -1,0 +1,80 @@
+"""Rows of a `datasets` data set as photographs, with columns checked and files named in every error."""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any, TypeVar
+
+import datasets
+import fsspec
+
+from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.imaging import ImageReadError, Photograph, read_photograph
+
+AnyDataset = datasets.Dataset | datasets.IterableDataset
+DatasetType = TypeVar("DatasetType", datasets.Dataset, datasets.IterableDataset)
+
+
+class MissingColumnError(RetinaAdaptError):
+    """A data set lacks a column; the message lists the columns that there are."""
+
+
+def require_columns(dataset: AnyDataset, *columns: str) -> None:
+    """Check that all columns exist.
+
+    Raises:
+        MissingColumnError: one does not.
+    """
+    present = dataset.column_names or []
+    missing = [column for column in columns if column not in present]
+    if missing:
+        raise MissingColumnError(
+            f"there is no column {', '.join(map(repr, missing))}; the columns are: {', '.join(present)}"
+        )
+
+
+def as_undecoded_images(dataset: DatasetType, *columns: str) -> DatasetType:
+    """Turn columns of paths or images into undecoded {"path", "bytes"} values, which `row_photograph` reads.
+
+    `datasets` itself would decode with Pillow alone: 16-bit colour lost, pictures not turned upright.
+
+    Raises:
+        MissingColumnError: a column does not exist.
+    """
+    require_columns(dataset, *columns)
+    for column in columns:
+        dataset = dataset.cast_column(column, datasets.Image(decode=False))
+    return dataset
+
+
+def row_name(value: dict[str, Any], column: str, index: int) -> str:
+    """What error messages call an image: its path where it has one."""
+    return value.get("path") or f"row {index}, column {column!r}"
+
+
+def row_photograph(value: dict[str, Any] | None, column: str, index: int) -> Photograph:
+    """Read the photograph of one undecoded image value.
+
+    Raises:
+        ImageReadError: the value is empty, or the file or bytes cannot be read.
+    """
+    if not value or not (value.get("path") or value.get("bytes")):
+        raise ImageReadError(f"row {index}, column {column!r}: holds no image; remove the row or fill it")
+    if value.get("bytes") is None:
+        if "://" not in value["path"]:
+            return read_photograph(value["path"])
+        with fsspec.open(value["path"], "rb") as stream:
+            return _photograph_of_bytes(stream.read(), value["path"])
+    return _photograph_of_bytes(value["bytes"], row_name(value, column, index))
+
+
+def _photograph_of_bytes(encoded: bytes, name: str) -> Photograph:
+    # Imaging reads files: a file in memory-backed temporary storage costs little beside decoding.
+    with tempfile.NamedTemporaryFile(suffix=Path(name).suffix) as file:
+        file.write(encoded)
+        file.flush()
+        try:
+            photograph = read_photograph(file.name)
+        except ImageReadError as error:
+            raise ImageReadError(str(error).replace(file.name, name)) from error
+    return dataclasses.replace(photograph, source=None)

@@ -1,0 +1,176 @@
+"""Open a collection of photographs, wherever it lies, as a `datasets` data set."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from retina_adapt.data.rows import AnyDataset, as_undecoded_images, require_columns
+from retina_adapt.errors import RetinaAdaptError
+
+_HUB_NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+_SPLIT_FOLDERS = ("train", "validation", "test")
+# How many photographs a streaming shuffle holds at once: encoded ones, so a few hundred MB at most.
+_SHUFFLE_BUFFER = 256
+
+Condition = str | bool | int | float | Sequence[float]
+"""A value that a column must have, or [lowest, highest] that it must lie between, ends included."""
+
+
+class DataSourceError(RetinaAdaptError):
+    """A source does not exist, has no such split, or nothing in it fits the conditions."""
+
+
+def load_images(
+    source: str | Path,
+    *,
+    split: str = "train",
+    streaming: bool = False,
+    revision: str | None = None,
+    where: Mapping[str, Condition] | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> AnyDataset:
+    """Open a folder, Parquet files or a Hub data set; images stay encoded until they are used.
+
+    Args:
+        source: one of
+            - a folder with `<split>/` folders of images, each with an optional `metadata.jsonl` whose lines
+              hold `file_name` and any further columns; other folders beside the splits are not touched;
+            - a flat folder of images and an optional `metadata.jsonl`: its only split is "train";
+            - a Parquet file, or a glob pattern of them: their only split is "train" too;
+            - a Hub name "owner/name". Only such a name goes to the network, and only if it is no local path.
+        split: "train", "validation", "test", or whatever name the source has.
+        streaming: read rows one after the other instead of downloading all; gives an `IterableDataset`.
+        revision: commit, tag or branch of a Hub data set. Pin a commit to make a run repeatable.
+        where: conditions by column, all of which a row must meet, e.g. {"cataract_score": [0, 2.5]}. Rows
+            without a value meet no condition.
+        limit: keep only this many rows, the first of a shuffle by `seed`: smaller limits give subsets of
+            larger ones.
+        seed: of the shuffle for `limit`.
+
+    Returns:
+        Data set whose image columns (named "image" for image folders) hold undecoded {"path", "bytes"}
+        values.
+
+    Raises:
+        DataSourceError: the source or split does not exist, too few rows meet the conditions, or `limit` is
+            combined with `streaming`.
+        MissingColumnError: `where` names a column that does not exist.
+    """
+    dataset = _undecoded(_open(source, split, streaming, revision))
+    if where:
+        dataset = _filter(dataset, where, source)
+    if limit is not None:
+        if streaming:
+            raise DataSourceError(f"{source}: limit needs to see all rows; drop either limit or streaming")
+        if limit > len(dataset):
+            raise DataSourceError(
+                f"{source}: limit is {limit}, but split {split!r} has only {len(dataset)} such rows"
+            )
+        dataset = dataset.shuffle(seed=seed).select(range(limit))
+    return dataset
+
+
+def shuffled_stream(stream: datasets.IterableDataset, seed: int) -> datasets.IterableDataset:
+    """Shuffle a stream within a buffer of 256 rows; `set_epoch` changes the order."""
+    return stream.shuffle(seed=seed, buffer_size=_SHUFFLE_BUFFER)
+
+
+def _open(source: str | Path, split: str, streaming: bool, revision: str | None) -> AnyDataset:
+    text = str(source)
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return _open_folder(path.resolve(), split, streaming)
+    if text.endswith(".parquet"):
+        return _open_parquet(path, split, streaming)
+    if isinstance(source, Path) or not _is_hub_name(text):
+        raise DataSourceError(f"{source}: there is no such folder; check the path")
+    try:
+        return datasets.load_dataset(text, split=split, streaming=streaming, revision=revision)
+    except (OSError, ValueError) as error:
+        raise DataSourceError(
+            f"{text}: no local folder, and the Hub does not give it as a data set: {error}"
+        ) from error
+
+
+def _is_hub_name(text: str) -> bool:
+    """Whether a source that does not exist locally may be asked of the Hub.
+
+    "data/hrf" has the form of a Hub name: where a folder "data" exists, it is a mistyped path.
+    """
+    return _HUB_NAME.fullmatch(text) is not None and not Path(text).parent.is_dir()
+
+
+def _open_folder(folder: Path, split: str, streaming: bool) -> AnyDataset:
+    present = [name for name in _SPLIT_FOLDERS if (folder / name).is_dir()]
+    if (folder / split).is_dir():
+        pattern = str(folder / split / "**")
+    elif present:
+        raise DataSourceError(f"{folder}: has no split {split!r}; its splits are: {', '.join(present)}")
+    else:
+        _require_train(folder, split)
+        pattern = str(folder / "*")
+    try:
+        return datasets.load_dataset(
+            "imagefolder", data_files={split: [pattern]}, split=split, streaming=streaming
+        )
+    except (OSError, ValueError, datasets.exceptions.DatasetGenerationError) as error:
+        reason = error.__cause__ or error
+        raise DataSourceError(
+            f"{folder}: cannot be opened as an image folder ({reason}); it should hold images, or folders "
+            f"{', '.join(_SPLIT_FOLDERS)} of images, each with at most one metadata.jsonl"
+        ) from error
+
+
+def _open_parquet(path: Path, split: str, streaming: bool) -> AnyDataset:
+    _require_train(path, split)
+    try:
+        return datasets.load_dataset(
+            "parquet", data_files={split: [str(path)]}, split=split, streaming=streaming
+        )
+    except (OSError, ValueError, datasets.exceptions.DatasetGenerationError) as error:
+        raise DataSourceError(f"{path}: cannot be opened as Parquet ({error.__cause__ or error})") from error
+
+
+def _require_train(source: Path, split: str) -> None:
+    if split != "train":
+        raise DataSourceError(
+            f"{source}: has no splits, so all of it is 'train' and there is no {split!r}; make split folders"
+            " or divide it with retina_adapt.data.split_by_patient"
+        )
+
+
+def _undecoded(dataset: AnyDataset) -> AnyDataset:
+    """Keep all image columns encoded, also of Parquet files without `datasets`' own annotations."""
+    features = dataset.features or {}
+    columns = [
+        column
+        for column, feature in features.items()
+        if isinstance(feature, datasets.Image)
+        or (isinstance(feature, dict) and set(feature) == {"bytes", "path"})
+    ]
+    return as_undecoded_images(dataset, *columns)
+
+
+def _filter(dataset: AnyDataset, where: Mapping[str, Condition], source: str | Path) -> AnyDataset:
+    require_columns(dataset, *where)
+    for column, condition in where.items():
+        if isinstance(condition, Sequence) and not isinstance(condition, str):
+            if len(condition) != 2 or not all(isinstance(end, int | float) for end in condition):
+                raise DataSourceError(
+                    f"{source}: condition {condition!r} for {column!r} is no value or [lowest, highest]"
+                )
+            condition = tuple(condition)
+        dataset = dataset.filter(_meets, input_columns=[column], fn_kwargs={"condition": condition})
+    if isinstance(dataset, datasets.Dataset) and len(dataset) == 0:
+        raise DataSourceError(f"{source}: no row meets the conditions {dict(where)}; look at the values")
+    return dataset
+
+
+def _meets(value: Any, condition: Condition) -> bool:
+    if isinstance(condition, tuple):
+        return isinstance(value, int | float) and condition[0] <= value <= condition[1]
+    return value is not None and value == condition

@@ -1,0 +1,166 @@
+"""Unpaired photographs of any quality, for training a backbone to reconstruct them."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypedDict
+
+import cv2
+import numpy as np
+import torch
+
+from retina_adapt.data.augmentation import Flips
+from retina_adapt.data.draws import Draw, random_generator
+from retina_adapt.data.preparation import PreparedPhotograph, mirror_outside
+from retina_adapt.data.prepared_photographs import PreparedPhotographs
+from retina_adapt.data.tensors import image_tensor, integer_tensor, mask_tensor
+from retina_adapt.degradations import apply_degradation, draw_degradation
+from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.imaging import resize, resize_mask
+
+
+class CropSizeError(RetinaAdaptError):
+    """A crop is larger than the photographs that it should be cut from."""
+
+
+class ImageItem(TypedDict):
+    """One image, S pixels a side.
+
+    Keys:
+        image: float32 (C, S, S) in [0, 1].
+        mask: field of view, bool (1, S, S).
+        index, seed: the draw, int64 scalars.
+    """
+
+    image: torch.Tensor
+    mask: torch.Tensor
+    index: torch.Tensor
+    seed: torch.Tensor
+
+
+@dataclass(frozen=True)
+class RandomCrop:
+    """A random square of a photograph, all of it drawn from the seed of a `Draw`.
+
+    The square's side is log-uniform between `crop_size` pixels of the prepared photograph (its finest detail)
+    and the whole frame: each octave of scale is equally likely. Its position is uniform among those with at
+    least half of the square in the field of view.
+
+    Attributes:
+        crop_size: side of the result in pixels.
+        flips: random mirroring; None leaves crops as they are.
+        degradation_probability: how often the photograph is degraded before it is cut, since a backbone must
+            reconstruct images of any quality.
+        presets: names of the degradations to choose from, each equally likely.
+
+    Raises:
+        UnknownPresetError: at construction.
+        ValueError: a probability without presets, or outside [0, 1].
+    """
+
+    crop_size: int
+    flips: Flips | None = Flips()  # noqa: RUF009 - frozen, so sharing it is safe
+    degradation_probability: float = 0.0
+    presets: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.degradation_probability <= 1.0:
+            raise ValueError(
+                f"degradation_probability must lie in [0, 1], got {self.degradation_probability}"
+            )
+        if self.degradation_probability > 0 and not self.presets:
+            raise ValueError("degradation_probability needs presets to choose from; see preset_names()")
+        for preset in self.presets:
+            draw_degradation(preset, seed=0)
+
+    def __call__(self, photograph: PreparedPhotograph, draw: Draw) -> ImageItem:
+        """Degrade, cut, resize and flip.
+
+        Raises:
+            CropSizeError: the photograph is smaller than the crop.
+        """
+        image, mask = self._degrade(photograph, draw.seed), photograph.mask
+        rows, columns = draw_window(mask, self.crop_size, random_generator(draw.seed, "crop"))
+        image = resize(image[rows, columns], self.crop_size, self.crop_size)
+        mask = resize_mask(mask[rows, columns], self.crop_size, self.crop_size)
+        if self.flips is not None:
+            image, mask = self.flips.apply(draw.seed, image, mask)
+        return _image_item(image, mask, draw)
+
+    def _degrade(self, photograph: PreparedPhotograph, seed: int) -> np.ndarray:
+        generator = random_generator(seed, "degradation")
+        chance, choice = generator.random(2)
+        if chance >= self.degradation_probability:
+            return photograph.image
+        drawn = draw_degradation(self.presets[int(choice * len(self.presets))], seed=seed)
+        # Before cutting: uneven light and haze span the eye, a crop sees a part of them.
+        return mirror_outside(apply_degradation(photograph.image, photograph.mask, drawn), photograph.mask)
+
+
+@dataclass(frozen=True)
+class WholeFrame:
+    """The whole photograph at `crop_size` pixels a side: nothing random, for validation."""
+
+    crop_size: int
+
+    def __call__(self, photograph: PreparedPhotograph, draw: Draw) -> ImageItem:
+        """Resize; the draw is passed through."""
+        image = resize(photograph.image, self.crop_size, self.crop_size)
+        return _image_item(image, resize_mask(photograph.mask, self.crop_size, self.crop_size), draw)
+
+
+class UnpairedImages(torch.utils.data.Dataset[ImageItem]):
+    """Images for reconstruction; item `Draw(index, seed)` depends on nothing but the draw.
+
+    Args:
+        prepared: photographs at the size that crops are cut from: a few times the crop size, at most the
+            photographs' own resolution.
+        transform: `RandomCrop` for training, `WholeFrame` for validation.
+    """
+
+    def __init__(
+        self, prepared: PreparedPhotographs, transform: Callable[[PreparedPhotograph, Draw], ImageItem]
+    ) -> None:
+        self.prepared = prepared
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.prepared)
+
+    def __getitem__(self, draw: Draw) -> ImageItem:
+        return self.transform(self.prepared[draw.index], draw)
+
+
+def draw_window(mask: np.ndarray, crop_size: int, generator: np.random.Generator) -> tuple[slice, slice]:
+    """Rows and columns of a random square, at least half of it in the field of view; see `RandomCrop`.
+
+    Where the field of view is too narrow for that, the square that holds most of it.
+
+    Raises:
+        CropSizeError: `crop_size` exceeds the (S, S) mask's side.
+    """
+    size = mask.shape[0]
+    if crop_size > size:
+        raise CropSizeError(
+            f"crops of {crop_size} px cannot be cut from photographs of {size} px; prepare them larger"
+        )
+    scale, place = generator.random(2)
+    side = round(crop_size * math.exp(scale * math.log(size / crop_size)))
+    # Sums over all windows at once, from the integral image: a draw among the valid ones instead of trial and
+    # error.
+    integral = cv2.integral(mask.astype(np.uint8))
+    inside = (
+        integral[side:, side:] - integral[:-side, side:] - integral[side:, :-side] + integral[:-side, :-side]
+    )
+    valid = np.flatnonzero(inside >= min(side * side / 2, inside.max()))
+    top, left = np.unravel_index(valid[int(place * len(valid))], inside.shape)
+    return slice(int(top), int(top) + side), slice(int(left), int(left) + side)
+
+
+def _image_item(image: np.ndarray, mask: np.ndarray, draw: Draw) -> ImageItem:
+    return ImageItem(
+        image=image_tensor(image),
+        mask=mask_tensor(mask),
+        index=integer_tensor(draw.index),
+        seed=integer_tensor(draw.seed),
+    )

@@ -1,0 +1,47 @@
+"""Synthetic faults of retinal photographs: drawn from a seed, replayed from a record, alike at any size."""
+
+# Importing a family registers its degradations; presets come last because they refer to them by name.
+from retina_adapt.degradations import artifacts, light, optics, presets  # noqa: F401
+from retina_adapt.degradations.degradation import (
+    Choice,
+    DrawnDegradation,
+    DrawnStep,
+    apply_degradation,
+    apply_step,
+    degradation_names,
+    draw_degradation,
+    draw_step,
+    draw_uniform,
+    preset_names,
+    register_degradation,
+    register_preset,
+)
+from retina_adapt.degradations.errors import (
+    DegradationInputError,
+    DegradationRecordError,
+    DuplicateNameError,
+    SeverityError,
+    UnknownDegradationError,
+    UnknownPresetError,
+)
+
+__all__ = [
+    "Choice",
+    "DegradationInputError",
+    "DegradationRecordError",
+    "DrawnDegradation",
+    "DrawnStep",
+    "DuplicateNameError",
+    "SeverityError",
+    "UnknownDegradationError",
+    "UnknownPresetError",
+    "apply_degradation",
+    "apply_step",
+    "degradation_names",
+    "draw_degradation",
+    "draw_step",
+    "draw_uniform",
+    "preset_names",
+    "register_degradation",
+    "register_preset",
+]

@@ -1,0 +1,155 @@
+"""Faults of illumination and color: halo, hole, uneven illumination, low light, low contrast, color shift.
+
+Halo, hole and color shift follow Shen, Fu, Shen and Shao, "Modeling and Enhancing Low-Quality Retinal Fundus
+Images" (IEEE Transactions on Medical Imaging, 2020). Severity scales every change linearly, so no pixel comes
+closer to the clear photograph as severity grows.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from retina_adapt.degradations.degradation import Parameters, draw_uniform, register_degradation
+from retina_adapt.degradations.frame import (
+    centered_coordinates,
+    distance_from,
+    fit_channels,
+    mean_color,
+    soft_disc,
+)
+
+# Shen et al. 2020: the colors of stray light, white or greenish.
+_HALO_COLORS = (
+    (251 / 255, 249 / 255, 246 / 255),
+    (141 / 255, 238 / 255, 238 / 255),
+    (177 / 255, 195 / 255, 147 / 255),
+)
+# Rec. 601, as in the saturation change of Shen et al.'s image library.
+_LUMINANCE_WEIGHTS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+def draw_halo(generator: np.random.Generator, severity: float) -> Parameters:
+    """Draw a ring of stray light near the rim: center within 1/8 of the middle, inner diameter 0.75 to 1."""
+    inner_radius = draw_uniform(generator, 0.375, 0.5)
+    return {
+        "center": [draw_uniform(generator, -0.125, 0.125), draw_uniform(generator, -0.125, 0.125)],
+        "inner_radius": inner_radius,
+        "outer_radius": inner_radius + draw_uniform(generator, 0.08, 0.2),
+        "color": list(_HALO_COLORS[int(generator.random() * len(_HALO_COLORS))]),
+        "brightness": severity * draw_uniform(generator, 1.2, 1.8),
+    }
+
+
+def apply_halo(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
+    """Add a blurred ring: I + |disc_outer - disc_inner| x mean(I) x color x brightness (Shen et al. 2020)."""
+    distance = distance_from(pixels, parameters["center"])
+    inner, outer = parameters["inner_radius"], parameters["outer_radius"]
+    # Blurred about as widely as the ring itself, so that no edge of it can be seen.
+    softness = 0.35 * (outer - inner)
+    ring = soft_disc(distance, outer, softness) - soft_disc(distance, inner, softness)
+    light = (
+        mean_color(pixels, mask).mean() * fit_channels(parameters["color"], pixels) * parameters["brightness"]
+    )
+    return pixels + ring[..., None] * light
+
+
+def draw_hole(generator: np.random.Generator, severity: float) -> Parameters:
+    """Draw a dark area: center x within 1/4 and y within 1/8 of the frame's center, diameter 0.4 to 0.7."""
+    return {
+        "center": [draw_uniform(generator, -0.25, 0.25), draw_uniform(generator, -0.125, 0.125)],
+        "radius": draw_uniform(generator, 0.2, 0.35),
+        "depth": severity * draw_uniform(generator, 0.6, 0.85),
+    }
+
+
+def apply_hole(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
+    """Take light away inside a very soft disc: I x (1 - depth x disc).
+
+    Shape after Shen et al. 2020. They subtract a constant where the photograph is bright enough; missing
+    light is a factor, which darkens as much without a color cast and needs no threshold.
+    """
+    radius = parameters["radius"]
+    shade = soft_disc(distance_from(pixels, parameters["center"]), radius, 0.3 * radius)
+    return pixels * (1 - parameters["depth"] * shade)[..., None]
+
+
+def draw_uneven_illumination(generator: np.random.Generator, severity: float) -> Parameters:
+    """Draw light that falls off from one side to the other and toward the rim; some always remains."""
+    return {
+        "turn": draw_uniform(generator, 0.0, 1.0),
+        "side_loss": severity * draw_uniform(generator, 0.5, 0.65),
+        "side_gain": severity * draw_uniform(generator, 0.15, 0.45),
+        "rim_loss": severity * draw_uniform(generator, 0.0, 0.2),
+    }
+
+
+def apply_uneven_illumination(
+    pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, Any]
+) -> np.ndarray:
+    """A slow factor: 1 + side_gain at one side, 1 - side_loss at the other, less rim_loss at the rim.
+
+    `turn` is the direction of the brighter side as a fraction of a full turn.
+    """
+    x, y = centered_coordinates(pixels)
+    angle = 2 * math.pi * parameters["turn"]
+    along = np.tanh(4 * (x * math.cos(angle) + y * math.sin(angle)))
+    loss, gain = parameters["side_loss"], parameters["side_gain"]
+    side = 0.5 * (gain - loss) + 0.5 * (gain + loss) * along
+    rim = parameters["rim_loss"] * np.minimum(4 * (x**2 + y**2), 1.0)
+    return pixels * (1 + side - rim)[..., None]
+
+
+def draw_low_light(generator: np.random.Generator, severity: float) -> Parameters:
+    """Draw an underexposure; at severity 1 about three tenths of the light remain."""
+    return {"brightness": 1 - severity * draw_uniform(generator, 0.6, 0.75)}
+
+
+def apply_low_light(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
+    """Scale the light: I x brightness (the low-light task of general retinal image enhancement uses 0.3)."""
+    return pixels * np.float32(parameters["brightness"])
+
+
+def draw_low_contrast(generator: np.random.Generator, severity: float) -> Parameters:
+    """Draw a loss of contrast; at severity 1 about a quarter of it remains."""
+    return {"contrast": 1 - severity * draw_uniform(generator, 0.7, 0.8)}
+
+
+def apply_low_contrast(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
+    """Draw pixels toward the mean color m of the field of view: I + (1 - contrast) x (m - I)."""
+    return pixels + np.float32(1 - parameters["contrast"]) * (mean_color(pixels, mask) - pixels)
+
+
+def draw_color_shift(generator: np.random.Generator, severity: float) -> Parameters:
+    """Draw brightness 0.7 to 1.2, contrast and saturation 0.6 to 1.4 (Shen et al. 2020); white balance."""
+    return {
+        "brightness": draw_uniform(generator, 0.7, 1.2),
+        "contrast": draw_uniform(generator, 0.6, 1.4),
+        "saturation": draw_uniform(generator, 0.6, 1.4),
+        "white_balance": [draw_uniform(generator, 0.85, 1.15) for _ in range(3)],
+        "strength": severity,
+    }
+
+
+def apply_color_shift(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
+    """Blend by `strength` toward the frame with shifted brightness, contrast, saturation and white balance.
+
+    A grey frame has neither saturation nor white balance: only brightness and contrast change.
+    """
+    shifted = pixels * np.float32(parameters["brightness"])
+    mean = mean_color(shifted, mask).mean()
+    shifted = mean + parameters["contrast"] * (shifted - mean)
+    if pixels.shape[2] == 3:
+        luminance = (shifted @ _LUMINANCE_WEIGHTS)[..., None]
+        shifted = luminance + parameters["saturation"] * (shifted - luminance)
+        shifted = shifted * np.asarray(parameters["white_balance"], dtype=np.float32)
+    return pixels + np.float32(parameters["strength"]) * (shifted - pixels)
+
+
+register_degradation("halo", draw=draw_halo, apply=apply_halo)
+register_degradation("hole", draw=draw_hole, apply=apply_hole)
+register_degradation("uneven_illumination", draw=draw_uneven_illumination, apply=apply_uneven_illumination)
+register_degradation("low_light", draw=draw_low_light, apply=apply_low_light)
+register_degradation("low_contrast", draw=draw_low_contrast, apply=apply_low_contrast)
+register_degradation("color_shift", draw=draw_color_shift, apply=apply_color_shift)

@@ -1,0 +1,54 @@
+"""What every function of this room asks of the arrays it is given."""
+
+import numpy as np
+
+from retina_adapt.errors import RetinaAdaptError
+
+ROUNDING_SLACK = 1e-3
+
+
+class FrameError(RetinaAdaptError):
+    """An image and a field-of-view mask that cannot be evaluated together."""
+
+
+def require_frame(pixels: np.ndarray, mask: np.ndarray, *, role: str) -> None:
+    """Check one image against its field of view.
+
+    Args:
+        pixels: float array (H, W, C), RGB (C=3) or grey (C=1), values in [0, 1].
+        mask: bool array (H, W), True inside the field of view.
+        role: what the message calls the image, for example "result".
+
+    Raises:
+        FrameError: an array of another shape or type, an empty mask, or values that are not in [0, 1].
+    """
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
+        raise FrameError(
+            f"the {role} has shape {pixels.shape}; give (height, width, 3) or (height, width, 1)"
+        )
+    if not np.issubdtype(pixels.dtype, np.floating):
+        raise FrameError(
+            f"the {role} has type {pixels.dtype}; divide by the largest value to get float in [0, 1]"
+        )
+    if mask.dtype != np.bool_ or mask.shape != pixels.shape[:2]:
+        raise FrameError(
+            f"the field-of-view mask is {mask.dtype} of shape {mask.shape} and the {role} has shape "
+            f"{pixels.shape}; give a bool mask of shape {pixels.shape[:2]}"
+        )
+    if not mask.any():
+        raise FrameError(f"the field of view of the {role} is empty; check the mask with find_field_of_view")
+    lowest, highest = float(pixels.min()), float(pixels.max())
+    # Written so that a NaN, which compares as false, fails too.
+    if not (lowest >= -ROUNDING_SLACK and highest <= 1 + ROUNDING_SLACK):
+        raise FrameError(
+            f"the {role} has values from {lowest:g} to {highest:g}; bring them into [0, 1] first"
+        )
+
+
+def require_same_shape(result: np.ndarray, target: np.ndarray) -> None:
+    """Raise `FrameError` unless both images have the same height, width and channels."""
+    if result.shape != target.shape:
+        raise FrameError(
+            f"the result has shape {result.shape} and the target {target.shape}; bring both to one frame and "
+            "one number of channels before scoring"
+        )

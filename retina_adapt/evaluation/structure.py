@@ -1,0 +1,157 @@
+"""Are the vessels of the clear image still there, and are there any that it does not have?
+
+A classical line filter finds vessels in both images. It has no learned weights and is the same for every
+method. It is no segmentation network: use it to compare images of one eye, not to measure vessels. Against
+the observers' masks of the training photographs (24 of HRF, 12 of CHASE_DB1), cropped to the field of view,
+on which its thresholds were chosen, its mean Dice is 0.68 at 256 px and at 512 px; on the 10 validation
+photographs it is 0.67. Before hysteresis, with one threshold on 12 of the training photographs at 512 px, it
+reached 0.62, scikit-image's `sato` 0.59 and `frangi` 0.58.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from skimage.filters import apply_hysteresis_threshold
+from skimage.morphology import remove_small_objects
+
+from retina_adapt.evaluation.frame import require_frame, require_same_shape
+
+# Lengths are fractions of the field of view's diameter, so that one eye gives one map at any frame size.
+BACKGROUND_SIGMA = 0.04
+LINE_SIGMAS = (0.0025, 0.004)
+RIM_WIDTH = 0.015
+SMALLEST_VESSEL_SIDE = 0.02
+MATCH_DISTANCE = 0.004
+
+LINE_ELONGATION = 3
+LINE_ORIENTATIONS = 12
+# Responses are in local standard deviations of the green channel.
+CERTAIN_RESPONSE, POSSIBLE_RESPONSE = 0.35, 0.21
+# Share of the whole field's contrast added to a region's own, lest noise in a flat region look like vessels.
+FLAT_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class VesselAgreement:
+    """How the vessels found in a result match those found in its target; all are fractions of area in [0, 1].
+
+    Attributes:
+        kept: share of the target's vessels that the result shows in the same place; 1 if the target has none.
+        lost: the rest of the target's vessels, 1 - kept.
+        invented: share of the result's vessels where the target has none; 0 if the result has none.
+    """
+
+    kept: float
+    lost: float
+    invented: float
+
+
+def vessel_agreement(result: np.ndarray, target: np.ndarray, mask: np.ndarray) -> VesselAgreement:
+    """Compare the vessels of an enhanced image with those of the clear image of the same eye.
+
+    A vessel pixel is matched if the other image has one within 0.4 % of the field of view's diameter, at
+    least 1 px: a vessel drawn slightly wider is neither lost nor invented.
+
+    Args:
+        result: float array (H, W, C), RGB (C=3) or grey (C=1), values in [0, 1].
+        target: the same shape and range.
+        mask: bool array (H, W), True inside the field of view.
+
+    Raises:
+        FrameError: shapes differ, the mask is empty, or values leave [0, 1].
+    """
+    require_same_shape(result, target)
+    result_vessels, target_vessels = vessel_map(result, mask), vessel_map(target, mask)
+    tolerance = max(1, round(MATCH_DISTANCE * _diameter(mask)))
+    lost = _unmatched(target_vessels, result_vessels, tolerance)
+    return VesselAgreement(
+        kept=1 - lost, lost=lost, invented=_unmatched(result_vessels, target_vessels, tolerance)
+    )
+
+
+def vessel_map(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Find vessels: dark lines in the green channel, in which blood absorbs most.
+
+    The channel is brought to zero mean and about unit deviation in a sliding window inside the field of view,
+    so that a change of brightness or contrast of the whole image alone changes nothing; filtered with
+    elongated second derivatives of a Gaussian in 12 directions and two widths (a matched filter, after Chaudhuri et al.
+    1989); and thresholded with hysteresis.
+
+    Args:
+        pixels: float array (H, W, C), RGB (C=3) or grey (C=1), values in [0, 1].
+        mask: bool array (H, W), True inside the field of view.
+
+    Returns:
+        bool array (H, W), True on vessels; False outside the field of view and along its rim.
+
+    Raises:
+        FrameError: an image or mask of the wrong shape, type or range.
+    """
+    require_frame(pixels, mask, role="image")
+    diameter = _diameter(mask)
+    green = pixels[..., 1 if pixels.shape[2] == 3 else 0].astype(np.float32)
+    normalized = _normalize_locally(green, mask, sigma=BACKGROUND_SIGMA * diameter)
+    response = np.max(
+        [
+            cv2.filter2D(normalized, cv2.CV_32F, kernel)
+            for sigma in LINE_SIGMAS
+            for kernel in _line_kernels(sigma * diameter)
+        ],
+        axis=0,
+    )
+    # The rim itself is a strong edge: a vessel cannot be told from it there.
+    rim_width = max(2, round(RIM_WIDTH * diameter))
+    response[_distance_inside(mask) <= rim_width] = 0
+    vessels = apply_hysteresis_threshold(response, POSSIBLE_RESPONSE, CERTAIN_RESPONSE)
+    return remove_small_objects(vessels, max_size=round((SMALLEST_VESSEL_SIDE * diameter) ** 2))
+
+
+def _diameter(mask: np.ndarray) -> float:
+    """Diameter in pixels of the disc with the field of view's area."""
+    return 2 * math.sqrt(mask.sum() / math.pi)
+
+
+def _normalize_locally(channel: np.ndarray, mask: np.ndarray, *, sigma: float) -> np.ndarray:
+    """Zero mean and about unit deviation in a Gaussian window over the field of view only; 0 outside."""
+    inside = mask.astype(np.float32)
+    # Normalized convolution: dividing by the window's share of the mask keeps the black surround out.
+    share = np.maximum(cv2.GaussianBlur(inside, (0, 0), sigma), 1e-3)
+    mean = cv2.GaussianBlur(channel * inside, (0, 0), sigma) / share
+    difference = (channel - mean) * inside
+    deviation = np.sqrt(cv2.GaussianBlur(difference**2, (0, 0), sigma) / share)
+    overall = float(np.sqrt(np.mean(difference[mask] ** 2)))
+    return difference / (deviation + FLAT_SHARE * overall + np.finfo(np.float32).eps)
+
+
+def _line_kernels(sigma: float) -> list[np.ndarray]:
+    """Zero-mean kernels that respond to dark lines of width 2 sigma pixels, one for each direction."""
+    length_sigma = LINE_ELONGATION * sigma
+    radius = math.ceil(2.5 * length_sigma)
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1].astype(np.float32)
+    kernels = []
+    for angle in np.arange(LINE_ORIENTATIONS) * (math.pi / LINE_ORIENTATIONS):
+        across = x * math.cos(angle) + y * math.sin(angle)
+        along = y * math.cos(angle) - x * math.sin(angle)
+        kernel = (across**2 / sigma**2 - 1) * np.exp(-(across**2) / (2 * sigma**2))
+        kernel *= np.exp(-(along**2) / (2 * length_sigma**2))
+        kernel -= kernel.mean()
+        kernels.append(kernel / np.abs(kernel).sum())
+    return kernels
+
+
+def _distance_inside(mask: np.ndarray) -> np.ndarray:
+    """Distance in pixels to the nearest pixel outside the field of view; the frame's edge counts as such."""
+    padded = np.pad(mask.astype(np.uint8), 1)
+    return cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+
+
+def _unmatched(vessels: np.ndarray, others: np.ndarray, tolerance: int) -> float:
+    """Share of `vessels` with none of `others` within `tolerance` pixels."""
+    if not vessels.any():
+        return 0.0
+    if not others.any():
+        return 1.0
+    distance = cv2.distanceTransform((~others).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return float(np.mean(distance[vessels] > tolerance))

@@ -1,0 +1,28 @@
+"""Reading and writing photographs, finding the field of view, cropping to it and back."""
+
+from retina_adapt.imaging.crop import SquareCrop, resize, resize_mask
+from retina_adapt.imaging.field_of_view import Circle, FieldOfView, FieldOfViewError, find_field_of_view
+from retina_adapt.imaging.photograph import (
+    ImageReadError,
+    ImageWriteError,
+    Photograph,
+    find_photographs,
+    read_photograph,
+    write_photograph,
+)
+
+__all__ = [
+    "Circle",
+    "FieldOfView",
+    "FieldOfViewError",
+    "ImageReadError",
+    "ImageWriteError",
+    "Photograph",
+    "SquareCrop",
+    "find_field_of_view",
+    "find_photographs",
+    "read_photograph",
+    "resize",
+    "resize_mask",
+    "write_photograph",
+]

@@ -1,0 +1,172 @@
+"""Cut a photograph to the square around its field of view, and put the square back exactly where it was.
+
+Networks want squares, cameras deliver 3:2 frames with a black surround. The hard edge of that surround is the
+strongest edge of the picture: a network spends its capacity on it and bleeds it into the tissue beside the
+rim. So the square is filled beyond the field of view with mirrored tissue: each outside pixel takes the value
+found by mirroring its position at the nearest pixel of the field of view. The same rule serves a circle, a
+circle that the sensor cut off, any mask given by the user and a full frame, where it is the common border
+reflection.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from retina_adapt.imaging.field_of_view import FieldOfView
+
+
+@dataclass(frozen=True, eq=False)
+class SquareCrop:
+    """The square that just holds a field of view, in the pixel coordinates of one photograph.
+
+    Attributes:
+        top, left: first row and column of the square; negative where the square begins outside the frame.
+        side: height and width of the square in pixels.
+        mask: field of view, bool (H, W) of the photograph; only its pixels are ever changed by `restore`.
+    """
+
+    top: int
+    left: int
+    side: int
+    mask: np.ndarray = field(repr=False)
+
+    @classmethod
+    def around(cls, field_of_view: FieldOfView) -> "SquareCrop":
+        """The smallest square, centred on the bounding box, that holds every pixel of the field of view."""
+        mask = field_of_view.mask
+        rows = np.flatnonzero(mask.any(axis=1))
+        columns = np.flatnonzero(mask.any(axis=0))
+        if rows.size == 0:
+            raise ValueError("the field of view is empty: there is nothing to crop to")
+        height = int(rows[-1] - rows[0]) + 1
+        width = int(columns[-1] - columns[0]) + 1
+        side = max(height, width)
+        top = int(rows[0]) - (side - height) // 2
+        left = int(columns[0]) - (side - width) // 2
+        return cls(top=top, left=left, side=side, mask=mask)
+
+    def extract(self, pixels: np.ndarray) -> np.ndarray:
+        """Cut out the square; everything outside the field of view is mirrored tissue.
+
+        Args:
+            pixels: (H, W, C) of the photograph that the crop was made for, any dtype.
+
+        Returns:
+            (side, side, C), same dtype; inside the field of view the very values of `pixels`.
+        """
+        self._check_frame(pixels, "pixels")
+        in_square, in_frame = self._overlap
+        square = np.zeros((self.side, self.side, pixels.shape[2]), dtype=pixels.dtype)
+        square[in_square] = pixels[in_frame]
+        outside_rows, outside_columns, source_rows, source_columns = self._mirror
+        square[outside_rows, outside_columns] = square[source_rows, source_columns]
+        return square
+
+    def extract_mask(self, mask: np.ndarray) -> np.ndarray:
+        """Cut the square out of a bool (H, W) mask; (side, side), False outside the frame."""
+        self._check_frame(mask, "mask")
+        in_square, in_frame = self._overlap
+        square = np.zeros((self.side, self.side), dtype=bool)
+        square[in_square] = mask[in_frame]
+        return square
+
+    def restore(self, square: np.ndarray, onto: np.ndarray) -> np.ndarray:
+        """Paste the field of view of a square back; the exact inverse of `extract`.
+
+        Args:
+            square: (side, side, C), for example an enhanced version of what `extract` returned.
+            onto: (H, W, C) photograph; not modified.
+
+        Returns:
+            Copy of `onto` whose field-of-view pixels come from `square`. All others keep every bit.
+        """
+        self._check_frame(onto, "onto")
+        if square.shape != (self.side, self.side, onto.shape[2]):
+            raise ValueError(
+                f"square has shape {square.shape}, but this crop restores {(self.side, self.side, onto.shape[2])}"
+            )
+        in_square, in_frame = self._overlap
+        restored = onto.copy()
+        inside = self.mask[in_frame]
+        restored[in_frame][inside] = square[in_square][inside]
+        return restored
+
+    @cached_property
+    def _overlap(self) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Where square and frame overlap, as slices of the square and of the frame."""
+        height, width = self.mask.shape
+        first_row, first_column = max(self.top, 0), max(self.left, 0)
+        last_row, last_column = min(self.top + self.side, height), min(self.left + self.side, width)
+        in_frame = (slice(first_row, last_row), slice(first_column, last_column))
+        in_square = (
+            slice(first_row - self.top, last_row - self.top),
+            slice(first_column - self.left, last_column - self.left),
+        )
+        return in_square, in_frame
+
+    @cached_property
+    def _mirror(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Rows and columns of the square's outside pixels, then rows and columns that they take their values from.
+
+        Cached because the two pictures of a pair, and a photograph and its mask, are cut with one crop.
+        """
+        inside = self.extract_mask(self.mask)
+        # Each inside pixel has distance zero and a label of its own, so a label names the nearest inside
+        # pixel.
+        _, labels = cv2.distanceTransformWithLabels(
+            (~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        inside_rows, inside_columns = np.nonzero(inside)
+        place_of_label = np.zeros(labels.max() + 1, dtype=np.intp)
+        place_of_label[labels[inside_rows, inside_columns]] = np.arange(inside_rows.size)
+
+        rows, columns = np.nonzero(~inside)
+        nearest = place_of_label[labels[rows, columns]]
+        rim_rows, rim_columns = inside_rows[nearest], inside_columns[nearest]
+        mirrored_rows, mirrored_columns = 2 * rim_rows - rows, 2 * rim_columns - columns
+        within = (
+            (mirrored_rows >= 0)
+            & (mirrored_rows < self.side)
+            & (mirrored_columns >= 0)
+            & (mirrored_columns < self.side)
+        )
+        # A narrow field of view may be left again on its other side: such pixels repeat the rim instead.
+        within[within] = inside[mirrored_rows[within], mirrored_columns[within]]
+        return (
+            rows,
+            columns,
+            np.where(within, mirrored_rows, rim_rows),
+            np.where(within, mirrored_columns, rim_columns),
+        )
+
+    def _check_frame(self, array: np.ndarray, name: str) -> None:
+        dimensions = 2 if name == "mask" else 3
+        if array.ndim != dimensions or array.shape[:2] != self.mask.shape:
+            raise ValueError(
+                f"{name} has shape {array.shape}, but this crop was made for a frame of {self.mask.shape}"
+            )
+
+
+def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize (H, W, C) pixels to (height, width, C) float32 in [0, 1].
+
+    Shrinking averages over areas, so fine vessels fade instead of aliasing; enlarging is bicubic, its
+    overshoot clipped. At the same size the values come back unchanged (apart from the clip).
+    """
+    channels = pixels.shape[2]
+    resized = pixels.astype(np.float32)
+    # One axis after the other: a frame may shrink along one axis and grow along the other.
+    for target in ((resized.shape[0], width), (height, width)):
+        if resized.shape[:2] != target:
+            shrinks = target[0] * target[1] < resized.shape[0] * resized.shape[1]
+            interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+            resized = cv2.resize(resized, target[::-1], interpolation=interpolation)
+            resized = resized.reshape(*target, channels)  # OpenCV drops the axis of a single channel
+    return np.clip(resized, 0.0, 1.0)
+
+
+def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize a bool (H, W) mask to (height, width); True where at least half of a pixel's area was True."""
+    return resize(mask[:, :, None], height, width)[:, :, 0] >= 0.5

@@ -1,0 +1,85 @@
+"""Encode PNG and TIFF files of 8 or 16 bits a sample, with their colour profile and EXIF.
+
+Written here because no library at hand does all of it: Pillow has no 16-bit colour, OpenCV drops the
+metadata. Both formats are simple when only written: a few header fields and one zlib stream (PNG
+specification, 3rd edition; TIFF 6.0 with the Deflate compression of its Technical Note 2).
+"""
+
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+_EXIF_PREFIX = b"Exif\x00\x00"
+_PNG_COLOR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # samples a pixel: grey, grey + alpha, RGB, RGB + alpha
+_PNG_FILTER_UP = 2
+
+
+def encode_png(samples: np.ndarray, icc_profile: bytes | None, exif: bytes | None) -> bytes:
+    """A PNG file.
+
+    Args:
+        samples: (H, W, N), uint8 or uint16; N = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
+        icc_profile: ICC profile as stored in image files.
+        exif: EXIF block, with or without its JPEG prefix.
+    """
+    height, width, count = samples.shape
+    bit_depth = 8 * samples.itemsize
+    rows = samples.astype(samples.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
+    # Of PNG's fixed filters "up" came closest to libpng's search over all of them on fundus photographs (2 %
+    # larger).
+    filtered = np.empty((height, rows.shape[1] + 1), dtype=np.uint8)
+    filtered[:, 0] = _PNG_FILTER_UP
+    filtered[:, 1:] = rows
+    filtered[1:, 1:] -= rows[:-1]
+
+    header = struct.pack(">IIBBBBB", width, height, bit_depth, _PNG_COLOR_TYPE[count], 0, 0, 0)
+    chunks = [_png_chunk(b"IHDR", header)]
+    if icc_profile:
+        chunks.append(_png_chunk(b"iCCP", b"ICC profile\x00\x00" + zlib.compress(icc_profile)))
+    if exif:
+        chunks.append(_png_chunk(b"eXIf", exif.removeprefix(_EXIF_PREFIX)))
+    chunks.append(_png_chunk(b"IDAT", zlib.compress(filtered.tobytes())))
+    chunks.append(_png_chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def _png_chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def encode_tiff(samples: np.ndarray, icc_profile: bytes | None, exif: bytes | None) -> bytes:
+    """A TIFF file of one Deflate-compressed strip; arguments as for `encode_png`."""
+    height, width, count = samples.shape
+    strip = zlib.compress(samples.astype(samples.dtype.newbyteorder("<")).tobytes())
+
+    header = b"II*\x00" + struct.pack("<I", 8)
+    directory = ImageFileDirectory_v2(header)
+    if exif:
+        for tag, value in _exif_directory(exif).items():
+            directory[tag] = value
+    directory[256], directory[257] = width, height
+    directory[258] = (8 * samples.itemsize,) * count
+    directory[259] = 8  # compression: Deflate
+    directory[262] = 2 if count >= 3 else 1  # RGB, or grey where 0 is black
+    directory[273] = 0  # place of the strip; Pillow adds the length of all that it writes before
+    directory[277] = count
+    directory[278] = height  # rows of the one strip
+    directory[279] = len(strip)
+    directory[284] = 1  # samples of a pixel lie together
+    if count in (2, 4):
+        directory[338] = 2  # the extra sample is alpha that colours were not multiplied with
+    if icc_profile:
+        directory.tagtype[34675] = 7  # raw bytes
+        directory[34675] = icc_profile
+    return header + directory.tobytes(len(header)) + strip
+
+
+def _exif_directory(exif: bytes) -> dict:
+    """Tags of an EXIF block, its nested directories as nested dictionaries."""
+    parsed = Image.Exif()
+    parsed.load(exif)
+    nested = {tag: parsed.get_ifd(tag) for tag in (0x8769, 0x8825)}  # camera settings, place
+    return {tag: nested.get(tag, value) for tag, value in parsed.items()}

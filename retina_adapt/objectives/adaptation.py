@@ -1,0 +1,30 @@
+"""The adaptation loss: the adapted encoder maps degraded images to where the frozen one maps clear images."""
+
+from torch import Tensor
+
+from retina_adapt.objectives.reconstruction import absolute_error
+
+
+def latent_adaptation_loss(high_latent: Tensor, adapted_low_latent: Tensor) -> Tensor:
+    """mean |E0(high) - Ea(low)| (Yang et al., the first term of the adaptation loss).
+
+    Args:
+        high_latent: the frozen original encoder's latent of the clear image, without gradient.
+        adapted_low_latent: the adapted encoder's latent of the degraded image, the same shape.
+    """
+    return absolute_error(adapted_low_latent, high_latent)
+
+
+def latent_preservation_loss(high_latent: Tensor, adapted_high_latent: Tensor) -> Tensor:
+    """mean |E0(high) - Ea(high)| (Yang et al., the second term): clear images keep their latents."""
+    return absolute_error(adapted_high_latent, high_latent)
+
+
+def masked_absolute_error(result: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """mean |result - target| over the field of view, images (batch, channels, height, width) in [0, 1].
+
+    Not in the paper: as a term on decoded images, taken through the frozen decoder, it weighs latent errors by what
+    they do to the picture. `mask` is (batch, 1, height, width), boolean.
+    """
+    weights = mask.to(result.dtype).expand_as(result)
+    return ((result - target).abs() * weights).sum() / weights.sum().clamp_min(1)

@@ -1,0 +1,70 @@
+"""Settings of the training loop, the same for every recipe."""
+
+from dataclasses import dataclass
+
+from retina_adapt.errors import RetinaAdaptError
+
+
+class TrainingSettingsError(RetinaAdaptError):
+    """A training setting that is out of range."""
+
+
+@dataclass
+class TrainingSettings:
+    """How to train.
+
+    Args:
+        steps: optimiser steps.
+        batch_size: images per process and micro-batch; an optimiser step sees this many times the number of
+            processes times `gradient_accumulation`.
+        gradient_accumulation: micro-batches per optimiser step.
+        learning_rate: peak learning rate of AdamW.
+        warmup_steps: steps over which the learning rate rises linearly; it then falls to zero along a cosine.
+        weight_decay: AdamW's decoupled weight decay.
+        gradient_clip: largest norm of the gradient.
+        seed: of the data order, the augmentations, the degradations and the diffusion noise.
+        mixed_precision: no, bf16 or fp16 (fp16 makes autoencoders overflow: prefer bf16).
+        workers: processes that prepare batches; 0 prepares them in the training process.
+        log_every: steps between entries in the tracker.
+        validate_every: steps between validations; the last step is always validated.
+        checkpoint_every: steps between checkpoints; the last step is always kept.
+        checkpoints_kept: how many checkpoints to keep, the newest ones.
+    """
+
+    steps: int = 1000
+    batch_size: int = 4
+    gradient_accumulation: int = 1
+    learning_rate: float = 1e-3
+    warmup_steps: int = 20
+    weight_decay: float = 0.01
+    gradient_clip: float = 1.0
+    seed: int = 0
+    mixed_precision: str = "no"
+    workers: int = 0
+    log_every: int = 10
+    validate_every: int = 200
+    checkpoint_every: int = 200
+    checkpoints_kept: int = 2
+
+    def __post_init__(self) -> None:
+        at_least_one = (
+            "batch_size",
+            "gradient_accumulation",
+            "log_every",
+            "validate_every",
+            "checkpoint_every",
+            "checkpoints_kept",
+        )
+        for name in at_least_one:
+            if getattr(self, name) < 1:
+                raise TrainingSettingsError(f"training.{name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("steps", "warmup_steps", "workers", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise TrainingSettingsError(f"training.{name} is {getattr(self, name)}; it must not be negative")
+        for name in ("learning_rate", "gradient_clip"):
+            if not getattr(self, name) > 0:
+                raise TrainingSettingsError(f"training.{name} is {getattr(self, name)}; it must be positive")
+        if self.mixed_precision not in ("no", "bf16", "fp16"):
+            raise TrainingSettingsError(
+                f"training.mixed_precision is '{self.mixed_precision}'; use no, bf16 or fp16"
+            )

@@ -1,0 +1,174 @@
+"""Three ways to pairs, one kind of item."""
+
+import datasets
+import numpy as np
+import pytest
+import torch
+
+from retina_adapt.data import (
+    Draw,
+    Flips,
+    MissingColumnError,
+    PairingError,
+    PreparationError,
+    TrainingBatchSampler,
+    degraded_pairs,
+    paired_columns,
+    paired_folders,
+)
+from retina_adapt.degradations import SeverityError, UnknownPresetError
+from retina_adapt.imaging import Photograph, write_photograph
+
+SIZE = 48
+
+
+@pytest.fixture
+def pair_folders(tmp_path, fundus_drawings):
+    """Three eyes, each also at half its brightness and with its lower half nearly black."""
+    for name in ("low", "high"):
+        (tmp_path / name).mkdir()
+    for number in range(3):
+        high = fundus_drawings[number]
+        low = high * 0.5
+        low[80:] *= 0.02
+        write_photograph(Photograph(pixels=high), tmp_path / "high" / f"eye_{number}.png")
+        write_photograph(Photograph(pixels=low), tmp_path / "low" / f"eye_{number}.tif")
+    return tmp_path / "low", tmp_path / "high"
+
+
+@pytest.fixture
+def pairs_by_way(pair_folders, fundus_rows):
+    low_folder, high_folder = pair_folders
+    columns = {
+        "poor": [str(path) for path in sorted(low_folder.iterdir())],
+        "good": [str(path) for path in sorted(high_folder.iterdir())],
+    }
+    return {
+        "folders": paired_folders(low_folder, high_folder, SIZE),
+        "columns": paired_columns(datasets.Dataset.from_dict(columns), "poor", "good", SIZE),
+        "degraded": degraded_pairs(fundus_rows, SIZE, preset="mixed"),
+    }
+
+
+@pytest.mark.parametrize("way", ["folders", "columns", "degraded"])
+def test_all_ways_give_the_same_kind_of_item(pairs_by_way, way):
+    item = pairs_by_way[way][Draw(1, 5)]
+    assert set(item) == {"low", "high", "mask", "index", "seed"}
+    for name in ("low", "high"):
+        assert item[name].shape == (3, SIZE, SIZE)
+        assert item[name].dtype == torch.float32
+        assert 0 <= item[name].min() <= item[name].max() <= 1
+    assert item["mask"].shape == (1, SIZE, SIZE)
+    assert item["mask"].dtype == torch.bool
+    assert (item["index"], item["seed"]) == (torch.tensor(1), torch.tensor(5))
+    assert item["low"][:, item["mask"][0]].mean() != item["high"][:, item["mask"][0]].mean()
+
+
+def test_columns_and_folders_give_the_same_pairs(pairs_by_way):
+    for index in range(3):
+        from_folders, from_columns = (pairs_by_way[way][Draw(index, 0)] for way in ("folders", "columns"))
+        assert all(torch.equal(from_folders[key], from_columns[key]) for key in from_folders)
+
+
+def test_the_low_image_is_cut_by_the_square_of_the_clear_one(pairs_by_way):
+    # The low images' own field of view would be their upper half.
+    item = pairs_by_way["folders"][Draw(0, 0)]
+    upper = item["mask"][:, : SIZE // 2 - 1].expand(3, -1, -1)
+    low, high = item["low"][:, : SIZE // 2 - 1][upper], item["high"][:, : SIZE // 2 - 1][upper]
+    torch.testing.assert_close(low, high * 0.5, atol=0.02, rtol=0)
+
+
+def test_pairs_of_different_frame_sizes_are_an_error_that_names_both(pair_folders):
+    low_folder, high_folder = pair_folders
+    write_photograph(Photograph(pixels=np.full((50, 60, 3), 0.5, dtype=np.float32)), low_folder / "eye_1.tif")
+    with pytest.raises(PreparationError, match=r"1 of 3 (?s:.*)eye_1\.tif.*eye_1\.png.*one size"):
+        paired_folders(low_folder, high_folder, SIZE)
+
+
+def test_one_error_lists_every_file_without_partner_and_every_ambiguous_name(pair_folders):
+    low_folder, high_folder = pair_folders
+    (high_folder / "eye_0.png").unlink()
+    (low_folder / "eye_1.tif").unlink()
+    (high_folder / "again").mkdir()
+    write_photograph(Photograph(pixels=np.zeros((9, 9, 3), np.float32)), high_folder / "again" / "eye_2.png")
+    with pytest.raises(PairingError) as failure:
+        paired_folders(low_folder, high_folder, SIZE)
+    message = str(failure.value)
+    assert f"{(low_folder / 'eye_0.tif').resolve()}: no partner in {high_folder}" in message
+    assert f"{(high_folder / 'eye_1.png').resolve()}: no partner in {low_folder}" in message
+    assert "ambiguous name 'eye_2'" in message
+
+
+def test_an_absent_column_is_an_error(fundus_rows):
+    with pytest.raises(MissingColumnError, match="'low'"):
+        paired_columns(fundus_rows, "low", "image", SIZE)
+
+
+def test_equal_draws_give_equal_pairs_in_any_worker(fundus_rows):
+    pairs = degraded_pairs(fundus_rows, SIZE, preset="mixed", flips=Flips())
+    batches = TrainingBatchSampler(len(pairs), 3, steps=3, seed=1)
+    here = [pairs[draw] for batch in batches for draw in batch]
+    loader = torch.utils.data.DataLoader(pairs, batch_sampler=batches, num_workers=2)
+    there = [{key: batch[key][place] for key in batch} for batch in loader for place in range(3)]
+    assert len(here) == len(there) == 9
+    for ours, theirs in zip(here, there, strict=True):
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_another_seed_degrades_the_same_photograph_in_another_way(fundus_rows):
+    pairs = degraded_pairs(fundus_rows, SIZE, preset="mixed")
+    first, second = pairs[Draw(0, 1)], pairs[Draw(0, 2)]
+    assert torch.equal(first["high"], second["high"])
+    assert not torch.equal(first["low"], second["low"])
+
+
+def test_severity_zero_leaves_the_photograph_bit_for_bit(fundus_rows):
+    item = degraded_pairs(fundus_rows, SIZE, preset="mixed", severity=(0.0, 0.0))[Draw(0, 3)]
+    assert torch.equal(item["low"], item["high"])
+
+
+def test_severity_is_drawn_from_the_range_asked_for(fundus_rows):
+    weak = degraded_pairs(fundus_rows, SIZE, preset="low_light", severity=(0.1, 0.2))
+    strong = degraded_pairs(fundus_rows, SIZE, preset="low_light", severity=(0.8, 0.9))
+
+    def differences(pairs):
+        items = [pairs[Draw(0, seed)] for seed in range(6)]
+        return [float((item["high"] - item["low"]).abs().mean()) for item in items]
+
+    assert max(differences(weak)) < min(differences(strong))
+    assert len(set(differences(weak))) > 1
+
+
+def test_the_surround_of_a_degraded_photograph_shows_no_clear_tissue(fundus_rows):
+    item = degraded_pairs(fundus_rows, SIZE, preset="low_light", severity=(1.0, 1.0))[Draw(0, 0)]
+    outside = ~item["mask"][0]
+    assert item["low"][:, outside].mean() < 0.7 * item["high"][:, outside].mean()
+
+
+def test_flips_mirror_all_images_of_a_pair_alike_and_change_nothing_else(fundus_rows):
+    plain = degraded_pairs(fundus_rows, SIZE, preset="light")
+    flipped = degraded_pairs(fundus_rows, SIZE, preset="light", flips=Flips())
+    seen = set()
+    for seed in range(12):
+        before, after = plain[Draw(0, seed)], flipped[Draw(0, seed)]
+        axes = [
+            axes for axes in ((), (1,), (2,), (1, 2)) if torch.equal(before["high"].flip(axes), after["high"])
+        ]
+        assert len(axes) == 1
+        assert torch.equal(before["low"].flip(axes[0]), after["low"])
+        assert torch.equal(before["mask"].flip(axes[0]), after["mask"])
+        seen.add(axes[0])
+    assert len(seen) == 4
+
+
+def test_a_direction_that_is_not_allowed_is_never_flipped():
+    image = np.arange(4.0).reshape(2, 2)
+    rows = {tuple(Flips(vertical=False).apply(seed, image)[0][:, 0]) for seed in range(20)}
+    assert rows == {(0.0, 2.0), (1.0, 3.0)}
+
+
+def test_an_unknown_preset_or_severity_is_an_error_before_anything_is_prepared(fundus_rows):
+    with pytest.raises(UnknownPresetError):
+        degraded_pairs(fundus_rows, SIZE, preset="mixd")
+    with pytest.raises(SeverityError):
+        degraded_pairs(fundus_rows, SIZE, preset="mixed", severity=(0.5, 1.5))

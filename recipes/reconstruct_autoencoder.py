@@ -18,7 +18,13 @@ from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from retina_adapt.backbones import BackboneShape, ReconstructionBackbone, build_backbone, save_backbone, seeded_noise
+from retina_adapt.backbones import (
+    BackboneShape,
+    ReconstructionBackbone,
+    build_backbone,
+    save_backbone,
+    seeded_noise,
+)
 from retina_adapt.configuration import parse_configuration
 from retina_adapt.data import (
     EvaluationBatchSampler,
@@ -166,9 +172,7 @@ def standardize_latents(backbone: ReconstructionBackbone, images: UnpairedImages
     latents = torch.cat(
         [backbone.moments(batch["image"].to(device))[0].cpu() for batch in DataLoader(frames, batch_sampler=sampler)]
     )
-    backbone.autoencoder.register_to_config(
-        shift_factor=latents.mean().item(), scaling_factor=1 / latents.std().item()
-    )
+    backbone.autoencoder.register_to_config(shift_factor=latents.mean().item(), scaling_factor=1 / latents.std().item())
 
 
 def main(config: ReconstructAutoencoderConfig) -> None:

@@ -101,9 +101,7 @@ class DenoisingStep(nn.Module):
         timesteps = (batch["seed"] % scheduler.config.num_train_timesteps).to(latents.device)
         noisy_latents = scheduler.add_noise(latents, noise, timesteps)
         prediction = self.backbone.predict(noisy_latents, timesteps, condition_latents=latents)
-        target = diffusion_target(
-            latents, noise, scheduler.alphas_cumprod, timesteps, scheduler.config.prediction_type
-        )
+        target = diffusion_target(latents, noise, scheduler.alphas_cumprod, timesteps, scheduler.config.prediction_type)
         return {"loss": diffusion_loss(prediction, target)}
 
 
@@ -122,9 +120,7 @@ def setup(config: ReconstructDenoiserConfig) -> tuple[Accelerator, Reconstructio
     return accelerator, backbone.to(accelerator.device)
 
 
-def prepare_data(
-    config: ReconstructDenoiserConfig, accelerator: Accelerator
-) -> tuple[UnpairedImages, UnpairedImages]:
+def prepare_data(config: ReconstructDenoiserConfig, accelerator: Accelerator) -> tuple[UnpairedImages, UnpairedImages]:
     data, image_size = config.data, config.backbone.image_size
     with accelerator.main_process_first():
         training = PreparedPhotographs(open_sources(data.train), data.prepared_size)
@@ -150,9 +146,7 @@ def validate(
         latents = sample_latents(
             backbone, backbone.encode(originals), steps=sampling_steps, seeds=batch["seed"].tolist()
         )
-        for original, result, mask in zip(
-            originals, backbone.decode(latents).clamp(0, 1), batch["mask"], strict=True
-        ):
+        for original, result, mask in zip(originals, backbone.decode(latents).clamp(0, 1), batch["mask"], strict=True):
             target_pixels, result_pixels = (t.permute(1, 2, 0).cpu().float().numpy() for t in (original, result))
             found = score_image(result_pixels, target_pixels, mask[0].numpy())
             scores.append({"psnr": found.psnr, "ssim": found.ssim})

@@ -72,9 +72,7 @@ def configuration_to_dict(configuration: Any) -> dict[str, Any]:
 def store_configuration(configuration: Any, path: str | Path) -> None:
     """Write the resolved configuration as YAML, atomically; `--config` reads it back."""
     with write_file_atomically(path) as temporary:
-        temporary.write_text(
-            yaml.safe_dump(configuration_to_dict(configuration), sort_keys=False), encoding="utf-8"
-        )
+        temporary.write_text(yaml.safe_dump(configuration_to_dict(configuration), sort_keys=False), encoding="utf-8")
 
 
 def _dotted_names(configuration_class: type, prefix: str = "") -> set[str]:

@@ -22,6 +22,7 @@ from retina_adapt.adaptors.registration import AdaptorKind, register_adaptor_kin
 from retina_adapt.adaptors.residual.config import AdaptorConfigError, ResidualAdaptorConfig
 from retina_adapt.adaptors.residual.layer import MergeError
 from retina_adapt.adaptors.residual.tuner import ResidualAdaptorTuner
+from retina_adapt.adaptors.settings import AdaptorSettings
 
 register_adaptor_kind(AdaptorKind.RESIDUAL, ResidualAdaptorConfig, ResidualAdaptorTuner)
 
@@ -32,6 +33,7 @@ __all__ = [
     "AdaptorKind",
     "AdaptorMetadata",
     "AdaptorNameError",
+    "AdaptorSettings",
     "FrozenBackboneError",
     "FrozenBackboneGuard",
     "MergeError",

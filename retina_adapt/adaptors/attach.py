@@ -20,9 +20,7 @@ class FrozenBackboneError(RetinaAdaptError):
     """A backbone tensor changed, or an optimizer holds one: a defect of a recipe."""
 
 
-def attach_adaptor(
-    backbone: ReconstructionBackbone | PeftModel, config: PeftConfig, name: str
-) -> PeftModel:
+def attach_adaptor(backbone: ReconstructionBackbone | PeftModel, config: PeftConfig, name: str) -> PeftModel:
     """Attach an untrained adaptor; the first one wraps the backbone, further ones join it, not yet active.
 
     The layers are put into `backbone` itself, so that its methods run through them.

@@ -1,9 +1,9 @@
 """An adaptor on disk: a small folder, written atomically and read with every check before a tensor is used.
 
-    adaptor/
-        adaptor_model.safetensors     tensors; the header holds format version, kind and backbone fingerprint
-        adaptor_config.json           the kind's settings and the typed metadata
-        README.md                     the card
+adaptor/
+    adaptor_model.safetensors     tensors; the header holds format version, kind and backbone fingerprint
+    adaptor_config.json           the kind's settings and the typed metadata
+    README.md                     the card
 """
 
 import dataclasses
@@ -142,7 +142,7 @@ def load_adaptor(backbone: ReconstructionBackbone | PeftModel, folder: str | Pat
     if description.backbone_fingerprint != fingerprint:
         raise AdaptorFileError(
             f"{folder}: was trained on the backbone {description.metadata.backbone_name} with fingerprint "
-            f"{description.backbone_fingerprint[:12]}…, but this backbone's is {fingerprint[:12]}…; load that backbone, "
+            f"{description.backbone_fingerprint[:12]}…, not {fingerprint[:12]}…; load that backbone, "
             "or train an adaptor for this one with recipes/adapt.py"
         )
     tensors = _read_tensors(folder / TENSORS_FILE, description)
@@ -215,4 +215,3 @@ def _own_settings(settings: PeftConfig) -> dict[str, Any]:
     inherited = {item.name for item in dataclasses.fields(PeftConfig)} | {"target_modules"}
     own = [item.name for item in dataclasses.fields(settings) if item.name not in inherited]
     return {name: getattr(settings, name) for name in own}
-

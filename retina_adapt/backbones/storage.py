@@ -1,10 +1,10 @@
 """A backbone on disk: a folder in diffusers' layout, read strictly and without unpickling anything.
 
-    backbone/
-        model_index.json                      class names of the parts, and the backbone's settings
-        autoencoder/config.json               + diffusion_pytorch_model.safetensors
-        denoiser/config.json                  + diffusion_pytorch_model.safetensors  (absent before its training)
-        scheduler/scheduler_config.json
+backbone/
+    model_index.json                      class names of the parts, and the backbone's settings
+    autoencoder/config.json               + diffusion_pytorch_model.safetensors
+    denoiser/config.json                  + diffusion_pytorch_model.safetensors  (absent before its training)
+    scheduler/scheduler_config.json
 """
 
 import dataclasses
@@ -35,7 +35,11 @@ class BackboneFileError(RetinaAdaptError):
 
 def save_backbone(backbone: ReconstructionBackbone, folder: str | Path) -> None:
     """Write the backbone to `folder`, atomically; an existing backbone there is replaced."""
-    parts = {"autoencoder": backbone.autoencoder, "denoiser": backbone.denoiser, "scheduler": backbone.scheduler}
+    parts = {
+        "autoencoder": backbone.autoencoder,
+        "denoiser": backbone.denoiser,
+        "scheduler": backbone.scheduler,
+    }
     index = {"_class_name": "ReconstructionBackbone", "_diffusers_version": diffusers.__version__}
     index |= {name: ["diffusers", type(part).__name__] for name, part in parts.items() if part is not None}
     index["settings"] = dataclasses.asdict(backbone.settings)

@@ -17,7 +17,7 @@ from retina_adapt.data.preparation import PreparationError, PreparedPhotograph, 
 from retina_adapt.data.prepared_photographs import PreparedPhotographs
 from retina_adapt.data.rows import MissingColumnError
 from retina_adapt.data.sampling import EvaluationBatchSampler, SamplingError, TrainingBatchSampler
-from retina_adapt.data.settings import PhotographSource, open_sources
+from retina_adapt.data.settings import PairSource, PhotographSource, open_pairs, open_sources
 from retina_adapt.data.sources import DataSourceError, load_images
 from retina_adapt.data.splits import PatientLeakError, SplitError, check_no_patient_leak, split_by_patient
 from retina_adapt.data.streaming import StreamedImages
@@ -34,6 +34,7 @@ __all__ = [
     "ImageItem",
     "MissingColumnError",
     "PairItem",
+    "PairSource",
     "PairingError",
     "PatientLeakError",
     "PhotographSource",
@@ -52,6 +53,7 @@ __all__ = [
     "degraded_pairs",
     "find_duplicates",
     "load_images",
+    "open_pairs",
     "open_sources",
     "paired_columns",
     "paired_folders",

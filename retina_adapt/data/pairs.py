@@ -208,9 +208,7 @@ def _by_stem(folder: str | Path) -> dict[str, list[Path]]:
     return by_stem
 
 
-def _pair_item(
-    low: np.ndarray, high: np.ndarray, mask: np.ndarray, draw: Draw, flips: Flips | None
-) -> PairItem:
+def _pair_item(low: np.ndarray, high: np.ndarray, mask: np.ndarray, draw: Draw, flips: Flips | None) -> PairItem:
     if flips is not None:
         low, high, mask = flips.apply(draw.seed, low, high, mask)
     return PairItem(

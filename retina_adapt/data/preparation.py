@@ -57,9 +57,7 @@ def find_crop(
     photograph: Photograph, name: str, *, mask: np.ndarray | None, field_of_view: FieldOfViewShape
 ) -> SquareCrop:
     """The square around a photograph's field of view; arguments and errors as for `prepare_photograph`."""
-    return SquareCrop.around(
-        find_field_of_view(photograph.pixels, name=name, given_mask=mask, shape=field_of_view)
-    )
+    return SquareCrop.around(find_field_of_view(photograph.pixels, name=name, given_mask=mask, shape=field_of_view))
 
 
 def cut_and_resize(pixels: np.ndarray, crop: SquareCrop, size: int) -> PreparedPhotograph:

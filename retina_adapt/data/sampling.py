@@ -50,9 +50,7 @@ class TrainingBatchSampler(torch.utils.data.Sampler[list[Draw]]):
     ) -> None:
         _require_shares(dataset_length, batch_size, rank, world_size)
         if not 0 <= first_step <= steps:
-            raise SamplingError(
-                f"first_step is {first_step}, but the run has steps 0 to {steps}; raise steps to go on"
-            )
+            raise SamplingError(f"first_step is {first_step}, but the run has steps 0 to {steps}; raise steps to go on")
         self.dataset_length = dataset_length
         self.batch_size = batch_size
         self.steps = steps
@@ -97,9 +95,7 @@ class EvaluationBatchSampler(torch.utils.data.Sampler[list[Draw]]):
         SamplingError: an empty data set or batch, or a rank out of range.
     """
 
-    def __init__(
-        self, dataset_length: int, batch_size: int, *, seed: int, rank: int = 0, world_size: int = 1
-    ) -> None:
+    def __init__(self, dataset_length: int, batch_size: int, *, seed: int, rank: int = 0, world_size: int = 1) -> None:
         _require_shares(dataset_length, batch_size, rank, world_size)
         self.indices = range(rank, dataset_length, world_size)
         self.batch_size = batch_size
@@ -118,6 +114,4 @@ def _require_shares(dataset_length: int, batch_size: int, rank: int, world_size:
     if dataset_length < 1 or batch_size < 1:
         raise SamplingError(f"cannot make batches of {batch_size} from a data set of {dataset_length} items")
     if not 0 <= rank < world_size:
-        raise SamplingError(
-            f"rank is {rank}, but with {world_size} processes ranks are 0 to {world_size - 1}"
-        )
+        raise SamplingError(f"rank is {rank}, but with {world_size} processes ranks are 0 to {world_size - 1}")

@@ -67,9 +67,7 @@ def load_images(
         if streaming:
             raise DataSourceError(f"{source}: limit needs to see all rows; drop either limit or streaming")
         if limit > len(dataset):
-            raise DataSourceError(
-                f"{source}: limit is {limit}, but split {split!r} has only {len(dataset)} such rows"
-            )
+            raise DataSourceError(f"{source}: limit is {limit}, but split {split!r} has only {len(dataset)} such rows")
         dataset = dataset.shuffle(seed=seed).select(range(limit))
     return dataset
 
@@ -114,9 +112,7 @@ def _open_folder(folder: Path, split: str, streaming: bool) -> AnyDataset:
         _require_train(folder, split)
         pattern = str(folder / "*")
     try:
-        return datasets.load_dataset(
-            "imagefolder", data_files={split: [pattern]}, split=split, streaming=streaming
-        )
+        return datasets.load_dataset("imagefolder", data_files={split: [pattern]}, split=split, streaming=streaming)
     except (OSError, ValueError, datasets.exceptions.DatasetGenerationError) as error:
         reason = error.__cause__ or error
         raise DataSourceError(
@@ -128,9 +124,7 @@ def _open_folder(folder: Path, split: str, streaming: bool) -> AnyDataset:
 def _open_parquet(path: Path, split: str, streaming: bool) -> AnyDataset:
     _require_train(path, split)
     try:
-        return datasets.load_dataset(
-            "parquet", data_files={split: [str(path)]}, split=split, streaming=streaming
-        )
+        return datasets.load_dataset("parquet", data_files={split: [str(path)]}, split=split, streaming=streaming)
     except (OSError, ValueError, datasets.exceptions.DatasetGenerationError) as error:
         raise DataSourceError(f"{path}: cannot be opened as Parquet ({error.__cause__ or error})") from error
 
@@ -149,8 +143,7 @@ def _undecoded(dataset: AnyDataset) -> AnyDataset:
     columns = [
         column
         for column, feature in features.items()
-        if isinstance(feature, datasets.Image)
-        or (isinstance(feature, dict) and set(feature) == {"bytes", "path"})
+        if isinstance(feature, datasets.Image) or (isinstance(feature, dict) and set(feature) == {"bytes", "path"})
     ]
     return as_undecoded_images(dataset, *columns)
 

@@ -65,9 +65,7 @@ class RandomCrop:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.degradation_probability <= 1.0:
-            raise ValueError(
-                f"degradation_probability must lie in [0, 1], got {self.degradation_probability}"
-            )
+            raise ValueError(f"degradation_probability must lie in [0, 1], got {self.degradation_probability}")
         if self.degradation_probability > 0 and not self.presets:
             raise ValueError("degradation_probability needs presets to choose from; see preset_names()")
         for preset in self.presets:
@@ -141,17 +139,13 @@ def draw_window(mask: np.ndarray, crop_size: int, generator: np.random.Generator
     """
     size = mask.shape[0]
     if crop_size > size:
-        raise CropSizeError(
-            f"crops of {crop_size} px cannot be cut from photographs of {size} px; prepare them larger"
-        )
+        raise CropSizeError(f"crops of {crop_size} px cannot be cut from photographs of {size} px; prepare them larger")
     scale, place = generator.random(2)
     side = round(crop_size * math.exp(scale * math.log(size / crop_size)))
     # Sums over all windows at once, from the integral image: a draw among the valid ones instead of trial and
     # error.
     integral = cv2.integral(mask.astype(np.uint8))
-    inside = (
-        integral[side:, side:] - integral[:-side, side:] - integral[side:, :-side] + integral[:-side, :-side]
-    )
+    inside = integral[side:, side:] - integral[:-side, side:] - integral[side:, :-side] + integral[:-side, :-side]
     valid = np.flatnonzero(inside >= min(side * side / 2, inside.max()))
     top, left = np.unravel_index(valid[int(place * len(valid))], inside.shape)
     return slice(int(top), int(top) + side), slice(int(left), int(left) + side)

@@ -139,9 +139,7 @@ def register_preset(name: str, *, steps: Sequence[PresetStep], severity_range: t
         _find_degradation(degradation_name)
     low, high = severity_range
     if not 0.0 <= low <= high <= 1.0:
-        raise SeverityError(
-            f"preset {name!r}: severity_range must be ordered within [0, 1], got {severity_range}"
-        )
+        raise SeverityError(f"preset {name!r}: severity_range must be ordered within [0, 1], got {severity_range}")
     _PRESETS[name] = _Preset(tuple(steps), (float(low), float(high)))
 
 
@@ -240,9 +238,7 @@ def _choose(steps: Iterable[PresetStep], generator: np.random.Generator) -> list
             continue
         count = step.at_least + int(generator.random() * (step.at_most - step.at_least + 1))
         # Ranking one uniform per option is a draw without replacement that any library version repeats.
-        ranks = sorted(
-            range(len(step.options)), key=[float(generator.random()) for _ in step.options].__getitem__
-        )
+        ranks = sorted(range(len(step.options)), key=[float(generator.random()) for _ in step.options].__getitem__)
         names += _choose((step.options[index] for index in sorted(ranks[:count])), generator)
     return names
 

@@ -49,9 +49,7 @@ def apply_halo(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, An
     # Blurred about as widely as the ring itself, so that no edge of it can be seen.
     softness = 0.35 * (outer - inner)
     ring = soft_disc(distance, outer, softness) - soft_disc(distance, inner, softness)
-    light = (
-        mean_color(pixels, mask).mean() * fit_channels(parameters["color"], pixels) * parameters["brightness"]
-    )
+    light = mean_color(pixels, mask).mean() * fit_channels(parameters["color"], pixels) * parameters["brightness"]
     return pixels + ring[..., None] * light
 
 
@@ -85,9 +83,7 @@ def draw_uneven_illumination(generator: np.random.Generator, severity: float) ->
     }
 
 
-def apply_uneven_illumination(
-    pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, Any]
-) -> np.ndarray:
+def apply_uneven_illumination(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
     """A slow factor: 1 + side_gain at one side, 1 - side_loss at the other, less rim_loss at the rim.
 
     `turn` is the direction of the brighter side as a fraction of a full turn.

@@ -43,9 +43,7 @@ def apply_defocus(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str,
     # Fractional coverage at the edge lets the disc grow smoothly with severity and look alike at any size.
     disc = np.clip(radius + 0.5 - np.hypot(offsets[None, :], offsets[:, None]), 0.0, 1.0)
     disc /= disc.sum()
-    return _average_within(
-        pixels, mask, lambda planes: cv2.filter2D(planes, -1, disc, borderType=cv2.BORDER_CONSTANT)
-    )
+    return _average_within(pixels, mask, lambda planes: cv2.filter2D(planes, -1, disc, borderType=cv2.BORDER_CONSTANT))
 
 
 def draw_cataract_haze(generator: np.random.Generator, severity: float) -> Parameters:
@@ -103,9 +101,7 @@ def blur_within(pixels: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarra
     return _average_within(pixels, mask, lambda planes: _gaussian(planes, sigma))
 
 
-def _average_within(
-    pixels: np.ndarray, mask: np.ndarray, average: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
+def _average_within(pixels: np.ndarray, mask: np.ndarray, average: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     weight = mask[..., None].astype(np.float32)
     averaged = average(np.concatenate([pixels * weight, weight], axis=2))
     return averaged[..., :-1] / np.maximum(averaged[..., -1:], 1e-6)
@@ -118,9 +114,7 @@ def _gaussian(planes: np.ndarray, sigma: float) -> np.ndarray:
     factor = int(sigma / (_SIGMA_WORTH_SHRINKING / 2))
     # Whole blocks, and one more on each side: growing back would otherwise repeat the outermost block's mean.
     bottom, right = factor + -height % factor, factor + -width % factor
-    padded = cv2.copyMakeBorder(
-        planes, factor, bottom, factor, right, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0)
-    )
+    padded = cv2.copyMakeBorder(planes, factor, bottom, factor, right, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
     small_size = padded.shape[1] // factor, padded.shape[0] // factor
     small = cv2.resize(padded, small_size, interpolation=cv2.INTER_AREA)
     # Shrinking by area and growing linearly blur too: variances factor^2 / 12 and factor^2 / 6.

@@ -1,7 +1,10 @@
 """Contrast-limited adaptive histogram equalization: the classical method an adaptor has to beat."""
 
+import warnings
+
 import cv2
 import numpy as np
+from skimage.color import lab2rgb, rgb2lab
 
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.evaluation.frame import require_frame
@@ -11,9 +14,7 @@ class ClaheOptionError(RetinaAdaptError):
     """A clip limit or a number of tiles that CLAHE cannot work with."""
 
 
-def apply_clahe(
-    pixels: np.ndarray, mask: np.ndarray, *, clip_limit: float = 2.0, tiles: int = 8
-) -> np.ndarray:
+def apply_clahe(pixels: np.ndarray, mask: np.ndarray, *, clip_limit: float = 2.0, tiles: int = 8) -> np.ndarray:
     """Equalize the lightness of an image tile by tile; hue and chroma stay.
 
     CLAHE (Zuiderveld 1994, OpenCV's implementation) on the L channel of CIELAB with 256 bins. OpenCV's 16-bit
@@ -35,16 +36,18 @@ def apply_clahe(
     """
     require_frame(pixels, mask, role="image")
     if clip_limit <= 0 or tiles < 1:
-        raise ClaheOptionError(
-            f"CLAHE needs a positive clip limit and at least one tile, not {clip_limit} and {tiles}"
-        )
+        raise ClaheOptionError(f"CLAHE needs a positive clip limit and at least one tile, not {clip_limit} and {tiles}")
     pixels = pixels.astype(np.float32)
     rgb = pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
-    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)
+    # scikit-image's conversions, because OpenCV's look floats up in a table that is hardly finer than 8 bits.
+    lab = rgb2lab(rgb)
     lightness = np.clip(lab[..., 0] * (255 / 100), 0, 255)
     rounded = np.rint(lightness)
     equalizer = cv2.createCLAHE(clipLimit=clip_limit, tileGridSize=(tiles, tiles))
     equalized = equalizer.apply(rounded.astype(np.uint8)) + (lightness - rounded)
     lab[..., 0] = equalized * (100 / 255)
-    equalized_rgb = np.clip(cv2.cvtColor(lab, cv2.COLOR_Lab2RGB), 0, 1)
+    with warnings.catch_warnings():
+        # A darkened saturated color can leave the sRGB gamut; it is clipped, which needs no warning.
+        warnings.filterwarnings("ignore", message=".*negative Z values", category=UserWarning)
+        equalized_rgb = np.clip(lab2rgb(lab), 0, 1)
     return np.where(mask[..., None], equalized_rgb[..., : pixels.shape[2]], pixels)

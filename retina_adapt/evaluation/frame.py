@@ -23,13 +23,9 @@ def require_frame(pixels: np.ndarray, mask: np.ndarray, *, role: str) -> None:
         FrameError: an array of another shape or type, an empty mask, or values that are not in [0, 1].
     """
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
-        raise FrameError(
-            f"the {role} has shape {pixels.shape}; give (height, width, 3) or (height, width, 1)"
-        )
+        raise FrameError(f"the {role} has shape {pixels.shape}; give (height, width, 3) or (height, width, 1)")
     if not np.issubdtype(pixels.dtype, np.floating):
-        raise FrameError(
-            f"the {role} has type {pixels.dtype}; divide by the largest value to get float in [0, 1]"
-        )
+        raise FrameError(f"the {role} has type {pixels.dtype}; divide by the largest value to get float in [0, 1]")
     if mask.dtype != np.bool_ or mask.shape != pixels.shape[:2]:
         raise FrameError(
             f"the field-of-view mask is {mask.dtype} of shape {mask.shape} and the {role} has shape "
@@ -40,9 +36,7 @@ def require_frame(pixels: np.ndarray, mask: np.ndarray, *, role: str) -> None:
     lowest, highest = float(pixels.min()), float(pixels.max())
     # Written so that a NaN, which compares as false, fails too.
     if not (lowest >= -ROUNDING_SLACK and highest <= 1 + ROUNDING_SLACK):
-        raise FrameError(
-            f"the {role} has values from {lowest:g} to {highest:g}; bring them into [0, 1] first"
-        )
+        raise FrameError(f"the {role} has values from {lowest:g} to {highest:g}; bring them into [0, 1] first")
 
 
 def require_same_shape(result: np.ndarray, target: np.ndarray) -> None:

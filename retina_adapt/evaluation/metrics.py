@@ -52,8 +52,8 @@ def score_image(result: np.ndarray, target: np.ndarray, mask: np.ndarray) -> Ima
     outside the mask first: nothing out there can change a score.
 
     Formulas: SSIM from Wang, Bovik, Sheikh, Simoncelli 2004, as in their code: windows that leave the frame
-    are not counted. MS-SSIM from Wang, Simoncelli, Bovik 2003, with negative scales counted as 0. CIEDE2000 from
-    Sharma, Wu, Dalal 2005. All but the last treat sRGB channels alike and average over them.
+    are not counted. MS-SSIM from Wang, Simoncelli, Bovik 2003, with negative scales counted as 0. CIEDE2000
+    from Sharma, Wu, Dalal 2005. All but the last treat sRGB channels alike and average over them.
 
     Args:
         result: float array (H, W, C), RGB (C=3) or grey (C=1), values in [0, 1].
@@ -86,9 +86,7 @@ def _color_difference(result: np.ndarray, target: np.ndarray) -> float:
     return float(np.mean(deltaE_ciede2000(rgb2lab(target), rgb2lab(result)), dtype=np.float64))
 
 
-def _structural_similarity(
-    result: np.ndarray, target: np.ndarray, mask: np.ndarray
-) -> tuple[float, float | None]:
+def _structural_similarity(result: np.ndarray, target: np.ndarray, mask: np.ndarray) -> tuple[float, float | None]:
     """SSIM and MS-SSIM together: the first of the five scales is the SSIM window at full resolution."""
     # Variances are differences of near-equal numbers in flat regions: float32 would show in the fourth digit.
     visible = mask[..., None]

@@ -77,9 +77,7 @@ def write_picture_sheet(path: str | Path, rows: Sequence[PictureRow], column_tit
         with write_file_atomically(path) as temporary:
             sheet.save(temporary, format="PNG")
     except OSError as error:
-        raise PictureSheetError(
-            f"{path}: cannot write the sheet ({error}); choose a writable folder"
-        ) from error
+        raise PictureSheetError(f"{path}: cannot write the sheet ({error}); choose a writable folder") from error
 
 
 def _draw_sheet(rows: Sequence[PictureRow], column_titles: Sequence[str]) -> Image.Image:

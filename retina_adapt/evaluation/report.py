@@ -81,9 +81,7 @@ _MEASURES = {
     "ms_ssim": _Measure("MS-SSIM", 3, lambda row: row.scores.ms_ssim),
     "color_difference": _Measure("CIEDE2000", 2, lambda row: row.scores.color_difference),
     "vessels_kept": _Measure("vessels kept", 2, lambda row: row.vessels.kept if row.vessels else None),
-    "vessels_invented": _Measure(
-        "vessels invented", 2, lambda row: row.vessels.invented if row.vessels else None
-    ),
+    "vessels_invented": _Measure("vessels invented", 2, lambda row: row.vessels.invented if row.vessels else None),
     "seconds": _Measure("seconds", 2, lambda row: row.seconds),
 }
 
@@ -134,16 +132,12 @@ class EvaluationReport:
         try:
             text = json.dumps(self.to_dict(), indent=2, allow_nan=False)
         except ValueError as error:
-            raise ReportError(
-                f"{path}: a row holds a number that is not finite; check its seconds"
-            ) from error
+            raise ReportError(f"{path}: a row holds a number that is not finite; check its seconds") from error
         try:
             with write_file_atomically(path) as temporary:
                 temporary.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
-            raise ReportError(
-                f"{path}: cannot write the report ({error}); choose a writable folder"
-            ) from error
+            raise ReportError(f"{path}: cannot write the report ({error}); choose a writable folder") from error
 
     def to_markdown(self) -> str:
         """A table of means ± standard deviations with the protocol below it.
@@ -173,15 +167,14 @@ class EvaluationReport:
             group = (summary.data_set, summary.degradation)
             if group not in tables:
                 # `Text`, because rich would read the bracket in a name such as "adaptor [light]" as markup.
-                tables[group] = Table(
-                    title=Text(f"{group[0]}: {group[1]}"), box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
-                )
-                tables[group].add_column("method")
+                tables[group] = Table(title=Text(f"{group[0]}: {group[1]}"), box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+                tables[group].add_column("method", overflow="fold")
                 for heading in ("images", *(measure.heading for measure in shown.values())):
-                    tables[group].add_column(heading, justify="right")
+                    # A number cut short would be a wrong number: long method names give way instead.
+                    longest_word = max(map(len, heading.split()))
+                    tables[group].add_column(heading, justify="right", min_width=longest_word)
             cells = [
-                _cell(summary.measures[name], measure.digits, with_deviation=False)
-                for name, measure in shown.items()
+                _cell(summary.measures[name], measure.digits, with_deviation=False) for name, measure in shown.items()
             ]
             tables[group].add_row(Text(summary.method), str(summary.images), *cells)
         console.print(*tables.values(), Text(self._protocol_text()), sep="\n")

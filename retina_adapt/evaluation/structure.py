@@ -29,7 +29,7 @@ LINE_ELONGATION = 3
 LINE_ORIENTATIONS = 12
 # Responses are in local standard deviations of the green channel.
 CERTAIN_RESPONSE, POSSIBLE_RESPONSE = 0.35, 0.21
-# Share of the whole field's contrast added to a region's own, lest noise in a flat region look like vessels.
+# Share of the whole field's contrast added to a region's own: noise in a flat region must not look like vessels.
 FLAT_SHARE = 0.5
 
 
@@ -66,9 +66,7 @@ def vessel_agreement(result: np.ndarray, target: np.ndarray, mask: np.ndarray) -
     result_vessels, target_vessels = vessel_map(result, mask), vessel_map(target, mask)
     tolerance = max(1, round(MATCH_DISTANCE * _diameter(mask)))
     lost = _unmatched(target_vessels, result_vessels, tolerance)
-    return VesselAgreement(
-        kept=1 - lost, lost=lost, invented=_unmatched(result_vessels, target_vessels, tolerance)
-    )
+    return VesselAgreement(kept=1 - lost, lost=lost, invented=_unmatched(result_vessels, target_vessels, tolerance))
 
 
 def vessel_map(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -76,8 +74,8 @@ def vessel_map(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
     The channel is brought to zero mean and about unit deviation in a sliding window inside the field of view,
     so that a change of brightness or contrast of the whole image alone changes nothing; filtered with
-    elongated second derivatives of a Gaussian in 12 directions and two widths (a matched filter, after Chaudhuri et al.
-    1989); and thresholded with hysteresis.
+    elongated second derivatives of a Gaussian in 12 directions and two widths (a matched filter, after
+    Chaudhuri et al. 1989); and thresholded with hysteresis.
 
     Args:
         pixels: float array (H, W, C), RGB (C=3) or grey (C=1), values in [0, 1].
@@ -92,7 +90,11 @@ def vessel_map(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     require_frame(pixels, mask, role="image")
     diameter = _diameter(mask)
     green = pixels[..., 1 if pixels.shape[2] == 3 else 0].astype(np.float32)
-    normalized = _normalize_locally(green, mask, sigma=BACKGROUND_SIGMA * diameter)
+    # The rim is itself a strong edge: a vessel cannot be told from it there, and its contrast dwarfs the vessels'.
+    inside = _distance_inside(mask) > max(2, round(RIM_WIDTH * diameter))
+    if not inside.any():
+        return inside
+    normalized = _normalize_locally(green, mask, inside, sigma=BACKGROUND_SIGMA * diameter)
     response = np.max(
         [
             cv2.filter2D(normalized, cv2.CV_32F, kernel)
@@ -101,9 +103,7 @@ def vessel_map(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
         ],
         axis=0,
     )
-    # The rim itself is a strong edge: a vessel cannot be told from it there.
-    rim_width = max(2, round(RIM_WIDTH * diameter))
-    response[_distance_inside(mask) <= rim_width] = 0
+    response[~inside] = 0
     vessels = apply_hysteresis_threshold(response, POSSIBLE_RESPONSE, CERTAIN_RESPONSE)
     return remove_small_objects(vessels, max_size=round((SMALLEST_VESSEL_SIDE * diameter) ** 2))
 
@@ -113,15 +113,15 @@ def _diameter(mask: np.ndarray) -> float:
     return 2 * math.sqrt(mask.sum() / math.pi)
 
 
-def _normalize_locally(channel: np.ndarray, mask: np.ndarray, *, sigma: float) -> np.ndarray:
-    """Zero mean and about unit deviation in a Gaussian window over the field of view only; 0 outside."""
-    inside = mask.astype(np.float32)
+def _normalize_locally(channel: np.ndarray, mask: np.ndarray, inside: np.ndarray, *, sigma: float) -> np.ndarray:
+    """Zero mean and about unit deviation in a Gaussian window over the field of view only; 0 outside it."""
+    weight = mask.astype(np.float32)
     # Normalized convolution: dividing by the window's share of the mask keeps the black surround out.
-    share = np.maximum(cv2.GaussianBlur(inside, (0, 0), sigma), 1e-3)
-    mean = cv2.GaussianBlur(channel * inside, (0, 0), sigma) / share
-    difference = (channel - mean) * inside
+    share = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)
+    mean = cv2.GaussianBlur(channel * weight, (0, 0), sigma) / share
+    difference = (channel - mean) * weight
     deviation = np.sqrt(cv2.GaussianBlur(difference**2, (0, 0), sigma) / share)
-    overall = float(np.sqrt(np.mean(difference[mask] ** 2)))
+    overall = float(np.sqrt(np.mean(difference[inside] ** 2)))
     return difference / (deviation + FLAT_SHARE * overall + np.finfo(np.float32).eps)
 
 

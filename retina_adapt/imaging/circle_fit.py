@@ -30,10 +30,8 @@ class Circle:
         return self.radius - np.hypot(x - self.center_x, y - self.center_y)
 
     def scaled(self, factor: float) -> "Circle":
-        """The same circle in a frame resized by `factor`, where pixel centres move from x to (x + 1/2) factor - 1/2."""
-        return Circle(
-            (self.center_x + 0.5) * factor - 0.5, (self.center_y + 0.5) * factor - 0.5, self.radius * factor
-        )
+        """The same circle in a frame resized by `factor`: pixel centres move to (x + 1/2) factor - 1/2."""
+        return Circle((self.center_x + 0.5) * factor - 0.5, (self.center_y + 0.5) * factor - 0.5, self.radius * factor)
 
 
 def fit_circle(points: np.ndarray, smallest_radius: float, largest_radius: float) -> Circle | None:
@@ -55,9 +53,7 @@ def fit_circle(points: np.ndarray, smallest_radius: float, largest_radius: float
     center_x, center_y, radius = center_x[allowed, None], center_y[allowed, None], radius[allowed, None]
     distance = np.abs(np.hypot(trial_points[:, 0] - center_x, trial_points[:, 1] - center_y) - radius)
     best = np.argmax((distance < _TOLERANCE * radius).sum(axis=1))
-    refined = _refine(
-        points, Circle(float(center_x[best, 0]), float(center_y[best, 0]), float(radius[best, 0]))
-    )
+    refined = _refine(points, Circle(float(center_x[best, 0]), float(center_y[best, 0]), float(radius[best, 0])))
     return refined if smallest_radius <= refined.radius <= largest_radius else None
 
 
@@ -67,7 +63,7 @@ def is_on_circle(points: np.ndarray, circle: Circle) -> np.ndarray:
 
 
 def _circumscribed_circles(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centres x, y and radii of the circles through (N, 3, 2) corners; infinite where three corners are in line."""
+    """Centres x, y and radii of the circles through (N, 3, 2) corners; infinite for corners in line."""
     first = corners[:, 0]
     (second_x, second_y), (third_x, third_y) = (corners[:, 1] - first).T, (corners[:, 2] - first).T
     doubled_area = 2.0 * (second_x * third_y - second_y * third_x)

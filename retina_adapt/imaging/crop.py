@@ -108,7 +108,7 @@ class SquareCrop:
 
     @cached_property
     def _mirror(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Rows and columns of the square's outside pixels, then rows and columns that they take their values from.
+        """Rows and columns of the square's outside pixels, then those that they take their values from.
 
         Cached because the two pictures of a pair, and a photograph and its mask, are cut with one crop.
         """
@@ -144,9 +144,7 @@ class SquareCrop:
     def _check_frame(self, array: np.ndarray, name: str) -> None:
         dimensions = 2 if name == "mask" else 3
         if array.ndim != dimensions or array.shape[:2] != self.mask.shape:
-            raise ValueError(
-                f"{name} has shape {array.shape}, but this crop was made for a frame of {self.mask.shape}"
-            )
+            raise ValueError(f"{name} has shape {array.shape}, but this crop was made for a frame of {self.mask.shape}")
 
 
 def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:

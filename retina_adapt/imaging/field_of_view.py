@@ -1,4 +1,4 @@
-"""Find where a photograph shows tissue: the field of view of a fundus camera, or the full frame of other cameras.
+"""Find where a photograph shows tissue: a fundus camera's field of view, or the full frame of other cameras.
 
 The camera's aperture is round, but sensors cut it off at top and bottom or at the sides, makers add tabs and
 notches to its rim, labels sit in the corners, and the tissue beside the rim may be nearly as dark as the
@@ -32,7 +32,7 @@ _RIM_MARGIN = 0.006  # of the radius: keeps the blurred rim out of the mask, abo
 
 
 class FieldOfViewError(RetinaAdaptError):
-    """No field of view was found, or the given one does not fit; the message names the photograph and the remedy."""
+    """No field of view was found, or the given one does not fit; the message tells the remedy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,9 +167,7 @@ def _rim_points(brightness: np.ndarray, tissue: np.ndarray, threshold: float) ->
     return np.concatenate(points)
 
 
-def _rim_share(
-    points: np.ndarray, circle: Circle, brightness: np.ndarray, brightest_surround: float
-) -> float:
+def _rim_share(points: np.ndarray, circle: Circle, brightness: np.ndarray, brightest_surround: float) -> float:
     """Share of the circle's part in the frame where a rim point lies on it and the surround beyond is dark.
 
     0 where that part is too short an arc to be trusted.

@@ -72,9 +72,7 @@ def read_photograph(path: Path | str) -> Photograph:
     except FileNotFoundError:
         raise ImageReadError(f"{path}: there is no such file; check the path") from None
     except OSError as error:
-        raise ImageReadError(
-            f"{path}: cannot be opened ({error.strerror}); give a readable image file"
-        ) from error
+        raise ImageReadError(f"{path}: cannot be opened ({error.strerror}); give a readable image file") from error
     if not encoded:
         raise ImageReadError(f"{path}: the file is empty; copy it again from its source")
 
@@ -90,9 +88,7 @@ def read_photograph(path: Path | str) -> Photograph:
         samples = _turn_upright(samples, image.getexif().get(_ORIENTATION_TAG, 1))
         exif = _exif(image)
     except Image.DecompressionBombError as error:
-        raise ImageReadError(
-            f"{path}: too large ({error}); cut the picture to the eye or scale it down"
-        ) from error
+        raise ImageReadError(f"{path}: too large ({error}); cut the picture to the eye or scale it down") from error
     except Image.UnidentifiedImageError as error:
         raise ImageReadError(f"{path}: not a JPEG, PNG or TIFF image; convert it to one of these") from error
     except _DECODING_ERRORS as error:
@@ -129,9 +125,7 @@ def write_photograph(photograph: Photograph, path: Path | str) -> None:
         with write_file_atomically(path) as temporary:
             temporary.write_bytes(encoded)
     except OSError as error:
-        raise ImageWriteError(
-            f"{path}: cannot be written ({error.strerror}); check folder and free space"
-        ) from error
+        raise ImageWriteError(f"{path}: cannot be written ({error.strerror}); check folder and free space") from error
 
 
 def find_photographs(folder_or_file: Path | str) -> list[Path]:
@@ -153,9 +147,7 @@ def find_photographs(folder_or_file: Path | str) -> list[Path]:
         if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file()
     )
     if not found:
-        raise ImageReadError(
-            f"{root}: no photograph in this folder; expected files ending in {', '.join(_SUFFIXES)}"
-        )
+        raise ImageReadError(f"{root}: no photograph in this folder; expected files ending in {', '.join(_SUFFIXES)}")
     return found
 
 
@@ -164,18 +156,14 @@ def _bit_depth(image: Image.Image, encoded: bytes, path: Path) -> int:
     # MPO is a JPEG with further pictures behind it, as some handheld cameras write: the first is the
     # photograph.
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-        raise ImageReadError(
-            f"{path}: holds {image.n_frames} pictures; save the one you mean as a file of its own"
-        )
+        raise ImageReadError(f"{path}: holds {image.n_frames} pictures; save the one you mean as a file of its own")
     if image.mode in ("CMYK", "LAB"):
         raise ImageReadError(
             f"{path}: colours are stored as {image.mode}, whose meaning depends on a printing profile; "
             "convert it to RGB in the program that made it"
         )
     if image.format == "PNG":
-        return (
-            16 if encoded[24] == 16 else 8
-        )  # IHDR is the first chunk; lower depths are widened to 8 by Pillow
+        return 16 if encoded[24] == 16 else 8  # IHDR is the first chunk; lower depths are widened to 8 by Pillow
     if image.format != "TIFF":
         return 8
     bits = set(image.tag_v2.get(258, (1,)))
@@ -202,6 +190,8 @@ def _samples_16bit(image: Image.Image, encoded: bytes, path: Path) -> np.ndarray
     samples = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if samples is None or samples.dtype != np.uint16:
         raise ImageReadError(f"{path}: this kind of 16-bit file cannot be decoded; save it as a 16-bit PNG")
+    if image.format == "TIFF" and image.tag_v2.get(262) == 0:  # 0 is white; OpenCV leaves that to us
+        samples = 65535 - samples
     if samples.ndim == 2:
         return samples[:, :, None]
     if samples.shape[2] == 3:
@@ -260,9 +250,7 @@ def _integer_samples(photograph: Photograph, path: Path) -> np.ndarray:
     """(H, W, N) uint8 or uint16, rounded to nearest; N as in `encode_png`."""
     pixels = photograph.pixels
     if photograph.bit_depth not in (8, 16):
-        raise ImageWriteError(
-            f"{path}: bit_depth is {photograph.bit_depth}; files hold 8 or 16 bits a sample"
-        )
+        raise ImageWriteError(f"{path}: bit_depth is {photograph.bit_depth}; files hold 8 or 16 bits a sample")
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or pixels.size == 0:
         raise ImageWriteError(f"{path}: pixels have shape {pixels.shape}; expected (height, width, 1 or 3)")
     if photograph.alpha is not None:
@@ -272,6 +260,4 @@ def _integer_samples(photograph: Photograph, path: Path) -> np.ndarray:
     if not np.isfinite(pixels).all():
         raise ImageWriteError(f"{path}: pixels hold NaN or infinite values; find out where they come from")
     largest = 2**photograph.bit_depth - 1
-    return np.rint(np.clip(pixels, 0.0, 1.0) * largest).astype(
-        np.uint8 if photograph.bit_depth == 8 else np.uint16
-    )
+    return np.rint(np.clip(pixels, 0.0, 1.0) * largest).astype(np.uint8 if photograph.bit_depth == 8 else np.uint16)

@@ -59,9 +59,7 @@ def draw_fundus(seed: int, size: int = 512) -> tuple[np.ndarray, np.ndarray, np.
     density += veins[:, :, None] * _VEIN_ABSORPTION + arteries[:, :, None] * _ARTERY_ABSORPTION
     density += _capillaries(random, x, y, landmarks)[:, :, None] * _ARTERY_ABSORPTION
     pixels = color * np.exp(-density, dtype=np.float32)
-    pixels += (0.055 * cv2.GaussianBlur(reflexes, (0, 0), size / 700))[:, :, None] * np.float32(
-        [1.0, 0.75, 0.55]
-    )
+    pixels += (0.055 * cv2.GaussianBlur(reflexes, (0, 0), size / 700))[:, :, None] * np.float32([1.0, 0.75, 0.55])
     pixels *= _illumination(random, x, y)[:, :, None]
     pixels = _photograph(random, pixels, np.hypot(x, y), radius)
     field_of_view_mask = np.hypot(x, y) <= 1.0
@@ -77,9 +75,7 @@ def _place_landmarks(random: np.random.Generator) -> Landmarks:
     return Landmarks(disc=disc, fovea=fovea, disc_radius=float(random.uniform(0.105, 0.13)))
 
 
-def _draw_vessels(
-    vessels: list[Vessel], size: int, is_left_eye: bool, share_of_width: float = 1.0
-) -> np.ndarray:
+def _draw_vessels(vessels: list[Vessel], size: int, is_left_eye: bool, share_of_width: float = 1.0) -> np.ndarray:
     """Opacity of vessels, float32 (size, size) in [0, 1], antialiased.
 
     A vessel thinner than a drawn pixel keeps that pixel's width and becomes fainter instead.
@@ -94,9 +90,7 @@ def _draw_vessels(
         normals = tangents[:, ::-1] * (-1.0, 1.0) / np.linalg.norm(tangents, axis=1, keepdims=True)
         offsets = 0.5 * np.maximum(widths, 1.0)[:, None] * normals
         # Light crosses a thin vessel on a shorter path, so it absorbs less.
-        density = np.clip(np.sqrt(vessel.widths / _WIDTH_OF_FULL_DENSITY), 0.0, 1.0) * np.clip(
-            widths, 0.3, 1.0
-        )
+        density = np.clip(np.sqrt(vessel.widths / _WIDTH_OF_FULL_DENSITY), 0.0, 1.0) * np.clip(widths, 0.3, 1.0)
         opacity = np.rint(255 * density).astype(int)
         left, right = points + offsets, points - offsets
         corners = np.stack([left[:-1], left[1:], right[1:], right[:-1]], axis=1)
@@ -106,9 +100,7 @@ def _draw_vessels(
     return cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 
-def _background(
-    random: np.random.Generator, x: np.ndarray, y: np.ndarray, landmarks: Landmarks
-) -> np.ndarray:
+def _background(random: np.random.Generator, x: np.ndarray, y: np.ndarray, landmarks: Landmarks) -> np.ndarray:
     """Pigmented background with choroidal texture and the faint stripes of the nerve fibres; (H, W, 3)."""
     size = len(x)
     pigment = _PIGMENTS.T @ random.dirichlet(np.full(len(_PIGMENTS), 0.5))
@@ -132,7 +124,7 @@ def _background(
 
 
 def _noise(random: np.random.Generator, size: int, cells: int) -> np.ndarray:
-    """Smooth noise of unit variance or a little less, float32 (size, size), with `cells` bumps along a side."""
+    """Smooth noise of about unit variance, float32 (size, size), with `cells` bumps along a side."""
     grid = random.standard_normal((cells + 3, cells + 3)).astype(np.float32)
     return cv2.resize(grid, (size, size), interpolation=cv2.INTER_CUBIC)
 
@@ -153,10 +145,7 @@ def _add_disc(
     wobble = 0.025 * _noise(random, len(x), 12)
     rim = np.hypot(from_disc_x / 0.92, from_disc_y) / landmarks.disc_radius + wobble
     cup_size = random.uniform(0.3, 0.5)
-    cup = (
-        np.hypot(from_disc_x / landmarks.disc_radius + 0.12, from_disc_y / landmarks.disc_radius) / cup_size
-        + wobble
-    )
+    cup = np.hypot(from_disc_x / landmarks.disc_radius + 0.12, from_disc_y / landmarks.disc_radius) / cup_size + wobble
 
     inside_disc = _soft_step(1.0 - rim, 0.10)[:, :, None]
     inside_cup = _soft_step(1.0 - cup, 0.28)[:, :, None]
@@ -182,10 +171,8 @@ def _macula(random: np.random.Generator, x: np.ndarray, y: np.ndarray, landmarks
     return (density[:, :, None] * _MACULA_ABSORPTION).astype(np.float32)
 
 
-def _capillaries(
-    random: np.random.Generator, x: np.ndarray, y: np.ndarray, landmarks: Landmarks
-) -> np.ndarray:
-    """Density of a net too fine to follow: zero crossings of noise, absent from the foveal zone and the far periphery."""
+def _capillaries(random: np.random.Generator, x: np.ndarray, y: np.ndarray, landmarks: Landmarks) -> np.ndarray:
+    """Density of a net too fine to follow: zero crossings of noise, absent from the foveal zone."""
     fine, coarse = _noise(random, len(x), 42), _noise(random, len(x), 8)
     net = np.exp(-((fine / 0.10) ** 2)) * np.clip(0.5 + coarse, 0.0, 1.0)
     distance = np.hypot(x - landmarks.fovea[0], y - landmarks.fovea[1])
@@ -200,10 +187,8 @@ def _illumination(random: np.random.Generator, x: np.ndarray, y: np.ndarray) -> 
     return (random.uniform(0.85, 1.02) * np.clip(vignette, 0.25, None)).astype(np.float32)
 
 
-def _photograph(
-    random: np.random.Generator, pixels: np.ndarray, distance: np.ndarray, radius: float
-) -> np.ndarray:
-    """What the camera adds: blur, the aperture's antialiased edge, a surround that is not quite black, sensor noise."""
+def _photograph(random: np.random.Generator, pixels: np.ndarray, distance: np.ndarray, radius: float) -> np.ndarray:
+    """What the camera adds: blur, the aperture's antialiased edge, a nearly black surround, noise."""
     size = len(pixels)
     pixels = cv2.GaussianBlur(pixels, (0, 0), 0.55 * max(size / 512, 0.6))
     aperture = np.clip((1.0 - distance) * radius + 0.5, 0.0, 1.0)[:, :, None]

@@ -1,4 +1,4 @@
-"""Grow the retinal vessels of a drawn eye: arteries and veins that leave the disc, arch around the macula and branch.
+"""Grow a drawn eye's retinal vessels: arteries and veins leave the disc, arch around the macula and branch.
 
 Every vessel is a walk that steers towards something: main vessels follow way points (two temporal arcades and
 two nasal trunks, each an artery with its vein), branches strive to the fovea or to the periphery. Lengths are
@@ -18,7 +18,7 @@ _AVASCULAR_RADIUS = 0.09  # the foveal zone that vessels leave free
 _FARTHEST = 1.04  # vessels end a little beyond the rim
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Vessel:
     """One unbranched vessel: points (N, 2) and diameters (N,) in radii of the field of view."""
 
@@ -29,7 +29,7 @@ class Vessel:
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Centres of the optic disc and the fovea, x and y in radii of the field of view, and the disc's radius."""
+    """Centres x, y of optic disc and fovea and the disc's radius, all in radii of the field of view."""
 
     disc: tuple[float, float]
     fovea: tuple[float, float]
@@ -37,7 +37,7 @@ class Landmarks:
 
 
 def grow_vessels(random: np.random.Generator, landmarks: Landmarks) -> list[Vessel]:
-    """All vessels of one eye, thickest first within each tree."""
+    """All vessels of one eye, each before its branches."""
     tree = _Tree(random, landmarks, tortuosity=random.uniform(0.5, 1.4))
     for is_artery in (False, True):
         caliber = random.uniform(0.025, 0.031) * (0.76 if is_artery else 1.0)
@@ -89,9 +89,9 @@ class _Tree:
     def _grow_trunk(self, way: list[tuple[float, float]], width: float, is_artery: bool) -> None:
         way_points = [self._from_disc(point) for point in way]
         spread = 0.2 * self.landmarks.disc_radius
-        start = self._from_disc(
-            tuple(self.random.normal(0.0, spread, 2) + (0.25 * self.landmarks.disc_radius, 0.0))
-        )
+        scatter_x, scatter_y = self.random.normal(0.0, spread, 2)
+        # Vessels enter through the nasal half of the cup.
+        start = self._from_disc((scatter_x + 0.25 * self.landmarks.disc_radius, scatter_y))
         heading = math.atan2(way_points[0][1] - start[1], way_points[0][0] - start[0])
         remaining = list(way_points)
 
@@ -157,7 +157,7 @@ class _Tree:
         steer: Callable[[float, float], float],
         generation: int,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Points (N, 2) and headings (N,) from `start`, until the length, the rim or the avascular zone is reached."""
+        """Points (N, 2) and headings (N,) from `start` to the length, the rim or the avascular zone."""
         x, y = start
         points, headings = [(x, y)], [heading]
         # Main vessels hold their way; thin ones are looser and wind more.

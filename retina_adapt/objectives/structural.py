@@ -33,7 +33,5 @@ def structural_dissimilarity(result: Tensor, target: Tensor) -> Tensor:
     luminance = (2 * mean_result * mean_target + LUMINANCE_CONSTANT) / (
         mean_result**2 + mean_target**2 + LUMINANCE_CONSTANT
     )
-    contrast_structure = (2 * covariance + CONTRAST_CONSTANT) / (
-        variance_result + variance_target + CONTRAST_CONSTANT
-    )
+    contrast_structure = (2 * covariance + CONTRAST_CONSTANT) / (variance_result + variance_target + CONTRAST_CONSTANT)
     return 1 - (luminance * contrast_structure).mean()

@@ -26,9 +26,7 @@ class CheckpointError(RetinaAdaptError):
     """A checkpoint that cannot be read or belongs to another run."""
 
 
-def save_checkpoint(
-    folder: Path, *, step: int, module: nn.Module, optimizer: torch.optim.Optimizer, kept: int
-) -> Path:
+def save_checkpoint(folder: Path, *, step: int, module: nn.Module, optimizer: torch.optim.Optimizer, kept: int) -> Path:
     """Write `folder/step-<step>`, then drop all but the `kept` newest checkpoints. Atomic: never half a checkpoint."""
     tensors = {f"parameter.{name}": tensor.detach() for name, tensor in _trainable(module)}
     for name, parameter in _trainable(module):

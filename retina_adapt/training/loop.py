@@ -68,7 +68,12 @@ def train(
 
     batches = iter(batches_from(first_step * settings.gradient_accumulation))
     progress = tqdm(
-        main_process_only=True, initial=first_step, total=settings.steps, desc=name, dynamic_ncols=True, mininterval=1
+        main_process_only=True,
+        initial=first_step,
+        total=settings.steps,
+        desc=name,
+        dynamic_ncols=True,
+        mininterval=1,
     )
     validation = None
     seconds_started, steps_timed = time.perf_counter(), 0
@@ -96,7 +101,11 @@ def train(
         if done % settings.checkpoint_every == 0 or is_last:
             if accelerator.is_main_process:
                 save_checkpoint(
-                    checkpoints, step=done, module=training_step, optimizer=optimizer, kept=settings.checkpoints_kept
+                    checkpoints,
+                    step=done,
+                    module=training_step,
+                    optimizer=optimizer,
+                    kept=settings.checkpoints_kept,
                 )
             accelerator.wait_for_everyone()
         if done % settings.validate_every == 0 or is_last:
@@ -133,7 +142,11 @@ def _optimize(
 
 
 def _validate(
-    training_step: nn.Module, validate: Callable[[], Validation], accelerator: Accelerator, name: str, step: int
+    training_step: nn.Module,
+    validate: Callable[[], Validation],
+    accelerator: Accelerator,
+    name: str,
+    step: int,
 ) -> Validation:
     training_step.eval()
     with torch.no_grad():

@@ -65,6 +65,4 @@ class TrainingSettings:
             if not getattr(self, name) > 0:
                 raise TrainingSettingsError(f"training.{name} is {getattr(self, name)}; it must be positive")
         if self.mixed_precision not in ("no", "bf16", "fp16"):
-            raise TrainingSettingsError(
-                f"training.mixed_precision is '{self.mixed_precision}'; use no, bf16 or fp16"
-            )
+            raise TrainingSettingsError(f"training.mixed_precision is '{self.mixed_precision}'; use no, bf16 or fp16")

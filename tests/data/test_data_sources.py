@@ -106,16 +106,12 @@ def test_a_hub_name_goes_to_the_hub_and_failure_names_it(no_network):
 @pytest.mark.parametrize("annotated", [True, False])
 def test_parquet_files_give_photographs_from_their_bytes(tmp_path, fundus_folder, annotated):
     path = fundus_folder / "eye_1.png"
-    rows = datasets.Dataset.from_dict(
-        {"image": [{"bytes": path.read_bytes(), "path": "eye_1.png"}], "score": [1.0]}
-    )
+    rows = datasets.Dataset.from_dict({"image": [{"bytes": path.read_bytes(), "path": "eye_1.png"}], "score": [1.0]})
     if annotated:
         rows = rows.cast_column("image", datasets.Image())
     rows.to_parquet(tmp_path / "part-0.parquet")
     row = load_images(str(tmp_path / "part-*.parquet"))[0]
-    np.testing.assert_array_equal(
-        row_photograph(row["image"], "image", 0).pixels, read_photograph(path).pixels
-    )
+    np.testing.assert_array_equal(row_photograph(row["image"], "image", 0).pixels, read_photograph(path).pixels)
 
 
 def test_damaged_bytes_are_reported_under_their_own_name():

@@ -151,9 +151,7 @@ def test_flips_mirror_all_images_of_a_pair_alike_and_change_nothing_else(fundus_
     seen = set()
     for seed in range(12):
         before, after = plain[Draw(0, seed)], flipped[Draw(0, seed)]
-        axes = [
-            axes for axes in ((), (1,), (2,), (1, 2)) if torch.equal(before["high"].flip(axes), after["high"])
-        ]
+        axes = [axes for axes in ((), (1,), (2,), (1, 2)) if torch.equal(before["high"].flip(axes), after["high"])]
         assert len(axes) == 1
         assert torch.equal(before["low"].flip(axes[0]), after["low"])
         assert torch.equal(before["mask"].flip(axes[0]), after["mask"])

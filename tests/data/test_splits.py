@@ -81,7 +81,5 @@ def test_a_data_set_without_patients_is_an_error():
 def test_the_splits_of_the_corpus_share_no_patient(corpus, collection):
     from retina_adapt.data import load_images
 
-    splits = {
-        split: load_images(corpus / collection, split=split) for split in ("train", "validation", "test")
-    }
+    splits = {split: load_images(corpus / collection, split=split) for split in ("train", "validation", "test")}
     check_no_patient_leak(splits)

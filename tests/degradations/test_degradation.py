@@ -66,9 +66,7 @@ def test_severity_zero_of_a_degradation_changes_no_bit(name: str, channels: int)
 @pytest.mark.parametrize("preset", preset_names())
 def test_severity_zero_of_a_preset_changes_no_bit(preset: str) -> None:
     pixels, mask = draw_fundus(64, 64)
-    assert np.array_equal(
-        apply_degradation(pixels, mask, draw_degradation(preset, seed=4, severity=0)), pixels
-    )
+    assert np.array_equal(apply_degradation(pixels, mask, draw_degradation(preset, seed=4, severity=0)), pixels)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -139,9 +137,7 @@ def halved(pixels: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("shape", [(256, 256), (192, 256)])
 @pytest.mark.parametrize("name", RESOLUTION_AWARE)
-def test_the_same_parameters_draw_the_same_picture_at_twice_the_size(
-    name: str, shape: tuple[int, int]
-) -> None:
+def test_the_same_parameters_draw_the_same_picture_at_twice_the_size(name: str, shape: tuple[int, int]) -> None:
     small, small_mask = draw_fundus(*shape)
     large, large_mask = draw_fundus(2 * shape[0], 2 * shape[1])
     # Pixels of the rim belong half to the field of view: no two sizes agree there.
@@ -161,9 +157,7 @@ def test_a_record_replays_bit_for_bit_through_json(preset: str) -> None:
         drawn = draw_degradation(preset, seed=seed)
         restored = DrawnDegradation.from_dict(json.loads(json.dumps(drawn.to_dict(), allow_nan=False)))
         assert restored == drawn
-        assert np.array_equal(
-            apply_degradation(pixels, mask, restored), apply_degradation(pixels, mask, drawn)
-        )
+        assert np.array_equal(apply_degradation(pixels, mask, restored), apply_degradation(pixels, mask, drawn))
 
 
 @given(seed=st.integers(0, 2**64), severity=st.floats(0, 1))
@@ -177,9 +171,7 @@ def test_another_process_draws_the_same() -> None:
         "import json; from retina_adapt.degradations import draw_degradation, preset_names\n"
         "print(json.dumps([draw_degradation(preset, seed=11).to_dict() for preset in preset_names()]))"
     )
-    output = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert json.loads(output) == [draw_degradation(preset, seed=11).to_dict() for preset in preset_names()]
 
 

@@ -7,9 +7,7 @@ from retina_adapt.degradations.frame import centered_coordinates, fit_channels, 
 
 
 @pytest.mark.parametrize(("height", "width"), [(6, 6), (7, 12), (12, 7), (1, 5)])
-def test_coordinates_are_symmetric_about_the_center_in_units_of_the_shorter_side(
-    height: int, width: int
-) -> None:
+def test_coordinates_are_symmetric_about_the_center_in_units_of_the_shorter_side(height: int, width: int) -> None:
     x, y = centered_coordinates(np.zeros((height, width, 3), dtype=np.float32))
     side = min(height, width)
     assert np.allclose(x, -x[:, ::-1], atol=1e-6)

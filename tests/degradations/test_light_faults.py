@@ -79,6 +79,4 @@ def test_a_color_shift_of_a_grey_frame_ignores_saturation_and_white_balance() ->
     pixels, mask = draw_fundus(64, 64, 1)
     step = draw_step("color_shift", generator=np.random.default_rng(0), severity=1.0)
     neutral = {**step.parameters, "saturation": 1.0, "white_balance": [1.0, 1.0, 1.0]}
-    assert np.array_equal(
-        apply_step(pixels, mask, step), apply_step(pixels, mask, type(step)(step.name, neutral))
-    )
+    assert np.array_equal(apply_step(pixels, mask, step), apply_step(pixels, mask, type(step)(step.name, neutral)))

@@ -43,8 +43,7 @@ def test_gaussian_blur_and_defocus_at_one_severity_remove_about_as_much_detail()
     pixels, mask = draw_fundus(256, 256)
     changes = [
         np.abs(
-            apply_step(pixels, mask, draw_step(name, generator=np.random.default_rng(0), severity=1.0))
-            - pixels
+            apply_step(pixels, mask, draw_step(name, generator=np.random.default_rng(0), severity=1.0)) - pixels
         ).mean()
         for name in ("gaussian_blur", "defocus")
     ]

@@ -46,7 +46,7 @@ def test_restoring_changes_every_pixel_of_the_field_of_view_and_no_other(frame):
 @settings(deadline=None)
 @given(frames_with_field_of_view())
 def test_the_square_is_filled_with_tissue_only(frame):
-    pixels, mask = frame
+    _, mask = frame
     tissue = np.where(mask[:, :, None], 1.0, np.nan).astype(np.float32)
     square = SquareCrop.around(FieldOfView(mask, None)).extract(tissue)
     assert square.shape[0] == square.shape[1]
@@ -103,12 +103,14 @@ def test_pixels_of_another_frame_are_refused():
         crop.restore(np.zeros((5, 5, 3), dtype=np.float32), onto=np.zeros((4, 6, 3), dtype=np.float32))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3]))
 def test_resizing_to_the_same_size_changes_nothing(height, width, channels):
     pixels = np.random.default_rng(0).random((height, width, channels), dtype=np.float32)
     np.testing.assert_array_equal(resize(pixels, height, width), pixels)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 50), st.integers(1, 50), st.sampled_from([1, 3]))
 def test_resizing_keeps_channels_range_and_flat_areas(height, width, channels):
     resized = resize(np.full((23, 31, channels), 0.25, dtype=np.float32), height, width)

@@ -1,4 +1,4 @@
-"""Finding the field of view: every camera's shape of it, in dark and hazy photographs, or an error that helps."""
+"""Finding the field of view: any camera's, in dark and hazy photographs too, or an error that helps."""
 
 import cv2
 import numpy as np
@@ -25,9 +25,7 @@ def disc(height: int, width: int, circle: Circle) -> np.ndarray:
 def photograph_of_disc(height: int, width: int, circle: Circle) -> np.ndarray:
     """Mottled red tissue within the circle, nearly black noise around it."""
     random = np.random.default_rng(0)
-    mottles = cv2.resize(
-        random.random((9, 9), dtype=np.float32), (width, height), interpolation=cv2.INTER_CUBIC
-    )
+    mottles = cv2.resize(random.random((9, 9), dtype=np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     tissue = (0.5 + 0.3 * mottles)[:, :, None] * np.float32([1.0, 0.5, 0.3])
     surround = 0.01 * random.random((height, width, 3), dtype=np.float32)
     return np.where(disc(height, width, circle)[:, :, None], tissue, surround).astype(np.float32)
@@ -106,7 +104,7 @@ def test_dark_lesions_and_shadows_stay_inside_the_mask():
     assert overlap(mask, disc(400, 600, FULL)) > 0.97
 
 
-@pytest.mark.parametrize("gain, haze", [(0.1, 0.0), (0.04, 0.0), (0.5, 0.15), (0.3, 0.0)])
+@pytest.mark.parametrize(("gain", "haze"), [(0.1, 0.0), (0.04, 0.0), (0.5, 0.15), (0.3, 0.0)])
 def test_dim_and_hazy_photographs_have_the_field_of_view_of_clear_ones(gain, haze):
     pixels, _, drawn_mask = draw_fundus(seed=3, size=384)
     found = find_field_of_view(as_8_bit(gain * pixels + haze), name="drawn").mask
@@ -178,7 +176,7 @@ def test_a_full_frame_photograph_has_no_circle():
 
 
 @pytest.mark.parametrize(
-    "mask, reason", [(np.ones((5, 6), dtype=bool), "shape"), (np.zeros((6, 5), dtype=bool), "empty")]
+    ("mask", "reason"), [(np.ones((5, 6), dtype=bool), "shape"), (np.zeros((6, 5), dtype=bool), "empty")]
 )
 def test_a_given_mask_that_cannot_be_meant_is_an_error(mask, reason):
     with pytest.raises(FieldOfViewError, match=reason):
@@ -186,9 +184,7 @@ def test_a_given_mask_that_cannot_be_meant_is_an_error(mask, reason):
 
 
 @settings(deadline=None)
-@given(
-    st.floats(-50, 50), st.floats(-50, 50), st.floats(20, 90), st.floats(0, 2 * np.pi), st.integers(0, 1000)
-)
+@given(st.floats(-50, 50), st.floats(-50, 50), st.floats(20, 90), st.floats(0, 2 * np.pi), st.integers(0, 1000))
 def test_a_circle_is_fitted_to_an_arc_among_stray_points(center_x, center_y, radius, start, seed):
     random = np.random.default_rng(seed)
     angle = start + random.uniform(0, 2.5, 200)
@@ -206,12 +202,11 @@ def test_no_circle_is_fitted_to_too_few_points_or_a_line(points):
 
 @pytest.mark.corpus
 @pytest.mark.parametrize(
-    "data_set, least, most", [("hrf", 0.75, 0.87), ("chase_db1", 0.55, 0.8), ("csdi", 0.3, 0.9)]
+    ("data_set", "least", "most"), [("hrf", 0.75, 0.87), ("chase_db1", 0.55, 0.8), ("csdi", 0.3, 0.9)]
 )
 def test_every_camera_of_the_corpus_gets_a_circle_of_plausible_area(corpus, data_set, least, most):
     paths = (
-        find_photographs(corpus / data_set / "train")[::10]
-        + find_photographs(corpus / data_set / "validation")[::4]
+        find_photographs(corpus / data_set / "train")[::10] + find_photographs(corpus / data_set / "validation")[::4]
     )
     for path in paths:
         pixels = read_photograph(path).pixels

@@ -1,4 +1,4 @@
-"""Reading and writing photographs: samples survive bit for bit, nothing is misread silently, no file is left half."""
+"""Reading and writing photographs: samples survive bit for bit, nothing is misread, no file is left half."""
 
 import struct
 import zlib
@@ -144,14 +144,12 @@ def test_photographs_are_turned_upright_and_stay_so(tmp_path, orientation, suffi
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_16_bit_photographs_are_turned_upright_as_8_bit_ones_are(tmp_path, orientation, suffix):
-    eight, sixteen = random_photograph(8), None
+    eight = random_photograph(8)
     exif = exif_block(tag_274=orientation)
     sixteen = Photograph(eight.pixels, bit_depth=16, exif=exif)
     write_photograph(Photograph(eight.pixels, exif=exif), tmp_path / f"eight{suffix}")
     write_photograph(sixteen, tmp_path / f"sixteen{suffix}")
-    read_eight, read_sixteen = (
-        read_photograph(tmp_path / f"{name}{suffix}") for name in ("eight", "sixteen")
-    )
+    read_eight, read_sixteen = (read_photograph(tmp_path / f"{name}{suffix}") for name in ("eight", "sixteen"))
     np.testing.assert_array_equal(read_eight.pixels, read_sixteen.pixels)
     assert (orientation in (5, 6, 7, 8)) == (read_eight.pixels.shape != eight.pixels.shape)
 
@@ -210,7 +208,7 @@ def test_a_truncated_photograph_is_an_error(tmp_path, suffix, share, bit_depth):
 
 
 @pytest.mark.parametrize(
-    "content, reason",
+    ("content", "reason"),
     [
         (b"", "empty"),
         (b"these are words", "not a JPEG, PNG or TIFF"),
@@ -253,7 +251,7 @@ def test_a_decompression_bomb_is_an_error_before_it_fills_the_memory(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "photograph, name, reason",
+    ("photograph", "name", "reason"),
     [
         (random_photograph(16), "photo.jpg", "16 bits"),
         (random_photograph(8, with_alpha=True), "photo.jpg", "alpha"),
@@ -309,3 +307,13 @@ def test_of_a_camera_file_with_previews_behind_it_the_photograph_is_read(tmp_pat
     photograph, preview = Image.new("RGB", (16, 8), (255, 0, 0)), Image.new("RGB", (8, 4))
     photograph.save(tmp_path / "photo.jpg", format="MPO", save_all=True, append_images=[preview])
     assert read_photograph(tmp_path / "photo.jpg").pixels.shape == (8, 16, 3)
+
+
+@pytest.mark.parametrize("bit_depth", [8, 16])
+def test_a_tiff_file_whose_zero_is_white_is_read_with_zero_as_black(tmp_path, bit_depth):
+    photograph = random_photograph(bit_depth, channels=1)
+    write_photograph(photograph, tmp_path / "photo.tif")
+    black_is_zero, white_is_zero = struct.pack("<HHIH", 262, 3, 1, 1), struct.pack("<HHIH", 262, 3, 1, 0)
+    inverted = (tmp_path / "photo.tif").read_bytes().replace(black_is_zero, white_is_zero)
+    (tmp_path / "inverted.tif").write_bytes(inverted)
+    np.testing.assert_allclose(read_photograph(tmp_path / "inverted.tif").pixels, 1 - photograph.pixels, atol=1e-6)

@@ -53,9 +53,7 @@ class ContextBranch(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         coarse = F.adaptive_avg_pool2d(features, self.grid)
-        return F.interpolate(
-            self.convolutions(coarse), size=features.shape[-2:], mode="bilinear", align_corners=False
-        )
+        return F.interpolate(self.convolutions(coarse), size=features.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def local_branch(channels: int, bottleneck_channels: int) -> nn.Module:

@@ -57,9 +57,7 @@ class ResidualAdaptorLayer(nn.Module, BaseTunerLayer):
     def unmerge(self) -> None:
         raise MergeError("a residual adaptor is never merged, so there is nothing to unmerge")
 
-    def _get_base_layer_device_and_dtype(
-        self, base_layer: nn.Module
-    ) -> tuple[torch.device | None, torch.dtype | None]:
+    def _get_base_layer_device_and_dtype(self, base_layer: nn.Module) -> tuple[torch.device | None, torch.dtype | None]:
         # PEFT looks for `base_layer.weight`, which a block of several layers does not have.
         parameter = next(base_layer.parameters())
         return parameter.device, parameter.dtype

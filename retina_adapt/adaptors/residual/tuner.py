@@ -17,9 +17,7 @@ class ResidualAdaptorTuner(BaseTuner):
     tuner_layer_cls = ResidualAdaptorLayer
     target_module_mapping: dict[str, list[str]] = {}  # noqa: RUF012 - PEFT reads it from the class
 
-    def _prepare_adapter_config(
-        self, peft_config: ResidualAdaptorConfig, model_config: dict
-    ) -> ResidualAdaptorConfig:
+    def _prepare_adapter_config(self, peft_config: ResidualAdaptorConfig, model_config: dict) -> ResidualAdaptorConfig:
         points = select_hook_points(self.model.hook_points(), peft_config.hook_groups)
         peft_config.target_modules = sorted(point.name for point in points)
         return peft_config

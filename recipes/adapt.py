@@ -1,0 +1,303 @@
+"""Adaptation: fit a frozen backbone to one data set and one degradation with a small adaptor.
+
+    accelerate launch recipes/adapt.py --config recipes/configs/adapt_light.yaml
+
+Stage one trains the autoencoder's adaptors: the adapted encoder learns to map degraded photographs to where the frozen
+encoder maps clear ones. Stage two trains the denoiser's adaptors with the diffusion loss, conditioned on the adapted
+encoder. Writes an adaptor folder to `<output_folder>/adaptor`. Interrupted, the same command resumes.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from peft import PeftModel
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from retina_adapt import __version__
+from retina_adapt.adaptors import (
+    AdaptorMetadata,
+    AdaptorSettings,
+    FrozenBackboneGuard,
+    adaptors_bypassed,
+    attach_adaptor,
+    save_adaptor,
+    train_only,
+)
+from retina_adapt.backbones import ReconstructionBackbone, load_backbone, seeded_noise
+from retina_adapt.configuration import parse_configuration
+from retina_adapt.data import (
+    DegradedPairs,
+    EvaluationBatchSampler,
+    Flips,
+    PairSource,
+    RealPairs,
+    TrainingBatchSampler,
+    open_pairs,
+)
+from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
+from retina_adapt.enhancement import EnhancementMode, enhance_frames
+from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.evaluation import SCORING_PROTOCOL, score_image
+from retina_adapt.objectives import (
+    diffusion_loss,
+    diffusion_target,
+    latent_adaptation_loss,
+    latent_preservation_loss,
+    masked_absolute_error,
+)
+from retina_adapt.training import TrainingSettings, Validation, mean_scores, start_run, train
+
+ADAPTOR_NAME = "adaptor"
+Pairs = DegradedPairs | RealPairs
+
+
+@dataclass
+class AdaptationLossWeights:
+    """Weights of stage one's losses; the paper's loss is 1, 1, 0.
+
+    Args:
+        latent_adaptation: of mean |E0(high) - Ea(low)|.
+        latent_preservation: of mean |E0(high) - Ea(high)|, which keeps clear photographs as they are.
+        pixel: of the absolute error in the field of view, between the decoded low and the high photograph. Decoder
+            adaptors learn from this term alone.
+    """
+
+    latent_adaptation: float = 1.0
+    latent_preservation: float = 1.0
+    pixel: float = 10.0
+
+
+@dataclass
+class AdaptorCardSettings:
+    """What the adaptor's card says and training cannot know.
+
+    Args:
+        data_sets: names and credits of the photographs.
+        license: SPDX identifier of the adaptor's licence.
+        intended_use: what the adaptor is good for, and what not.
+    """
+
+    data_sets: list[str] = field(default_factory=lambda: ["the user's own photographs"])
+    license: str = "Apache-2.0"
+    intended_use: str = (
+        "Research on retinal image enhancement. Not a medical device: an enhanced photograph shows what the network "
+        "holds likely, so findings must be confirmed on the original."
+    )
+
+
+@dataclass
+class AdaptConfig:
+    """Everything that recipes/adapt.py reads.
+
+    Args:
+        output_folder: where the adaptor, checkpoints and logs go.
+        train: pairs to train on.
+        validation: pairs to validate on.
+        backbone: name of an embedded backbone, or a backbone folder.
+        flips: mirror training pairs at random.
+        adaptor: the adaptor's kind, place and size.
+        loss_weights: of stage one's losses.
+        autoencoder: stage one's training loop.
+        denoiser: stage two's training loop; 0 steps, or no hook group in the denoiser, leave stage two out.
+        sampling_steps: denoiser calls when validating stage two.
+        card: what the adaptor's card says besides.
+    """
+
+    output_folder: str
+    train: PairSource
+    validation: PairSource
+    backbone: str = DEFAULT_BACKBONE
+    flips: bool = True
+    adaptor: AdaptorSettings = field(default_factory=AdaptorSettings)
+    loss_weights: AdaptationLossWeights = field(default_factory=AdaptationLossWeights)
+    autoencoder: TrainingSettings = field(default_factory=TrainingSettings)
+    denoiser: TrainingSettings = field(default_factory=TrainingSettings)
+    sampling_steps: int = 4
+    card: AdaptorCardSettings = field(default_factory=AdaptorCardSettings)
+
+
+class AutoencoderAdaptationStep(nn.Module):
+    """Stage one: both latent terms of the paper, and the error of the decoded photograph."""
+
+    def __init__(self, backbone: ReconstructionBackbone, weights: AdaptationLossWeights) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.weights = weights
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        low, high = batch["low"], batch["high"]
+        with torch.no_grad(), adaptors_bypassed(self.backbone):
+            high_latent = self.backbone.encode(high)
+        adapted_low, adapted_high = self.backbone.encode(torch.cat([low, high])).chunk(2)
+        enhanced = self.backbone.decode(adapted_low)
+        losses = {
+            "latent_adaptation": latent_adaptation_loss(high_latent, adapted_low),
+            "latent_preservation": latent_preservation_loss(high_latent, adapted_high),
+            "pixel": masked_absolute_error(enhanced, high, batch["mask"]),
+        }
+        weighted = [getattr(self.weights, name) * value for name, value in losses.items()]
+        return {"loss": torch.stack(weighted).sum(), **losses}
+
+
+class DenoiserAdaptationStep(nn.Module):
+    """Stage two: the diffusion loss of the clear latent, conditioned on the adapted latent of the low one."""
+
+    def __init__(self, backbone: ReconstructionBackbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        scheduler = self.backbone.scheduler
+        with torch.no_grad():
+            condition = self.backbone.encode(batch["low"])
+            with adaptors_bypassed(self.backbone):
+                high_latent = self.backbone.encode(batch["high"])
+        noise = seeded_noise(batch["seed"].tolist(), tuple(high_latent.shape[1:]), like=high_latent)
+        timesteps = (batch["seed"] % scheduler.config.num_train_timesteps).to(high_latent.device)
+        noisy_latent = scheduler.add_noise(high_latent, noise, timesteps)
+        prediction = self.backbone.predict(noisy_latent, timesteps, condition)
+        target = diffusion_target(
+            high_latent, noise, scheduler.alphas_cumprod, timesteps, scheduler.config.prediction_type
+        )
+        return {"loss": diffusion_loss(prediction, target)}
+
+
+def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, PeftModel, FrozenBackboneGuard]:
+    accelerator = Accelerator(
+        mixed_precision=config.autoencoder.mixed_precision,
+        gradient_accumulation_steps=config.autoencoder.gradient_accumulation,
+        log_with="tensorboard",
+        project_dir=config.output_folder,
+    )
+    start_run(accelerator, config, config.output_folder)
+    backbone = load_backbone(backbone_folder(config.backbone)).to(accelerator.device)
+    guard = FrozenBackboneGuard(backbone)
+    set_seed(config.autoencoder.seed)
+    adapted = attach_adaptor(backbone, config.adaptor.to_peft_config(), ADAPTOR_NAME)
+    return accelerator, backbone, adapted, guard
+
+
+def prepare_data(config: AdaptConfig, accelerator: Accelerator, size: int) -> tuple[Pairs, Pairs]:
+    with accelerator.main_process_first():
+        training = open_pairs(config.train, size, flips=Flips() if config.flips else None)
+        validation = open_pairs(config.validation, size)
+    return training, validation
+
+
+def batches_from(
+    pairs: Pairs, settings: TrainingSettings, accelerator: Accelerator, first: int
+) -> Iterator[dict[str, Tensor]]:
+    sampler = TrainingBatchSampler(
+        len(pairs),
+        settings.batch_size,
+        steps=settings.steps * settings.gradient_accumulation,
+        seed=settings.seed,
+        rank=accelerator.process_index,
+        world_size=accelerator.num_processes,
+        first_step=first,
+    )
+    return iter(DataLoader(pairs, batch_sampler=sampler, num_workers=settings.workers))
+
+
+def validate(
+    backbone: ReconstructionBackbone, pairs: Pairs, accelerator: Accelerator, mode: EnhancementMode, steps: int
+) -> Validation:
+    """PSNR and SSIM in the field of view, low and enhanced against high, and a sheet low | enhanced | high."""
+    sampler = EvaluationBatchSampler(
+        len(pairs), 4, seed=0, rank=accelerator.process_index, world_size=accelerator.num_processes
+    )
+    scores, pictures = [], []
+    for batch in DataLoader(pairs, batch_sampler=sampler):
+        enhanced = enhance_frames(
+            backbone, batch["low"].to(accelerator.device), mode=mode, steps=steps, seeds=batch["seed"].tolist()
+        )
+        for row in zip(batch["low"], enhanced.cpu(), batch["high"], batch["mask"], strict=True):
+            low, result, high = (tensor.permute(1, 2, 0).float().numpy() for tensor in row[:3])
+            mask = row[3][0].numpy()
+            after, before = score_image(result, high, mask), score_image(low, high, mask)
+            scores.append(
+                {"psnr": after.psnr, "ssim": after.ssim, "psnr_degraded": before.psnr, "ssim_degraded": before.ssim}
+            )
+            pictures.append(np.concatenate([low, result, high], axis=1))
+    sheet = (np.concatenate(pictures[:4]) * 255).round().astype(np.uint8)
+    return Validation(mean_scores(accelerator, scores), {"low_enhanced_high": sheet})
+
+
+def main(config: AdaptConfig) -> None:
+    accelerator, backbone, adapted, guard = setup(config)
+    training_pairs, validation_pairs = prepare_data(config, accelerator, backbone.settings.image_size)
+    groups = {point.group for point in backbone.hook_points()}
+    chosen = {
+        group
+        for group in groups
+        for hook in config.adaptor.hook_groups
+        if group == hook or group.startswith(f"{hook}.")
+    }
+    stages: dict[str, tuple[TrainingSettings, nn.Module, EnhancementMode, set[str]]] = {
+        "autoencoder": (
+            config.autoencoder,
+            AutoencoderAdaptationStep(backbone, config.loss_weights),
+            "fast",
+            chosen & {"encoder", "decoder"},
+        ),
+        "denoiser": (
+            config.denoiser,
+            DenoiserAdaptationStep(backbone),
+            "diffusion",
+            chosen - {"encoder", "decoder"},
+        ),
+    }
+    metrics: dict[str, float] = {}
+    steps_done: dict[str, int] = {}
+    for stage, (settings, step, mode, stage_groups) in stages.items():
+        if not stage_groups or settings.steps == 0:
+            continue
+        trained = sum(parameter.numel() for parameter in train_only(adapted, ADAPTOR_NAME, stage_groups))
+        accelerator.print(f"stage {stage}: {trained:,} trainable parameters in {', '.join(sorted(stage_groups))}")
+        validation = train(
+            step,
+            name=stage,
+            accelerator=accelerator,
+            settings=settings,
+            batches_from=lambda first, settings=settings: batches_from(training_pairs, settings, accelerator, first),
+            validate=lambda mode=mode: validate(backbone, validation_pairs, accelerator, mode, config.sampling_steps),
+            output_folder=config.output_folder,
+            inspect_optimizer=guard.check_optimizer,
+        )
+        metrics |= {f"{mode} {key}": value for key, value in validation.scores.items()}
+        steps_done[stage] = settings.steps
+    guard.check()
+    if accelerator.is_main_process:
+        metadata = AdaptorMetadata(
+            data_sets=config.card.data_sets,
+            degradation=config.train.degradation or "the degradation of real pairs",
+            severity=config.train.severity,
+            pairs_seen=len(training_pairs),
+            training_steps=steps_done,
+            seed=config.autoencoder.seed,
+            recipe=f"recipes/adapt.py of retina_adapt {__version__}",
+            metrics=metrics,
+            protocol=f"Means over {len(validation_pairs)} validation pairs. "
+            + "; ".join(f"{measure}: {how}" for measure, how in SCORING_PROTOCOL.items()),
+            license=config.card.license,
+            intended_use=config.card.intended_use,
+            backbone_name=Path(config.backbone).name,
+        )
+        folder = Path(config.output_folder) / ADAPTOR_NAME
+        save_adaptor(adapted, ADAPTOR_NAME, folder, metadata)
+        accelerator.print(f"{folder}: {metrics}")
+    accelerator.end_training()
+
+
+if __name__ == "__main__":
+    try:
+        main(parse_configuration(AdaptConfig, description=__doc__))
+    except RetinaAdaptError as error:
+        sys.exit(f"error: {error}")

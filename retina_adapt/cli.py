@@ -1,0 +1,194 @@
+"""`retina-adapt`: each verb a call of one function."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from retina_adapt import __version__
+from retina_adapt.commands.batch import BatchResult
+from retina_adapt.errors import RetinaAdaptError
+
+app = typer.Typer(
+    help="Parameter-efficient fine-tuning for retinal image enhancement.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+recipes_app = typer.Typer(help="The training scripts that travel with the package.", no_args_is_help=True)
+app.add_typer(recipes_app, name="recipes")
+console = Console(stderr=True)
+
+
+class Mode(StrEnum):
+    """How to enhance."""
+
+    FAST = "fast"
+    DIFFUSION = "diffusion"
+
+
+class FieldOfViewShape(StrEnum):
+    """Where to look for the field of view."""
+
+    AUTO = "auto"
+    CIRCLE = "circle"
+    FULL_FRAME = "full_frame"
+
+
+Source = Annotated[Path, typer.Argument(help="A photograph, or a folder of them, searched with its subfolders.")]
+Output = Annotated[Path, typer.Argument(help="Folder for the results.")]
+Shape = Annotated[FieldOfViewShape, typer.Option(help="Shape of the field of view; full_frame where there is none.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same results.")]
+
+
+@app.command(epilog="Example: retina-adapt enhance photographs enhanced --adaptor light")
+def enhance(
+    source: Source,
+    output: Output,
+    adaptor: Annotated[list[str], typer.Option(help="An embedded adaptor or an adaptor folder; may be repeated.")],
+    backbone: Annotated[str, typer.Option(help="An embedded backbone or a backbone folder.")] = "nano",
+    mode: Annotated[Mode, typer.Option(help="fast: one pass; diffusion: sampled in a few steps.")] = Mode.FAST,
+    steps: Annotated[int, typer.Option(min=1, help="Denoiser calls in the mode diffusion.")] = 4,
+    seed: Seed = 0,
+    field_of_view: Shape = FieldOfViewShape.AUTO,
+    masks: Annotated[
+        Path | None, typer.Option(help="Folder of known fields of view, named as the photographs.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps, …")] = "cpu",
+) -> None:
+    """Enhance photographs; size, orientation and bit depth stay, and so does everything outside the field of view."""
+    from retina_adapt.commands.enhance import enhance_photographs
+
+    result = enhance_photographs(
+        source,
+        output,
+        adaptors=adaptor,
+        backbone=backbone,
+        mode=mode.value,
+        steps=steps,
+        seed=seed,
+        field_of_view=field_of_view.value,
+        masks=masks,
+        device=device,
+        console=console,
+    )
+    _finish(result, output)
+
+
+@app.command(epilog="Example: retina-adapt degrade photographs degraded --preset haze --seed 7")
+def degrade(
+    source: Source,
+    output: Output,
+    preset: Annotated[str, typer.Option(help="What to simulate; 'retina-adapt presets' lists them.")] = "mixed",
+    seed: Seed = 0,
+    severity: Annotated[float | None, typer.Option(min=0, max=1, help="By default drawn for each photograph.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="A degradations.json of an earlier run, applied again.")] = None,
+    field_of_view: Shape = FieldOfViewShape.AUTO,
+) -> None:
+    """Simulate faults on clear photographs; OUTPUT/degradations.json records what was drawn."""
+    from retina_adapt.commands.degrade import degrade_photographs
+
+    result = degrade_photographs(
+        source,
+        output,
+        preset=preset,
+        seed=seed,
+        severity=severity,
+        replay=replay,
+        field_of_view=field_of_view.value,
+        console=console,
+    )
+    _finish(result, output)
+
+
+@app.command()
+def presets() -> None:
+    """List the degradation presets."""
+    from retina_adapt.degradations import preset_names
+
+    for name in preset_names():
+        print(name)
+
+
+@app.command(epilog="Example: retina-adapt draw photographs --count 20")
+def draw(
+    output: Output,
+    count: Annotated[int, typer.Option(min=1, help="How many.")] = 10,
+    seed: Seed = 0,
+    size: Annotated[int, typer.Option(min=64, max=4096, help="Side in pixels.")] = 512,
+) -> None:
+    """Draw fundus photographs, for a machine with none at hand."""
+    from retina_adapt.commands.draw import draw_photographs
+
+    written = draw_photographs(output, count=count, seed=seed, size=size)
+    console.print(f"{output}: {len(written)} drawn photographs")
+
+
+@app.command(epilog="Example: retina-adapt demo demonstration --photographs my_clear_photographs")
+def demo(
+    output: Output,
+    photographs: Annotated[Path | None, typer.Option(help="Clear photographs, at least ten; else drawn.")] = None,
+    degradation: Annotated[str, typer.Option(help="light or haze.")] = "light",
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 120,
+    seed: Seed = 0,
+) -> None:
+    """Show the whole path: degrade, fine-tune an adaptor, enhance held-out photographs, compare."""
+    from retina_adapt.commands.demo import run_demo
+
+    sheet = run_demo(output, photographs=photographs, degradation=degradation, steps=steps, seed=seed, console=console)
+    console.print(f"Picture sheet: {sheet}", style="bold")
+
+
+@recipes_app.command("list")
+def list_recipes() -> None:
+    """List the recipes."""
+    from retina_adapt.commands.recipes import recipe_names
+
+    for name in recipe_names():
+        print(name)
+
+
+@recipes_app.command("copy", epilog="Example: retina-adapt recipes copy adapt --to my_project")
+def copy(
+    name: Annotated[str, typer.Argument(help="A name from 'retina-adapt recipes list'.")],
+    to: Annotated[Path, typer.Option(help="Folder to copy to.")] = Path("recipes"),
+) -> None:
+    """Copy a recipe and its configurations to a folder of yours."""
+    from retina_adapt.commands.recipes import copy_recipe
+
+    for path in copy_recipe(name, to):
+        print(path)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"retina-adapt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True)] = False,
+) -> None:
+    """Parameter-efficient fine-tuning for retinal image enhancement."""
+
+
+def _finish(result: BatchResult, output: Path) -> None:
+    """Say what was written and what failed; failures make the exit status 1."""
+    console.print(f"{output}: {len(result.written)} photographs written")
+    for failure in result.failures:
+        console.print(f"failed: {failure}", style="red", highlight=False, soft_wrap=True)
+    if result.failures:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line; an error that the user can mend is one line and exit status 2."""
+    try:
+        app()
+    except RetinaAdaptError as error:
+        console.print(f"error: {error}", style="red", highlight=False, soft_wrap=True)
+        sys.exit(2)

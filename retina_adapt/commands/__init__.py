@@ -1,0 +1,1 @@
+"""What the verbs of `retina-adapt` do, as functions without a command line."""

@@ -1,0 +1,77 @@
+"""`retina-adapt degrade`: simulate faults on clear photographs, and keep what was drawn."""
+
+import dataclasses
+import json
+import zlib
+from pathlib import Path
+
+from rich.console import Console
+
+from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.commands.batch import BatchResult, process_photographs
+from retina_adapt.degradations import DrawnDegradation, apply_degradation, draw_degradation
+from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.imaging import SquareCrop, find_field_of_view, read_photograph, write_photograph
+
+RECORD_FILE = "degradations.json"
+
+
+class ReplayError(RetinaAdaptError):
+    """A record of drawn degradations that cannot be read or lacks a photograph."""
+
+
+def degrade_photographs(
+    source: Path,
+    output: Path,
+    *,
+    preset: str,
+    seed: int,
+    severity: float | None,
+    replay: Path | None,
+    field_of_view: str,
+    console: Console,
+) -> BatchResult:
+    """Degrade each photograph by its own draw, a function of the seed and its file name alone.
+
+    Args:
+        replay: a `degradations.json` of an earlier run: what it holds is applied instead of drawing.
+
+    Returns:
+        What was written; `degradations.json` in the output folder records every draw.
+
+    Raises:
+        UnknownPresetError, SeverityError, ReplayError: before any photograph is read.
+    """
+    draw_degradation(preset, seed=seed, severity=severity)
+    recorded = None if replay is None else _read_record(replay)
+    drawn_by_name: dict[str, dict] = {}
+
+    def process(path: Path, target: Path) -> list[Path]:
+        name = target.relative_to(output).as_posix()
+        if recorded is None:
+            drawn = draw_degradation(preset, seed=zlib.crc32(f"{seed}/{name}".encode()), severity=severity)
+        elif name in recorded:
+            drawn = recorded[name]
+        else:
+            raise ReplayError(f"{path}: {replay} holds no draw for '{name}'; was it recorded from this folder?")
+        photograph = read_photograph(path)
+        crop = SquareCrop.around(find_field_of_view(photograph.pixels, name=str(path), shape=field_of_view))
+        square = crop.extract(photograph.pixels)
+        degraded = apply_degradation(square, crop.extract_mask(crop.mask), drawn)
+        pixels = crop.restore(degraded, onto=photograph.pixels)
+        write_photograph(dataclasses.replace(photograph, pixels=pixels), target)
+        drawn_by_name[name] = drawn.to_dict()
+        return [target]
+
+    result = process_photographs(source, output, process, description="Degrading", console=console)
+    with write_file_atomically(output / RECORD_FILE) as temporary:
+        temporary.write_text(json.dumps(drawn_by_name, indent=1) + "\n", encoding="utf-8")
+    return result
+
+
+def _read_record(path: Path) -> dict[str, DrawnDegradation]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return {name: DrawnDegradation.from_dict(drawn) for name, drawn in record.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise ReplayError(f"{path}: cannot be read as a record of degradations: {error}") from error

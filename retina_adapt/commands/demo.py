@@ -1,0 +1,157 @@
+"""`retina-adapt demo`: the whole path on one machine in some minutes.
+
+Photographs (given or drawn) are split; the recipe `adapt` trains an adaptor from the embedded backbone; the adaptor and
+an embedded one enhance held-out photographs; the recipe `evaluate` compares them with the degraded input and CLAHE.
+"""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+
+from retina_adapt.commands.degrade import degrade_photographs
+from retina_adapt.commands.draw import draw_photographs
+from retina_adapt.commands.enhance import enhance_photographs
+from retina_adapt.commands.recipes import recipes_folder
+from retina_adapt.embedded import DEFAULT_BACKBONE
+from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.imaging import find_photographs
+
+DRAWN_PHOTOGRAPHS = 40
+DRAWN_SIZE = 512
+SPLIT_SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
+FEWEST_PHOTOGRAPHS = 10
+
+
+class DemoError(RetinaAdaptError):
+    """Too few photographs, or a recipe that failed."""
+
+
+def run_demo(
+    output: Path, *, photographs: Path | None, degradation: str, steps: int, seed: int, console: Console
+) -> Path:
+    """Run the demonstration; all it makes lies below `output`. Returns the path of the picture sheet.
+
+    Args:
+        photographs: a folder of clear photographs; None draws some.
+        degradation: a preset for which there is an embedded adaptor of the same name.
+        steps: optimiser steps of the autoencoder's adaptors.
+
+    Raises:
+        DemoError: fewer than ten photographs are given, or a recipe fails.
+    """
+    console.rule("1. Photographs")
+    _split_photographs(output, photographs, seed, console)
+
+    console.rule("2. Fine-tune an adaptor")
+    config = output / "adapt.yaml"
+    config.write_text(
+        yaml.safe_dump(_adapt_config(output, degradation, steps, seed), sort_keys=False), encoding="utf-8"
+    )
+    console.print(f"accelerate launch recipes/adapt.py --config {config}", style="bold", highlight=False)
+    _run(["-m", "accelerate.commands.launch", "--num_processes", "1", *_cpu_option()], "adapt", config)
+
+    console.rule("3. Enhance held-out photographs")
+    test_photographs = output / "photographs" / "test"
+    degrade_photographs(
+        test_photographs,
+        output / "degraded",
+        preset=degradation,
+        seed=seed,
+        severity=None,
+        replay=None,
+        field_of_view="auto",
+        console=console,
+    )
+    adaptors = [str(output / "adapted" / "adaptor"), degradation]
+    enhance_photographs(
+        output / "degraded",
+        output / "enhanced",
+        adaptors=adaptors,
+        backbone=DEFAULT_BACKBONE,
+        mode="fast",
+        steps=4,
+        seed=seed,
+        field_of_view="auto",
+        masks=None,
+        device="cpu",
+        console=console,
+    )
+    console.print(f"{output / 'enhanced'}: by the new adaptor ('adaptor') and by the embedded '{degradation}'")
+
+    console.rule("4. Compare")
+    config = output / "evaluate.yaml"
+    evaluation = {
+        "output_folder": str(output / "evaluation"),
+        "data_sets": [{"name": "held-out", "photographs": {"path": str(output / "photographs"), "split": "test"}}],
+        "degradations": [{"preset": degradation, "adaptors": adaptors}],
+        "modes": ["fast"],
+        "seed": seed,
+        "pictures": 4,
+    }
+    config.write_text(yaml.safe_dump(evaluation, sort_keys=False), encoding="utf-8")
+    _run([], "evaluate", config)
+    return output / "evaluation" / "sheet.png"
+
+
+def _split_photographs(output: Path, photographs: Path | None, seed: int, console: Console) -> None:
+    """Fill photographs/train, validation and test below `output`."""
+    folder = output / "photographs"
+    if folder.exists():
+        console.print(f"{folder}: used as it is")
+        return
+    if photographs is None:
+        console.print(f"Drawing {DRAWN_PHOTOGRAPHS} fundus photographs of {DRAWN_SIZE} px")
+        files = draw_photographs(folder / "all", count=DRAWN_PHOTOGRAPHS, seed=seed, size=DRAWN_SIZE)
+    else:
+        files = find_photographs(photographs)
+        if len(files) < FEWEST_PHOTOGRAPHS:
+            raise DemoError(f"{photographs}: holds {len(files)} photographs; give at least {FEWEST_PHOTOGRAPHS}")
+    random.Random(seed).shuffle(files)
+    first = 0
+    for split, share in SPLIT_SHARES.items():
+        last = len(files) if split == "test" else first + max(1, round(share * len(files)))
+        (folder / split).mkdir(parents=True)
+        for number, file in enumerate(files[first:last]):
+            shutil.copyfile(file, folder / split / f"{number:04d}_{file.name}")
+        first = last
+    if photographs is None:
+        shutil.rmtree(folder / "all")
+
+
+def _adapt_config(output: Path, degradation: str, steps: int, seed: int) -> dict:
+    """The committed configuration of the embedded adaptor, on the demonstration's photographs and for fewer steps."""
+    path = recipes_folder() / "configs" / f"adapt_{degradation}.yaml"
+    if not path.is_file():
+        raise DemoError(f"there is no recipe configuration for '{degradation}' ({path.name}); try light or haze")
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    photographs = str(output / "photographs")
+    config["output_folder"] = str(output / "adapted")
+    config["train"]["clear"] = [{"path": photographs, "split": "train"}]
+    config["validation"]["clear"] = [{"path": photographs, "split": "validation"}]
+    config["autoencoder"] |= {"steps": steps, "validate_every": max(1, steps // 3), "seed": seed}
+    config["adaptor"]["hook_groups"] = ["encoder", "decoder"]
+    config["card"] = {"data_sets": ["photographs of the demonstration"]}
+    return config
+
+
+def _cpu_option() -> list[str]:
+    import torch
+
+    return [] if torch.cuda.is_available() else ["--cpu"]
+
+
+def _run(launcher: list[str], recipe: str, config: Path) -> None:
+    script = str(recipes_folder() / f"{recipe}.py")
+    # Left to itself, the launcher gives a process one thread.
+    environment = {"OMP_NUM_THREADS": str(os.cpu_count() or 1), "HF_HUB_OFFLINE": "1"} | os.environ
+    command = [sys.executable, *launcher, script, "--config", str(config)]
+    if subprocess.run(command, env=environment, check=False).returncode != 0:
+        raise DemoError(
+            f"the recipe '{recipe}' failed; its message is above. Mended, the same command goes on from there"
+        )

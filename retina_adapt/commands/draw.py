@@ -1,0 +1,18 @@
+"""`retina-adapt draw`: procedurally drawn fundus photographs, for a machine with none at hand."""
+
+from pathlib import Path
+
+from retina_adapt.imaging import Photograph, write_photograph
+from retina_adapt.imaging.synthetic_fundus import draw_fundus
+
+
+def draw_photographs(output: Path, *, count: int, seed: int, size: int) -> list[Path]:
+    """Write `count` drawn photographs of `size` pixels, of the seeds from `seed` on; return their paths."""
+    written = []
+    for number in range(seed, seed + count):
+        pixels, _, _ = draw_fundus(number, size)
+        path = output / f"drawn_{number:04d}.png"
+        drawn = Photograph(pixels=pixels, bit_depth=8, alpha=None, icc_profile=None, exif=None, source=None)
+        write_photograph(drawn, path)
+        written.append(path)
+    return written

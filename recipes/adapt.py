@@ -42,7 +42,7 @@ from retina_adapt.data import (
     open_pairs,
 )
 from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
-from retina_adapt.enhancement import EnhancementMode, enhance_frames
+from retina_adapt.enhancement import EnhancementMode, apply_change, enhance_frames, frozen_reconstruction
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.evaluation import SCORING_PROTOCOL, score_image
 from retina_adapt.objectives import (
@@ -65,7 +65,7 @@ class AdaptationLossWeights:
     Args:
         latent_adaptation: of mean |E0(high) - Ea(low)|.
         latent_preservation: of mean |E0(high) - Ea(high)|, which keeps clear photographs as they are.
-        pixel: of the absolute error in the field of view, between the decoded low and the high photograph. Decoder
+        pixel: of the absolute error in the field of view, between the enhanced low and the high photograph. Decoder
             adaptors learn from this term alone.
     """
 
@@ -124,7 +124,7 @@ class AdaptConfig:
 
 
 class AutoencoderAdaptationStep(nn.Module):
-    """Stage one: both latent terms of the paper, and the error of the decoded photograph."""
+    """Stage one: both latent terms of the paper, and the error of the enhanced photograph."""
 
     def __init__(self, backbone: ReconstructionBackbone, weights: AdaptationLossWeights) -> None:
         super().__init__()
@@ -136,7 +136,8 @@ class AutoencoderAdaptationStep(nn.Module):
         with torch.no_grad(), adaptors_bypassed(self.backbone):
             high_latent = self.backbone.encode(high)
         adapted_low, adapted_high = self.backbone.encode(torch.cat([low, high])).chunk(2)
-        enhanced = self.backbone.decode(adapted_low)
+        reconstructed = frozen_reconstruction(self.backbone, low)
+        enhanced = apply_change(low, self.backbone.decode(adapted_low), reconstructed)
         losses = {
             "latent_adaptation": latent_adaptation_loss(high_latent, adapted_low),
             "latent_preservation": latent_preservation_loss(high_latent, adapted_high),

@@ -1,6 +1,13 @@
 """Enhancement: photographs in, photographs out."""
 
 from retina_adapt.enhancement.enhancer import EnhancementInputError, Enhancer
-from retina_adapt.enhancement.modes import EnhancementMode, enhance_frames
+from retina_adapt.enhancement.modes import EnhancementMode, apply_change, enhance_frames, frozen_reconstruction
 
-__all__ = ["EnhancementInputError", "EnhancementMode", "Enhancer", "enhance_frames"]
+__all__ = [
+    "EnhancementInputError",
+    "EnhancementMode",
+    "Enhancer",
+    "apply_change",
+    "enhance_frames",
+    "frozen_reconstruction",
+]

@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from retina_adapt.adaptors import adaptors_bypassed
 from retina_adapt.backbones import ReconstructionBackbone, sample_latents
 
 EnhancementMode = Literal["fast", "diffusion"]
@@ -36,4 +37,21 @@ def enhance_frames(
     if mode == "diffusion":
         row_seeds = [0] * len(low_images) if seeds is None else seeds
         latents = sample_latents(backbone, latents, steps=steps, seeds=row_seeds)
-    return backbone.decode(latents).clamp(0, 1)
+    return apply_change(low_images, backbone.decode(latents), frozen_reconstruction(backbone, low_images)).clamp(0, 1)
+
+
+@torch.no_grad()
+def frozen_reconstruction(backbone: ReconstructionBackbone, images: Tensor) -> Tensor:
+    """The images as the frozen autoencoder reconstructs them, past any adaptor; the same shape."""
+    with adaptors_bypassed(backbone):
+        return backbone.decode(backbone.encode(images))
+
+
+def apply_change(low_images: Tensor, decoded: Tensor, reconstructed: Tensor) -> Tensor:
+    """low + (decoded - reconstructed): only what the adaptor changes is applied to the input.
+
+    An autoencoder loses fine vessels whether adapted or not. The difference of the adapted and the frozen
+    reconstruction does not hold that loss, so that the input's own detail stays; and where an adaptor changes
+    nothing, the input comes out as it is.
+    """
+    return low_images + (decoded - reconstructed)

@@ -42,7 +42,7 @@ from retina_adapt.data import (
     open_pairs,
 )
 from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
-from retina_adapt.enhancement import EnhancementMode, apply_change, enhance_frames, frozen_reconstruction
+from retina_adapt.enhancement import EnhancementMode, apply_change, enhance_frames, reconstruct_frames
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.evaluation import SCORING_PROTOCOL, score_image
 from retina_adapt.objectives import (
@@ -135,9 +135,9 @@ class AutoencoderAdaptationStep(nn.Module):
         low, high = batch["low"], batch["high"]
         with torch.no_grad(), adaptors_bypassed(self.backbone):
             high_latent = self.backbone.encode(high)
+            frozen = reconstruct_frames(self.backbone, low)
         adapted_low, adapted_high = self.backbone.encode(torch.cat([low, high])).chunk(2)
-        reconstructed = frozen_reconstruction(self.backbone, low)
-        enhanced = apply_change(low, self.backbone.decode(adapted_low), reconstructed)
+        enhanced = apply_change(low, self.backbone.decode(adapted_low), frozen)
         losses = {
             "latent_adaptation": latent_adaptation_loss(high_latent, adapted_low),
             "latent_preservation": latent_preservation_loss(high_latent, adapted_high),

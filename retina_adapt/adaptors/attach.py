@@ -1,5 +1,6 @@
 """Adaptors on a backbone: attach, choose what trains, look past them, and prove that the backbone stays frozen."""
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -28,7 +29,8 @@ def attach_adaptor(backbone: ReconstructionBackbone | PeftModel, config: PeftCon
     Raises:
         AdaptorNameError: if the name is taken or holds a dot.
     """
-    if not name.isidentifier() and not name.replace("-", "_").isidentifier():
+    # A dot would split the name of a tensor, in which the adaptor's name stands.
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise AdaptorNameError(f"'{name}' cannot name an adaptor: use letters, digits, '_' and '-'")
     if isinstance(backbone, PeftModel):
         if name in backbone.peft_config:

@@ -1,7 +1,7 @@
 """Enhancement: photographs in, photographs out."""
 
 from retina_adapt.enhancement.enhancer import EnhancementInputError, Enhancer
-from retina_adapt.enhancement.modes import EnhancementMode, apply_change, enhance_frames, frozen_reconstruction
+from retina_adapt.enhancement.modes import EnhancementMode, apply_change, enhance_frames, reconstruct_frames
 
 __all__ = [
     "EnhancementInputError",
@@ -9,5 +9,5 @@ __all__ = [
     "Enhancer",
     "apply_change",
     "enhance_frames",
-    "frozen_reconstruction",
+    "reconstruct_frames",
 ]

@@ -11,6 +11,10 @@ from retina_adapt.backbones import ReconstructionBackbone, sample_latents
 
 EnhancementMode = Literal["fast", "diffusion"]
 
+# The condition latent is a good estimate already: sampling from it at a quarter of the noise schedule keeps more of
+# the photograph than sampling from pure noise (docs/results.md).
+SAMPLING_START = 0.25
+
 
 @torch.no_grad()
 def enhance_frames(
@@ -24,7 +28,7 @@ def enhance_frames(
     """Enhance frames with whatever adaptors are active on the backbone.
 
     `fast` is one pass through the adapted autoencoder. `diffusion` takes the adapted encoder's latent as the
-    condition and samples from noise with the adapted denoiser (Yang et al.), in `steps` denoiser calls.
+    condition and samples with the adapted denoiser (Yang et al.), in `steps` denoiser calls.
 
     Args:
         low_images: (batch, channels, height, width) in [0, 1], sides divisible by the backbone's stride.
@@ -33,25 +37,34 @@ def enhance_frames(
     Returns:
         Enhanced images, the same shape, clamped to [0, 1].
     """
-    latents = backbone.encode(low_images)
-    if mode == "diffusion":
-        row_seeds = [0] * len(low_images) if seeds is None else seeds
-        latents = sample_latents(backbone, latents, steps=steps, seeds=row_seeds)
-    return apply_change(low_images, backbone.decode(latents), frozen_reconstruction(backbone, low_images)).clamp(0, 1)
-
-
-@torch.no_grad()
-def frozen_reconstruction(backbone: ReconstructionBackbone, images: Tensor) -> Tensor:
-    """The images as the frozen autoencoder reconstructs them, past any adaptor; the same shape."""
+    row_seeds = [0] * len(low_images) if seeds is None else seeds
+    adapted = reconstruct_frames(backbone, low_images, mode=mode, steps=steps, seeds=row_seeds)
     with adaptors_bypassed(backbone):
-        return backbone.decode(backbone.encode(images))
+        # The same seeds: what sampling adds by chance is much the same in both and cancels as well.
+        frozen = reconstruct_frames(backbone, low_images, mode=mode, steps=steps, seeds=row_seeds)
+    return apply_change(low_images, adapted, frozen).clamp(0, 1)
 
 
-def apply_change(low_images: Tensor, decoded: Tensor, reconstructed: Tensor) -> Tensor:
-    """low + (decoded - reconstructed): only what the adaptor changes is applied to the input.
+def reconstruct_frames(
+    backbone: ReconstructionBackbone,
+    images: Tensor,
+    *,
+    mode: EnhancementMode = "fast",
+    steps: int = 4,
+    seeds: Sequence[int] = (),
+) -> Tensor:
+    """What the networks alone make of the images, with the active adaptors; the same shape, not clamped."""
+    latents = backbone.encode(images)
+    if mode == "diffusion":
+        latents = sample_latents(backbone, latents, steps=steps, seeds=seeds, start=SAMPLING_START)
+    return backbone.decode(latents)
+
+
+def apply_change(low_images: Tensor, adapted: Tensor, frozen: Tensor) -> Tensor:
+    """low + (adapted - frozen): only what the adaptor changes in a reconstruction is applied to the input.
 
     An autoencoder loses fine vessels whether adapted or not. The difference of the adapted and the frozen
     reconstruction does not hold that loss, so that the input's own detail stays; and where an adaptor changes
     nothing, the input comes out as it is.
     """
-    return low_images + (decoded - reconstructed)
+    return low_images + (adapted - frozen)

@@ -73,6 +73,9 @@ class ReconstructDenoiserConfig:
         output_folder: where the backbone, checkpoints and logs go.
         backbone: the backbone's shape; its autoencoder as in part one.
         data: the photographs.
+        condition_noise: largest standard deviation of the noise added to the condition in training, in units of the
+            latents' own; each photograph draws its own up to it. With a perfect condition the denoiser would learn to
+            copy it, and nothing else.
         sampling_steps: denoiser calls when validating.
         training: the training loop.
     """
@@ -81,16 +84,18 @@ class ReconstructDenoiserConfig:
     output_folder: str
     backbone: BackboneShape = field(default_factory=BackboneShape)
     data: DenoiserDataSettings = field(default_factory=DenoiserDataSettings)
+    condition_noise: float = 0.0
     sampling_steps: int = 4
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
 
 class DenoisingStep(nn.Module):
-    """One step: encode, add noise of a random level, predict under the condition of the clean latent."""
+    """One step: encode, add noise of a random level, predict under the condition of the latent, itself made noisy."""
 
-    def __init__(self, backbone: ReconstructionBackbone) -> None:
+    def __init__(self, backbone: ReconstructionBackbone, condition_noise: float) -> None:
         super().__init__()
         self.backbone = backbone
+        self.condition_noise = condition_noise
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         scheduler = self.backbone.scheduler
@@ -100,9 +105,15 @@ class DenoisingStep(nn.Module):
         noise = seeded_noise(seeds, tuple(latents.shape[1:]), like=latents)
         timesteps = (batch["seed"] % scheduler.config.num_train_timesteps).to(latents.device)
         noisy_latents = scheduler.add_noise(latents, noise, timesteps)
-        prediction = self.backbone.predict(noisy_latents, timesteps, condition_latents=latents)
+        prediction = self.backbone.predict(noisy_latents, timesteps, self._condition(latents, batch["seed"]))
         target = diffusion_target(latents, noise, scheduler.alphas_cumprod, timesteps, scheduler.config.prediction_type)
         return {"loss": diffusion_loss(prediction, target)}
+
+    def _condition(self, latents: Tensor, seeds: Tensor) -> Tensor:
+        # Other seeds than the diffusion noise's, and a deviation that does not follow the noise level's draw.
+        noise = seeded_noise((seeds // 2).tolist(), tuple(latents.shape[1:]), like=latents)
+        share = (seeds // 1000 % 1000).to(latents).view(-1, 1, 1, 1) / 1000
+        return latents + self.condition_noise * share * noise
 
 
 def setup(config: ReconstructDenoiserConfig) -> tuple[Accelerator, ReconstructionBackbone]:
@@ -173,7 +184,7 @@ def main(config: ReconstructDenoiserConfig) -> None:
         return iter(DataLoader(training_images, batch_sampler=sampler, num_workers=settings.workers))
 
     validation = train(
-        DenoisingStep(backbone),
+        DenoisingStep(backbone, config.condition_noise),
         name="denoiser",
         accelerator=accelerator,
         settings=config.training,

@@ -24,11 +24,14 @@ class BackboneSettings:
         image_channels: 3 for colour, 1 for grey.
         space_to_depth: images are rearranged from (C, H, W) to (C s², H/s, W/s) before the autoencoder, and back
             after it. Costly convolutions at full resolution are saved; 1 leaves images as they are.
+        predicts_change: the denoiser's output is added to its condition, so that an untrained denoiser returns the
+            condition and a trained one what is to change in it; for the prediction type `sample` only.
     """
 
     image_size: int
     image_channels: int = 3
     space_to_depth: int = 1
+    predicts_change: bool = False
 
 
 class ReconstructionBackbone(nn.Module):
@@ -91,7 +94,8 @@ class ReconstructionBackbone(nn.Module):
                 "this backbone has no denoiser yet: train one with recipes/reconstruct_denoiser.py, "
                 "or use the mode 'fast', which needs the autoencoder only"
             )
-        return self.denoiser(cat([noisy_latents, condition_latents], dim=1), timesteps).sample
+        prediction = self.denoiser(cat([noisy_latents, condition_latents], dim=1), timesteps).sample
+        return condition_latents + prediction if self.settings.predicts_change else prediction
 
     def scale_latents(self, unscaled: Tensor) -> Tensor:
         """From the autoencoder's own latents to latents with mean near 0 and standard deviation near 1."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DModel
+from torch import nn
 
 from retina_adapt.backbones.reconstruction_backbone import BackboneSettings, ReconstructionBackbone
 from retina_adapt.errors import RetinaAdaptError
@@ -12,6 +13,10 @@ from retina_adapt.errors import RetinaAdaptError
 
 class UnknownBackboneError(RetinaAdaptError):
     """No backbone shape is registered under this name."""
+
+
+class NoiseScheduleError(RetinaAdaptError):
+    """Settings of the diffusion process that contradict each other."""
 
 
 @dataclass
@@ -64,6 +69,7 @@ class NoiseSchedule:
         prediction_type: what the denoiser predicts: epsilon, v_prediction or sample.
         zero_terminal_snr: rescale the betas so that the last level is pure noise (Lin et al. 2024, "Common
             diffusion noise schedules and sample steps are flawed"); needs a prediction type other than epsilon.
+        predicts_change: see `BackboneSettings`; needs the prediction type sample.
     """
 
     training_steps: int = 1000
@@ -72,6 +78,18 @@ class NoiseSchedule:
     beta_schedule: str = "linear"
     prediction_type: str = "v_prediction"
     zero_terminal_snr: bool = True
+    predicts_change: bool = False
+
+    def __post_init__(self) -> None:
+        if self.predicts_change and self.prediction_type != "sample":
+            raise NoiseScheduleError(
+                f"predicts_change needs prediction_type sample, not {self.prediction_type}: noise and velocity are no "
+                "changes of the condition"
+            )
+        if self.zero_terminal_snr and self.prediction_type == "epsilon":
+            raise NoiseScheduleError(
+                "with zero_terminal_snr, noise alone says nothing of the image: predict another type"
+            )
 
 
 @dataclass
@@ -135,7 +153,7 @@ def build_kl_unet(shape: BackboneShape) -> ReconstructionBackbone:
     autoencoder, denoiser = shape.autoencoder, shape.denoiser
     levels = len(autoencoder.channels)
     pixel_channels = shape.image_channels * autoencoder.space_to_depth**2
-    return ReconstructionBackbone(
+    backbone = ReconstructionBackbone(
         autoencoder=AutoencoderKL(
             in_channels=pixel_channels,
             out_channels=pixel_channels,
@@ -175,5 +193,10 @@ def build_kl_unet(shape: BackboneShape) -> ReconstructionBackbone:
             image_size=shape.image_size,
             image_channels=shape.image_channels,
             space_to_depth=autoencoder.space_to_depth,
+            predicts_change=shape.noise_schedule.predicts_change,
         ),
     )
+    if backbone.settings.predicts_change:
+        nn.init.zeros_(backbone.denoiser.conv_out.weight)
+        nn.init.zeros_(backbone.denoiser.conv_out.bias)
+    return backbone

@@ -168,7 +168,7 @@ class EvaluationReport:
             if group not in tables:
                 # `Text`, because rich would read the bracket in a name such as "adaptor [light]" as markup.
                 tables[group] = Table(
-                    title=Text(f"{group[0]}: {group[1]}"), box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
+                    title=Text(f"{group[0]}: {group[1]}"), box=SIMPLE_HEAD, show_edge=False, padding=0
                 )
                 tables[group].add_column("method", overflow="fold")
                 for heading in ("images", *(measure.heading for measure in shown.values())):

@@ -114,7 +114,7 @@ def test_tensors_of_another_adaptor_beside_a_config_are_refused(
         load_adaptor(toy_backbone, adaptor, "mixed")
 
 
-def test_an_adaptor_of_another_backbone_is_refused(adaptor: Path, toy_shape) -> None:  # noqa: ANN001
+def test_an_adaptor_of_another_backbone_is_refused(adaptor: Path, toy_shape) -> None:
     torch.manual_seed(5)
     other = build_backbone(toy_shape)
     with pytest.raises(RetinaAdaptError, match="load that backbone"):

@@ -78,12 +78,17 @@ def test_the_markdown_table_is_rectangular_and_names_the_protocol() -> None:
     assert "frame size: 256" in protocol
 
 
-def test_the_terminal_table_shows_names_and_means_whole_in_80_columns() -> None:
+@pytest.mark.parametrize("method", ["clahe", "degraded", "adaptor [light]", "an adaptor of some length"])
+def test_the_terminal_table_fits_80_columns_and_cuts_no_number_short(method: str) -> None:
+    report = EvaluationReport(frame_size=256)
+    scores = ImageScores(psnr=24.0, ssim=0.812, ms_ssim=0.934, color_difference=14.25)
+    report.add(ReportRow("hrf", "light + blur", method, "09_h", scores, 12.34, VesselAgreement(0.91, 0.09, 0.05)))
     screen = io.StringIO()
-    example().print_table(Console(file=screen, width=80))
-    text = screen.getvalue()
-    assert "adaptor [light]" in text
-    assert "hrf: light + blur" in text
-    assert "18.00" in text
-    assert "24.00" in text
-    assert "…" not in text
+    report.print_table(Console(file=screen, width=80))
+    lines = screen.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "hrf: light + blur" in lines[0]
+    [numbers] = [line.split() for line in lines if "24.00" in line]
+    assert numbers[-7:] == ["24.00", "0.812", "0.934", "14.25", "0.91", "0.05", "12.34"]
+    assert all(any(word in line for line in lines) for word in method.split())
+    assert any("seconds" in line for line in lines)

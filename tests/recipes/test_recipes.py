@@ -1,0 +1,162 @@
+"""The recipes, end to end at toy size, as a user starts them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from retina_adapt.adaptors import describe_adaptor
+from retina_adapt.backbones import fingerprint_tensors, load_backbone
+from retina_adapt.commands.draw import draw_photographs
+from retina_adapt.commands.recipes import recipes_folder
+from retina_adapt.enhancement import Enhancer
+from retina_adapt.imaging import read_photograph
+
+AUTOENCODER = {"channels": [16, 16], "latent_channels": 4, "normalization_groups": 8}
+DENOISER = {
+    "channels": [16, 16],
+    "attention": [False, False],
+    "attention_head_channels": 8,
+    "normalization_groups": 8,
+}
+LOOP = {"steps": 3, "batch_size": 2, "log_every": 1, "validate_every": 3, "checkpoint_every": 2}
+
+
+def launch(recipe: str, folder: Path, config: dict, *options: str, processes: int = 1) -> str:
+    """Run a recipe with `accelerate launch` on the CPU; return what it printed."""
+    path = folder / f"{recipe}.yaml"
+    path.write_text(yaml.safe_dump(config))
+    launcher = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes)]
+    command = [sys.executable, *launcher, str(recipes_folder() / f"{recipe}.py"), "--config", str(path), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn photographs in split folders, and a toy backbone that the two reconstruction recipes trained on them."""
+    folder = tmp_path_factory.mktemp("workshop")
+    for seed, split in enumerate(("train", "validation")):
+        draw_photographs(folder / "photographs" / split, count=4, seed=10 * seed, size=128)
+    photographs = str(folder / "photographs")
+    shape = {"image_size": 64, "autoencoder": AUTOENCODER, "denoiser": DENOISER}
+    data = {"train": [{"path": photographs}], "validation": [{"path": photographs, "split": "validation"}]}
+    launch(
+        "reconstruct_autoencoder",
+        folder,
+        {
+            "output_folder": str(folder / "autoencoder"),
+            "backbone": shape,
+            "data": data | {"prepared_size": 96, "crop_size": 48},
+            "training": LOOP,
+        },
+    )
+    launch(
+        "reconstruct_denoiser",
+        folder,
+        {
+            "autoencoder": str(folder / "autoencoder" / "backbone"),
+            "output_folder": str(folder / "denoiser"),
+            "backbone": shape,
+            "data": data | {"prepared_size": 96},
+            "condition_noise": 0.3,
+            "training": LOOP,
+        },
+    )
+    return folder
+
+
+def adapt_config(workshop: Path, output: Path) -> dict:
+    photographs = str(workshop / "photographs")
+    return {
+        "output_folder": str(output),
+        "backbone": str(workshop / "denoiser" / "backbone"),
+        "train": {"clear": [{"path": photographs}], "degradation": "light"},
+        "validation": {"clear": [{"path": photographs, "split": "validation"}], "degradation": "light"},
+        "adaptor": {"bottleneck_channels": 4, "context_grid": 4, "context_channels": 4},
+        "autoencoder": LOOP,
+        "denoiser": LOOP,
+    }
+
+
+@pytest.mark.slow
+def test_reconstruction_leaves_a_complete_backbone_with_standardized_latents(workshop: Path) -> None:
+    backbone = load_backbone(workshop / "denoiser" / "backbone")
+    assert backbone.denoiser is not None
+    assert backbone.autoencoder.config.scaling_factor != 1
+    first = load_backbone(workshop / "autoencoder" / "backbone")
+    same = [fingerprint_tensors(part.autoencoder.state_dict()) for part in (first, backbone)]
+    assert same[0] == same[1]
+
+
+@pytest.mark.slow
+def test_adaptation_leaves_an_adaptor_that_enhances(workshop: Path, tmp_path: Path) -> None:
+    launch("adapt", tmp_path, adapt_config(workshop, tmp_path / "run"))
+    description = describe_adaptor(tmp_path / "run" / "adaptor")
+    assert description.metadata.pairs_seen == 4
+    assert description.metadata.training_steps == {"autoencoder": 3, "denoiser": 3}
+    assert description.backbone_fingerprint == load_backbone(workshop / "denoiser" / "backbone").fingerprint()
+
+    enhancer = Enhancer.from_pretrained(workshop / "denoiser" / "backbone")
+    enhancer.load_adaptor(tmp_path / "run" / "adaptor")
+    photograph = read_photograph(next((workshop / "photographs" / "validation").iterdir()))
+    for mode in ("fast", "diffusion"):
+        assert not np.array_equal(enhancer(photograph, mode=mode).pixels, photograph.pixels)
+
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    for stage in ("autoencoder", "denoiser"):
+        for tag in ("loss", "validation/psnr", "validation/ssim"):
+            assert f"{stage}/{tag}" in events.Tags()["scalars"]
+        assert f"{stage}/low_enhanced_high" in events.Tags()["images"]
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["config"]["autoencoder"]["steps"] == 3
+    assert "torch" in record["versions"]
+
+
+@pytest.mark.slow
+def test_adaptation_on_two_processes_equals_one_with_twice_the_batch(workshop: Path, tmp_path: Path) -> None:
+    one = adapt_config(workshop, tmp_path / "one")
+    two = adapt_config(workshop, tmp_path / "two")
+    for stage in ("autoencoder", "denoiser"):
+        one[stage] = LOOP | {"batch_size": 4}
+    launch("adapt", tmp_path, one)
+    launch("adapt", tmp_path, two, processes=2)
+    metrics = [describe_adaptor(tmp_path / name / "adaptor").metadata.metrics for name in ("one", "two")]
+    for name, value in metrics[0].items():
+        assert metrics[1][name] == pytest.approx(value, rel=1e-3), name
+
+
+@pytest.mark.slow
+def test_evaluation_writes_a_table_json_and_a_sheet(workshop: Path, tmp_path: Path) -> None:
+    photographs = {"path": str(workshop / "photographs"), "split": "validation", "limit": 2}
+    config = {
+        "output_folder": str(tmp_path / "evaluation"),
+        "data_sets": [{"name": "drawn", "photographs": photographs}],
+        "degradations": [{"preset": "light", "adaptors": ["light"]}],
+        "steps": 1,
+    }
+    path = tmp_path / "evaluate.yaml"
+    path.write_text(yaml.safe_dump(config))
+    subprocess.run([sys.executable, str(recipes_folder() / "evaluate.py"), "--config", str(path)], check=True)
+    results = json.loads((tmp_path / "evaluation" / "results.json").read_text())
+    methods = {summary["method"] for summary in results["summaries"]}
+    assert methods == {"degraded", "CLAHE", "light, fast", "light, diffusion"}
+    assert (tmp_path / "evaluation" / "sheet.png").is_file()
+    assert "CLAHE" in (tmp_path / "evaluation" / "results.md").read_text()
+
+
+def test_a_mistake_in_a_configuration_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("output_folder: x\nautoencodr: {}\n")
+    command = [sys.executable, str(recipes_folder() / "adapt.py"), "--config", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("error:")
+    assert "did you mean 'autoencoder'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,86 @@
+"""Contract 10: the old file or the new one, never half of either."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from retina_adapt.atomic_files import (
+    restore_interrupted_replacement,
+    write_file_atomically,
+    write_folder_atomically,
+)
+
+
+class PowerCutError(Exception):
+    """What goes wrong in the middle of a write."""
+
+
+def _write_and_fail(path: Path) -> None:
+    path.write_text("half")
+    raise PowerCutError
+
+
+def test_an_error_while_writing_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(PowerCutError), write_file_atomically(path) as temporary:
+        _write_and_fail(temporary)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_while_writing_leaves_the_old_folder_and_no_litter(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    with write_folder_atomically(folder) as temporary:
+        (temporary / "a").write_text("old")
+    with pytest.raises(PowerCutError), write_folder_atomically(folder) as temporary:
+        _write_and_fail(temporary / "b")
+    assert [path.name for path in folder.iterdir()] == ["a"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_new_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        with write_folder_atomically(tmp_path / "folder") as temporary:
+            (temporary / name).write_text(name)
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["b"]
+
+
+def test_a_folder_moved_aside_by_a_killed_writer_is_put_back(tmp_path: Path) -> None:
+    (tmp_path / ".folder.previous").mkdir()
+    (tmp_path / ".folder.previous" / "a").write_text("old")
+    restore_interrupted_replacement(tmp_path / "folder")
+    assert (tmp_path / "folder" / "a").read_text() == "old"
+
+
+def test_new_files_have_ordinary_permissions(tmp_path: Path) -> None:
+    (tmp_path / "ordinary").touch()
+    with write_file_atomically(tmp_path / "atomic") as temporary:
+        temporary.write_text("x")
+    assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    script = f"""
+from retina_adapt.atomic_files import write_file_atomically
+number = 0
+while True:
+    number += 1
+    with write_file_atomically({str(path)!r}) as temporary:
+        temporary.write_text(str(number % 10) * 200_000)
+"""
+    for pause in (0.0, 0.013, 0.031):
+        process = subprocess.Popen([sys.executable, "-c", script])
+        while not path.exists() and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(pause)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        content = path.read_text()
+        assert len(content) == 200_000
+        assert len(set(content)) == 1

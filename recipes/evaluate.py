@@ -16,7 +16,7 @@ import torch
 from accelerate.utils import tqdm
 
 from retina_adapt.atomic_files import write_file_atomically
-from retina_adapt.configuration import parse_configuration, store_configuration
+from retina_adapt.configuration import ConfigurationError, parse_configuration, store_configuration
 from retina_adapt.data import EvaluationBatchSampler, PairSource, PhotographSource, open_pairs
 from retina_adapt.embedded import DEFAULT_BACKBONE
 from retina_adapt.enhancement import EnhancementMode, Enhancer, enhance_frames
@@ -98,15 +98,17 @@ def main(config: EvaluateConfig) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     enhancer = Enhancer.from_pretrained(config.backbone, device=device)
     size = enhancer.backbone.settings.image_size
-    names = {
+    loaded = {
         adaptor: enhancer.load_adaptor(adaptor, name=f"{position}-{Path(adaptor).name}")
         for position, adaptor in enumerate(
             dict.fromkeys(adaptor for degradation in config.degradations for adaptor in degradation.adaptors)
         )
     }
+    if len({len(degradation.adaptors) for degradation in config.degradations}) > 1:
+        raise ConfigurationError("degradations: give each the same number of adaptors, so that the sheet has columns")
     report = EvaluationReport(frame_size=size)
     sheet_rows: list[PictureRow] = []
-    columns: list[str] = []
+    methods: dict[str, list[str]] = {}
     for data_set in config.data_sets:
         for degradation in config.degradations:
             source = PairSource(
@@ -122,7 +124,7 @@ def main(config: EvaluateConfig) -> None:
                 clahe = apply_clahe(low, mask)
                 results = {"degraded": (low, None), "CLAHE": (clahe, time.perf_counter() - started)}
                 for adaptor in degradation.adaptors:
-                    enhancer.set_adaptor(names[adaptor])
+                    enhancer.set_adaptor(loaded[adaptor])
                     for mode in config.modes:
                         results[f"{Path(adaptor).name}, {mode}"] = enhance(
                             enhancer, item["low"], mode, config.steps, draw.seed % 2**31
@@ -131,8 +133,7 @@ def main(config: EvaluateConfig) -> None:
                 name = Path(pairs.clear.names[draw.index]).name
                 for method, (_, seconds) in results.items():
                     report.add(ReportRow(data_set.name, degradation.preset, method, name, scores[method], seconds))
-                # Every row shows as many adaptors, but each degradation may have its own.
-                columns = ["degraded", "CLAHE", *(["adaptor"] * (len(results) - 2)), "target"]
+                methods[degradation.preset] = list(results)
                 if draw.index < config.pictures:
                     pictures = [np.where(mask[..., None], picture, 0) for picture, _ in results.values()]
                     sheet_rows.append(
@@ -147,7 +148,9 @@ def main(config: EvaluateConfig) -> None:
     report.to_json(folder / "results.json")
     with write_file_atomically(folder / "results.md") as temporary:
         temporary.write_text(report.to_markdown() + "\n", encoding="utf-8")
-    write_picture_sheet(folder / "sheet.png", sheet_rows, columns)
+    # A column holds one method of each degradation.
+    columns = [" / ".join(dict.fromkeys(names)) for names in zip(*methods.values(), strict=True)]
+    write_picture_sheet(folder / "sheet.png", sheet_rows, [*columns, "target"])
     report.print_table()
     print(f"Written: {folder / 'results.md'}, {folder / 'results.json'}, {folder / 'sheet.png'}")
 

@@ -55,7 +55,7 @@ def parse_configuration(
     _reject_unknown_keys(arguments, known)
     try:
         namespace = parser.parse_args(arguments)
-        instances = parser.instantiate_classes(namespace)
+        instances = parser.instantiate(namespace)
     except RetinaAdaptError:
         raise
     except (ValueError, TypeError) as error:

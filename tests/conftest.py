@@ -1,11 +1,17 @@
 """Fixtures shared by all rooms."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 # Tests run side by side (pytest-xdist): one thread each. Set before torch is imported, and inherited by the processes
 # that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Prepared photographs of a test run serve no other run.
+os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="retina_adapt_tests_")
+atexit.register(shutil.rmtree, os.environ["HF_DATASETS_CACHE"], ignore_errors=True)
 
 from pathlib import Path
 

@@ -46,6 +46,9 @@ def write_folder_atomically(folder: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o777 & ~_current_umask())
+        for path in temporary.rglob("*"):
+            # Some writers, safetensors among them, make files that only their owner can read.
+            path.chmod((0o777 if path.is_dir() else 0o666) & ~_current_umask())
         if folder.exists():
             folder.rename(previous)
         temporary.rename(folder)

@@ -1,4 +1,5 @@
 """Fixtures shared by all rooms."""
+# ruff: noqa: E402 - torch reads its environment when it is imported, hence the order below
 
 import atexit
 import os

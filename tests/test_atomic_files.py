@@ -61,7 +61,11 @@ def test_new_files_have_ordinary_permissions(tmp_path: Path) -> None:
     (tmp_path / "ordinary").touch()
     with write_file_atomically(tmp_path / "atomic") as temporary:
         temporary.write_text("x")
-    assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+    with write_folder_atomically(tmp_path / "folder") as temporary:
+        (temporary / "private").touch(mode=0o600)
+    expected = (tmp_path / "ordinary").stat().st_mode
+    assert (tmp_path / "atomic").stat().st_mode == expected
+    assert (tmp_path / "folder" / "private").stat().st_mode == expected
 
 
 def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:

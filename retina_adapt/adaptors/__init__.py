@@ -2,12 +2,14 @@
 
 from retina_adapt.adaptors.attach import (
     AdaptorNameError,
+    AttachedBackboneError,
     FrozenBackboneError,
     FrozenBackboneGuard,
     adaptor_parameters,
     adaptors_bypassed,
     attach_adaptor,
     backbone_tensors,
+    detach_adaptor,
     train_only,
 )
 from retina_adapt.adaptors.files import (
@@ -20,7 +22,7 @@ from retina_adapt.adaptors.files import (
 from retina_adapt.adaptors.metadata import AdaptorMetadata, MetadataError
 from retina_adapt.adaptors.registration import AdaptorKind, register_adaptor_kind
 from retina_adapt.adaptors.residual.config import AdaptorConfigError, ResidualAdaptorConfig
-from retina_adapt.adaptors.residual.layer import MergeError
+from retina_adapt.adaptors.residual.layer import MergeError, MixedBatchError
 from retina_adapt.adaptors.residual.tuner import ResidualAdaptorTuner
 from retina_adapt.adaptors.settings import AdaptorSettings
 
@@ -34,10 +36,12 @@ __all__ = [
     "AdaptorMetadata",
     "AdaptorNameError",
     "AdaptorSettings",
+    "AttachedBackboneError",
     "FrozenBackboneError",
     "FrozenBackboneGuard",
     "MergeError",
     "MetadataError",
+    "MixedBatchError",
     "ResidualAdaptorConfig",
     "ResidualAdaptorTuner",
     "adaptor_parameters",
@@ -45,6 +49,7 @@ __all__ = [
     "attach_adaptor",
     "backbone_tensors",
     "describe_adaptor",
+    "detach_adaptor",
     "load_adaptor",
     "register_adaptor_kind",
     "save_adaptor",

@@ -19,18 +19,26 @@ import torch
 from peft import PeftConfig, PeftModel
 from torch import Tensor
 
-from retina_adapt.adaptors.attach import attach_adaptor, backbone_tensors, named_adaptor_parameters
+from retina_adapt.adaptors.attach import (
+    adaptor_branches,
+    attach_adaptor,
+    backbone_tensors,
+    detach_adaptor,
+    named_adaptor_parameters,
+)
 from retina_adapt.adaptors.card import render_card
 from retina_adapt.adaptors.metadata import AdaptorMetadata
 from retina_adapt.adaptors.registration import AdaptorKind
+from retina_adapt.adaptors.residual.config import AdaptorConfigError
 from retina_adapt.atomic_files import restore_interrupted_replacement, write_folder_atomically
-from retina_adapt.backbones import ReconstructionBackbone, fingerprint_tensors
+from retina_adapt.backbones import HookPointError, ReconstructionBackbone, fingerprint_tensors
 from retina_adapt.errors import RetinaAdaptError
 
 TENSORS_FILE = "adaptor_model.safetensors"
 CONFIG_FILE = "adaptor_config.json"
 CARD_FILE = "README.md"
 FORMAT_VERSION = "1"
+TENSOR_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 class AdaptorFileError(RetinaAdaptError):
@@ -55,10 +63,18 @@ class AdaptorDescription:
 
 
 def save_adaptor(adapted: PeftModel, name: str, folder: str | Path, metadata: AdaptorMetadata) -> None:
-    """Write the adaptor `name` to `folder`, atomically; an adaptor that lies there is replaced."""
+    """Write the adaptor `name` to `folder`, atomically; an adaptor that lies there is replaced.
+
+    Raises:
+        AdaptorNameError: no adaptor of this name is attached.
+        AdaptorFileError: `folder` holds something else, which would be lost.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder.is_dir() and (not any(folder.iterdir()) or (folder / CONFIG_FILE).exists())):
+        raise AdaptorFileError(f"{folder}: holds something that is no adaptor; give a new folder")
+    tensors = _adaptor_tensors(adapted, name)
     settings = adapted.peft_config[name]
     fingerprint = fingerprint_tensors(backbone_tensors(adapted.get_base_model()))
-    tensors = _adaptor_tensors(adapted, name)
     header = {
         "format": "pt",
         "format_version": FORMAT_VERSION,
@@ -77,7 +93,7 @@ def save_adaptor(adapted: PeftModel, name: str, folder: str | Path, metadata: Ad
         safetensors.torch.save_file(contiguous, temporary / TENSORS_FILE, metadata=header)
         (temporary / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         card = render_card(
-            Path(folder).name,
+            folder.name,
             description=AdaptorDescription(settings.peft_type, fingerprint, settings, metadata),
             parameters=sum(tensor.numel() for tensor in tensors.values()),
             megabytes=(temporary / TENSORS_FILE).stat().st_size / 1e6,
@@ -100,7 +116,7 @@ def describe_adaptor(folder: str | Path) -> AdaptorDescription:
         raise AdaptorFileError(
             f"{path}: no such file; an adaptor is a folder with {CONFIG_FILE} and {TENSORS_FILE}"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise AdaptorFileError(f"{path}: cannot be read as JSON: {error}") from error
     expected = {"format_version", "adaptor_kind", "backbone_fingerprint", "settings", "metadata"}
     if not isinstance(config, dict) or set(config) != expected:
@@ -113,6 +129,8 @@ def describe_adaptor(folder: str | Path) -> AdaptorDescription:
     kinds = [kind.value for kind in AdaptorKind]
     if config["adaptor_kind"] not in kinds:
         raise AdaptorFileError(f"{path}: unknown adaptor kind {config['adaptor_kind']!r}; known: {', '.join(kinds)}")
+    if not isinstance(config["backbone_fingerprint"], str):
+        raise AdaptorFileError(f"{path}: backbone_fingerprint is {config['backbone_fingerprint']!r}, expected text")
     kind = AdaptorKind(config["adaptor_kind"])
     settings_class = peft.mapping.PEFT_TYPE_TO_CONFIG_MAPPING[kind]
     try:
@@ -122,6 +140,8 @@ def describe_adaptor(folder: str | Path) -> AdaptorDescription:
             raise AdaptorFileError(f"{path}: settings unknown or missing for the kind {kind.value}: {differing}")
         settings = settings_class(**config["settings"])
         metadata = AdaptorMetadata.from_dict(config["metadata"], origin=str(path))
+    except AdaptorConfigError as error:
+        raise AdaptorFileError(f"{path}: {error}") from error
     except (TypeError, AttributeError) as error:
         raise AdaptorFileError(f"{path}: settings or metadata not understood: {error}") from error
     return AdaptorDescription(kind, config["backbone_fingerprint"], settings, metadata)
@@ -146,15 +166,15 @@ def load_adaptor(backbone: ReconstructionBackbone | PeftModel, folder: str | Pat
             "or train an adaptor for this one with recipes/adapt.py"
         )
     tensors = _read_tensors(folder / TENSORS_FILE, description)
-    active_before = list(backbone.active_adapters) if isinstance(backbone, PeftModel) else None
-    adapted = attach_adaptor(backbone, description.settings, name)
+    try:
+        # Without values: a file of absurd settings costs no memory before its tensors are found not to fit.
+        adapted = attach_adaptor(backbone, description.settings, name, without_values=True)
+    except HookPointError as error:
+        raise AdaptorFileError(f"{folder / CONFIG_FILE}: {error}") from error
     try:
         _fill(adapted, name, tensors, folder / TENSORS_FILE)
     except AdaptorFileError:
-        if active_before is None:
-            adapted.unload()
-        else:
-            adapted.delete_adapter(name)
+        detach_adaptor(adapted, name)
         raise
     adapted.requires_grad_(False)
     return adapted
@@ -198,16 +218,21 @@ def _fill(adapted: PeftModel, name: str, tensors: dict[str, Tensor], path: Path)
         if names:
             raise AdaptorFileError(f"{path}: {len(names)} tensors {problem}, the first being '{names[0]}'")
     for key, tensor in tensors.items():
-        if tensor.shape != expected[key].shape or not tensor.is_floating_point():
+        if tensor.shape != expected[key].shape or tensor.dtype not in TENSOR_DTYPES:
             raise AdaptorFileError(
                 f"{path}: tensor '{key}' is {tensor.dtype} {tuple(tensor.shape)}, expected floating point "
                 f"{tuple(expected[key].shape)}"
             )
         if not tensor.isfinite().all():
             raise AdaptorFileError(f"{path}: tensor '{key}' holds NaN or infinite values")
-    with torch.no_grad():
-        for key, tensor in tensors.items():
-            expected[key].copy_(tensor)
+    device = next(iter(backbone_tensors(adapted.get_base_model()).values())).device
+    for point, branch in adaptor_branches(adapted, name):
+        # Copied: what safetensors reads may still be a view of the file, which somebody may overwrite.
+        values = {
+            key: tensors[f"{point.name}.{key}"].to(device, torch.float32, copy=True)
+            for key, _ in branch.named_parameters()
+        }
+        branch.load_state_dict(values, assign=True)
 
 
 def _own_settings(settings: PeftConfig) -> dict[str, Any]:

@@ -69,6 +69,11 @@ class AdaptorMetadata:
         for name, value in values.items():
             if not _fits(value, fields[name].type):
                 raise MetadataError(f"{origin}: metadata field '{name}' has an unexpected value: {value!r}")
+        severity = values["severity"]
+        if severity is not None and len(severity) != 2:
+            raise MetadataError(
+                f"{origin}: metadata field 'severity' must hold the lowest and the highest: {severity!r}"
+            )
         return cls(**values)
 
 

@@ -40,7 +40,14 @@ class ResidualAdaptorConfig(PeftConfig):
         super().__post_init__()
         self.peft_type = AdaptorKind.RESIDUAL
         for name in ("bottleneck_channels", "context_grid", "context_channels"):
-            if not 0 <= getattr(self, name) <= 4096:
-                raise AdaptorConfigError(f"{name} is {getattr(self, name)}; it must lie in 0 to 4096")
+            value = getattr(self, name)
+            # `type`, since a bool is an int to Python but not to PyTorch.
+            if type(value) is not int or not 0 <= value <= 4096:
+                raise AdaptorConfigError(f"{name} is {value!r}; it must be a whole number in 0 to 4096")
+        if type(self.identity_start) is not bool:
+            raise AdaptorConfigError(f"identity_start is {self.identity_start!r}; it must be true or false")
+        groups = self.hook_groups
+        if not isinstance(groups, list) or not groups or not all(isinstance(group, str) for group in groups):
+            raise AdaptorConfigError(f"hook_groups is {groups!r}; it must be a list of at least one hook group's name")
         if self.context_grid and not self.context_channels:
             raise AdaptorConfigError("context_channels is 0; give the context branch channels or set context_grid to 0")

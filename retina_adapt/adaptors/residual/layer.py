@@ -15,6 +15,16 @@ class MergeError(RetinaAdaptError):
     """This kind of adaptor cannot be merged into the backbone's weights."""
 
 
+class MixedBatchError(RetinaAdaptError):
+    """PEFT's `adapter_names`, a different adaptor for each image of a batch, was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "adapter_names (a different adaptor for each image of a batch) is not supported by residual adaptors; "
+            "choose one with `set_adapter` and run one batch for each"
+        )
+
+
 class ResidualAdaptorLayer(nn.Module, BaseTunerLayer):
     """A hook point's module and, by adaptor name, the branches on its output (batch, channels, height, width)."""
 
@@ -36,6 +46,8 @@ class ResidualAdaptorLayer(nn.Module, BaseTunerLayer):
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
 
     def forward(self, *arguments: Any, **keywords: Any) -> Tensor:
+        if "adapter_names" in keywords:
+            raise MixedBatchError
         features = self.base_layer(*arguments, **keywords)
         if self.disable_adapters:
             return features

@@ -1,12 +1,13 @@
 """The PEFT tuner: which modules get a residual adaptor layer, and how they get rid of it."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from peft.tuners.tuners_utils import BaseTuner
 from torch import nn
 
 from retina_adapt.adaptors.residual.config import ResidualAdaptorConfig
-from retina_adapt.adaptors.residual.layer import MergeError, ResidualAdaptorLayer
+from retina_adapt.adaptors.residual.layer import MergeError, MixedBatchError, ResidualAdaptorLayer
 from retina_adapt.backbones import select_hook_points
 
 
@@ -49,6 +50,12 @@ class ResidualAdaptorTuner(BaseTuner):
         else:
             # Unloading. PEFT would copy `child.weight`, which a block of several layers does not have.
             setattr(parent, child_name, new_module)
+
+    def _enable_peft_forward_hooks(self, *arguments: Any, **keywords: Any) -> AbstractContextManager[None]:
+        # PEFT drops `adapter_names` before the layers see it.
+        if "adapter_names" in keywords:
+            raise MixedBatchError
+        return nullcontext()
 
     def _check_merge_allowed(self) -> None:
         raise MergeError(

@@ -9,10 +9,10 @@ import torch
 from peft import PeftModel
 from PIL import Image
 
-from retina_adapt.adaptors import AdaptorNameError, adaptors_bypassed, load_adaptor
+from retina_adapt.adaptors import AdaptorNameError, adaptors_bypassed, detach_adaptor, load_adaptor
 from retina_adapt.backbones import ReconstructionBackbone, load_backbone
 from retina_adapt.embedded import DEFAULT_BACKBONE, adaptor_folder, backbone_folder
-from retina_adapt.enhancement.modes import EnhancementMode, enhance_frames
+from retina_adapt.enhancement.modes import SAMPLING_START, EnhancementMode, enhance_frames
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import Photograph, SquareCrop, find_field_of_view, resize
 
@@ -94,15 +94,9 @@ class Enhancer:
             AdaptorNameError: no adaptor of this name is loaded.
         """
         self._require(name)
-        if self.adaptors == [name]:
-            self._adapted.unload()
-            self._adapted = None
-        else:
-            remaining = next(other for other in self.adaptors if other != name)
-            if self._adapted.active_adapter == name:
-                self._adapted.set_adapter(remaining)
-            self._adapted.delete_adapter(name)
-            self._adapted.requires_grad_(False)
+        is_last = self.adaptors == [name]
+        detach_adaptor(self._adapted, name)
+        self._adapted = None if is_last else self._adapted.requires_grad_(False)
         if self._active == name:
             self._active = None
 
@@ -124,8 +118,8 @@ class Enhancer:
         Outside the field of view nothing changes.
 
         Args:
-            photograph: a `Photograph`, a PIL image (8 bit), or an array (height, width, channels), either uint8,
-                uint16, or floating point in [0, 1].
+            photograph: a `Photograph`, a PIL image of mode L, LA, RGB or RGBA, or an array (height, width, channels),
+                either uint8, uint16, or floating point in [0, 1].
             mode: `fast` or `diffusion`; see `enhance_frames`.
             steps: denoiser calls in `diffusion`.
             seed: of the noise in `diffusion`.
@@ -139,27 +133,38 @@ class Enhancer:
         """
         if mode not in ("fast", "diffusion"):
             raise EnhancementInputError(f"there is no mode '{mode}'; use fast or diffusion")
-        if steps < 1:
-            raise EnhancementInputError(f"steps is {steps}; it must be at least 1")
+        if field_of_view not in ("auto", "circle", "full_frame"):
+            raise EnhancementInputError(f"there is no field_of_view '{field_of_view}'; use auto, circle or full_frame")
+        most_steps = int(self.backbone.scheduler.config.num_train_timesteps * SAMPLING_START)
+        if not 1 <= steps <= most_steps:
+            raise EnhancementInputError(f"steps is {steps}; it must be at least 1 and at most {most_steps}")
         if isinstance(photograph, Photograph):
             pixels = self._enhance(photograph.pixels, mode, steps, seed, field_of_view, mask, name)
             return dataclasses.replace(photograph, pixels=pixels)
         if isinstance(photograph, Image.Image):
-            array = np.asarray(photograph if photograph.mode in ("L", "RGB") else photograph.convert("RGB"))
-            return Image.fromarray(
-                self(
-                    array,
-                    mode=mode,
-                    steps=steps,
-                    seed=seed,
-                    field_of_view=field_of_view,
-                    mask=mask,
-                    name=name,
-                )
-            )
+            return self._enhance_pil(photograph, mode, steps, seed, field_of_view, mask, name)
         return self._enhance_array(photograph, mode, steps, seed, field_of_view, mask, name)
 
+    def _enhance_pil(self, image: Image.Image, *arguments: object) -> Image.Image:
+        if image.mode not in ("L", "LA", "RGB", "RGBA"):
+            raise EnhancementInputError(
+                f"a PIL image of mode {image.mode} would lose bits or colours; convert it to RGB or L yourself, "
+                "or read its file with retina_adapt.imaging.read_photograph"
+            )
+        color = image.convert(image.mode.removesuffix("A")) if image.mode.endswith("A") else image
+        enhanced = Image.fromarray(self._enhance_array(np.asarray(color), *arguments))
+        if image.mode.endswith("A"):
+            enhanced.putalpha(image.getchannel("A"))
+        # EXIF with its orientation, colour profile and resolution.
+        enhanced.info = dict(image.info)
+        return enhanced
+
     def _enhance_array(self, array: np.ndarray, *arguments: object) -> np.ndarray:
+        if not isinstance(array, np.ndarray):
+            raise EnhancementInputError(
+                f"a {type(array).__name__} cannot be enhanced; use an array, a PIL image, or a Photograph "
+                "from retina_adapt.imaging.read_photograph"
+            )
         if array.dtype in (np.uint8, np.uint16):
             peak = np.iinfo(array.dtype).max
         elif np.issubdtype(array.dtype, np.floating):
@@ -169,15 +174,21 @@ class Enhancer:
                 f"an array of {array.dtype} cannot be enhanced; use uint8, uint16, or floating point in [0, 1]"
             )
         pixels = array[..., None] if array.ndim == 2 else array
-        if pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
+        if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or pixels.size == 0:
             raise EnhancementInputError(
                 f"an array of shape {array.shape} is no image; use (height, width, 3), (height, width, 1) or "
                 "(height, width)"
             )
-        enhanced = self._enhance(pixels.astype(np.float32) / peak, *arguments) * peak
-        if peak > 1:
-            enhanced = np.rint(enhanced)
-        return enhanced.astype(array.dtype).reshape(array.shape)
+        if peak == 1 and not (pixels.min() >= 0 and pixels.max() <= 1):
+            raise EnhancementInputError(
+                f"a floating point array must lie in [0, 1], but this one spans {pixels.min()} to {pixels.max()}; "
+                "divide it by its largest possible value"
+            )
+        low = pixels.astype(np.float32) / peak
+        high = self._enhance(low, *arguments)
+        converted = (np.rint(high * peak) if peak > 1 else high).astype(array.dtype)
+        # What did not change keeps every bit, also of types finer than float32.
+        return np.where(high == low, pixels, converted).reshape(array.shape)
 
     def _enhance(
         self,
@@ -195,7 +206,8 @@ class Enhancer:
         square = crop.extract(pixels)
         frame_size = self.backbone.settings.image_size
         low = resize(square, frame_size, frame_size)
-        tensor = torch.from_numpy(self._with_backbone_channels(low, name).transpose(2, 0, 1)[None].copy())
+        low = self._with_backbone_channels(low, name)
+        tensor = torch.from_numpy(low.transpose(2, 0, 1)[None].copy())
         tensor = tensor.to(next(self.backbone.parameters()).device)
         if self._active is None:
             with adaptors_bypassed(self.backbone):
@@ -203,10 +215,11 @@ class Enhancer:
         else:
             enhanced = enhance_frames(self.backbone, tensor, mode=mode, steps=steps, seeds=[seed])
         high = enhanced[0].permute(1, 2, 0).cpu().numpy()
-        if pixels.shape[2] < high.shape[2]:
-            high = high.mean(axis=2, keepdims=True)
-        # `resize` clips to [0, 1]: the signed change is enlarged as two halves.
         change = high - low
+        if pixels.shape[2] < change.shape[2]:
+            # The mean of the change, not of the colours: no change stays exactly none.
+            change = change.mean(axis=2, keepdims=True)
+        # `resize` clips to [0, 1]: the signed change is enlarged as two halves.
         enlarged = resize(np.maximum(change, 0), crop.side, crop.side)
         enlarged = enlarged - resize(np.maximum(-change, 0), crop.side, crop.side)
         return crop.restore(np.clip(square + enlarged, 0, 1), onto=pixels)

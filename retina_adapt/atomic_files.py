@@ -36,9 +36,10 @@ def write_folder_atomically(folder: str | Path) -> Iterator[Path]:
     """Give an empty temporary folder beside `folder`; when the block ends without an error it replaces `folder`.
 
     A folder cannot be replaced in one system call, so the old one is first renamed to `.<name>.previous`. A process
-    killed between the two renames leaves it there: readers call `restore_interrupted_replacement` first.
+    killed between the two renames leaves it there: readers call `restore_interrupted_replacement` first. Where
+    `folder` is a symbolic link, the folder that it points to is replaced.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
     restore_interrupted_replacement(folder)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -59,7 +60,7 @@ def write_folder_atomically(folder: str | Path) -> Iterator[Path]:
 
 def restore_interrupted_replacement(folder: str | Path) -> None:
     """Put back what a killed `write_folder_atomically` had moved aside, if anything."""
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     previous = _previous(folder)
     if previous.is_dir():
         if folder.exists():

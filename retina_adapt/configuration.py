@@ -10,9 +10,10 @@ import dataclasses
 import difflib
 import re
 import sys
+import types
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_args
 
 import yaml
 from jsonargparse import ArgumentParser
@@ -79,8 +80,10 @@ def _dotted_names(configuration_class: type, prefix: str = "") -> set[str]:
     names: set[str] = set()
     for field in dataclasses.fields(configuration_class):
         names.add(prefix + field.name)
-        if dataclasses.is_dataclass(field.type):
-            names |= _dotted_names(field.type, f"{prefix}{field.name}.")
+        # A section may be optional: `section: Section | None`.
+        choices = get_args(field.type) if isinstance(field.type, types.UnionType) else (field.type,)
+        for section in filter(dataclasses.is_dataclass, choices):
+            names |= _dotted_names(section, f"{prefix}{field.name}.")
     return names
 
 
@@ -89,7 +92,7 @@ def _reject_unknown_keys(arguments: list[str], known: set[str]) -> None:
     given: list[tuple[str, str]] = []
     for position, argument in enumerate(arguments):
         name = argument.removeprefix("--").split("=", 1)[0]
-        if not argument.startswith("--") or name in {"help", "print_config"}:
+        if not argument.startswith("--") or name == "print_config" or name.split(".")[-1] == "help":
             continue
         if name == "config":
             path = argument.split("=", 1)[1] if "=" in argument else "".join(arguments[position + 1 : position + 2])

@@ -8,8 +8,10 @@ backbone/
 """
 
 import dataclasses
+import inspect
 import json
 from pathlib import Path
+from typing import Any
 
 import diffusers
 import safetensors
@@ -63,11 +65,12 @@ def load_backbone(folder: str | Path) -> ReconstructionBackbone:
         settings = BackboneSettings(**index["settings"])
     except (KeyError, TypeError) as error:
         raise BackboneFileError(f"{folder / INDEX_FILE}: 'settings' missing or not understood: {error}") from error
-    scheduler_class = _part_class(folder, index, "scheduler", SCHEDULER_CLASSES)
     backbone = ReconstructionBackbone(
         autoencoder=_load_part(folder, index, "autoencoder", AUTOENCODER_CLASSES),
         denoiser=_load_part(folder, index, "denoiser", DENOISER_CLASSES) if "denoiser" in index else None,
-        scheduler=scheduler_class.from_config(_read_json(folder / "scheduler" / "scheduler_config.json")),
+        scheduler=_build_part(
+            _part_class(folder, index, "scheduler", SCHEDULER_CLASSES), folder / "scheduler" / "scheduler_config.json"
+        ),
         settings=settings,
     )
     return backbone.eval().requires_grad_(False)
@@ -75,7 +78,7 @@ def load_backbone(folder: str | Path) -> ReconstructionBackbone:
 
 def _load_part(folder: Path, index: dict, name: str, classes: dict[str, type]) -> nn.Module:
     part_class = _part_class(folder, index, name, classes)
-    part = part_class.from_config(_read_json(folder / name / "config.json"))
+    part = _build_part(part_class, folder / name / "config.json")
     weights_file = folder / name / WEIGHTS_FILE
     try:
         part.load_state_dict(safetensors.torch.load_file(weights_file), strict=True)
@@ -88,9 +91,25 @@ def _load_part(folder: Path, index: dict, name: str, classes: dict[str, type]) -
     return part
 
 
+def _build_part(part_class: type, config_file: Path) -> Any:
+    config = _read_json(config_file)
+    # diffusers would ignore unknown keys with a warning, and so build another network than the file describes.
+    known = inspect.signature(part_class).parameters
+    if unknown := [key for key in config if not key.startswith("_") and key not in known]:
+        raise BackboneFileError(
+            f"{config_file}: {part_class.__name__} of diffusers {diffusers.__version__} has no option "
+            f"{', '.join(sorted(unknown))}; remove it, or use the diffusers release that wrote this folder"
+        )
+    try:
+        return part_class.from_config(config)
+    except Exception as error:  # diffusers checks few values: any exception may come out of its constructors
+        raise BackboneFileError(f"{config_file}: describes no {part_class.__name__}: {error}") from error
+
+
 def _part_class(folder: Path, index: dict, name: str, classes: dict[str, type]) -> type:
-    class_name = (index.get(name) or [None, None])[-1]
-    if class_name not in classes:
+    library_and_class = index.get(name)
+    class_name = library_and_class[-1] if isinstance(library_and_class, list) and library_and_class else None
+    if not isinstance(class_name, str) or class_name not in classes:
         raise BackboneFileError(
             f"{folder / INDEX_FILE}: the {name} is a '{class_name}'; known are {', '.join(sorted(classes))}"
         )

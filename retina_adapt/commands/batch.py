@@ -42,11 +42,12 @@ def process_photographs(
         OutputFolderError: if `output` is `source`.
         ImageReadError: if `source` holds no photograph.
     """
+    found = find_photographs(source)
     if output.resolve() == (source if source.is_dir() else source.parent).resolve():
         raise OutputFolderError(f"{output}: is where the photographs are; name another folder for the results")
     # Results of an earlier run may lie below the source folder: they are no input.
     inside = output.resolve()
-    photographs = [path for path in find_photographs(source) if inside not in path.resolve().parents]
+    photographs = [path for path in found if inside not in path.resolve().parents]
     root = source if source.is_dir() else source.parent
     result = BatchResult()
     for path in track(photographs, description=description, console=console, transient=True):

@@ -2,7 +2,7 @@
 
 from retina_adapt.training.checkpoint import CheckpointError
 from retina_adapt.training.gather import mean_scores
-from retina_adapt.training.loop import NothingToTrainError, TrainingDivergedError, train
+from retina_adapt.training.loop import NothingToTrainError, TrainingDivergedError, UnusedParameterError, train
 from retina_adapt.training.settings import TrainingSettings, TrainingSettingsError
 from retina_adapt.training.tracking import Validation, start_run
 
@@ -12,6 +12,7 @@ __all__ = [
     "TrainingDivergedError",
     "TrainingSettings",
     "TrainingSettingsError",
+    "UnusedParameterError",
     "Validation",
     "mean_scores",
     "start_run",

@@ -51,7 +51,7 @@ def load_checkpoint(checkpoint: Path, *, module: nn.Module, optimizer: torch.opt
     try:
         step = int(json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))["step"])
         tensors = safetensors.torch.load_file(checkpoint / TENSORS_FILE)
-    except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise CheckpointError(
             f"{checkpoint}: cannot be read ({error}); delete this folder to resume from an older one"
         ) from error

@@ -26,6 +26,10 @@ class NothingToTrainError(RetinaAdaptError):
     """No parameter of the training step requires a gradient."""
 
 
+class UnusedParameterError(RetinaAdaptError):
+    """A parameter is to be trained, but the loss does not depend on it."""
+
+
 def train(
     training_step: nn.Module,
     *,
@@ -53,6 +57,8 @@ def train(
     Raises:
         TrainingDivergedError: names the step; the newest checkpoint is from before it.
         NothingToTrainError: if no parameter requires a gradient.
+        UnusedParameterError: after the first step, if a parameter that requires a gradient got none.
+        CheckpointError: see `load_checkpoint`.
     """
     checkpoints = Path(output_folder) / "checkpoints" / name
     trainable = [parameter for parameter in training_step.parameters() if parameter.requires_grad]
@@ -65,6 +71,9 @@ def train(
         first_step = load_checkpoint(found[-1], module=training_step, optimizer=optimizer)
         accelerator.print(f"{name}: resuming after step {first_step} from {found[-1]}")
     prepared_step, prepared_optimizer = accelerator.prepare(training_step, optimizer)
+    # These settings hold, whatever the accelerator was made with and wherever an earlier training of it was stopped.
+    accelerator.gradient_accumulation_steps = settings.gradient_accumulation
+    accelerator.step = 0
 
     batches = iter(batches_from(first_step * settings.gradient_accumulation))
     progress = tqdm(
@@ -84,13 +93,17 @@ def train(
         prepared_step.train()
         losses = _optimize(prepared_step, prepared_optimizer, accelerator, settings, trainable, batches)
         done, steps_timed = step + 1, steps_timed + 1
+        # At every step, for no checkpoint may hold what a gradient that is not finite has made of the parameters.
+        if not (losses["loss"].isfinite() and losses["gradient_norm"].isfinite()):
+            raise TrainingDivergedError(
+                f"{name}: at step {done} the loss is {losses['loss']:.4g} and its gradient's norm "
+                f"{losses['gradient_norm']:.4g}; lower training.learning_rate ({settings.learning_rate}), then run "
+                "again: it resumes from the newest checkpoint"
+            )
+        if step == first_step:
+            _require_that_all_are_used(training_step, optimizer, name)
         if done % settings.log_every == 0 or done == settings.steps:
             means = {key: accelerator.reduce(value, "mean").item() for key, value in losses.items()}
-            if not torch.isfinite(torch.tensor(means["loss"])):
-                raise TrainingDivergedError(
-                    f"{name}: the loss at step {done} is {means['loss']}; lower training.learning_rate "
-                    f"({settings.learning_rate}), then run again: it resumes from the newest checkpoint"
-                )
             seconds = (time.perf_counter() - seconds_started) / steps_timed
             entries = {**means, "learning_rate": settings.learning_rate * factor, "seconds_per_step": seconds}
             accelerator.log({f"{name}/{key}": value for key, value in entries.items()}, step=done)
@@ -127,18 +140,38 @@ def _optimize(
     trainable: list[nn.Parameter],
     batches: Iterable[Batch],
 ) -> dict[str, Tensor]:
-    """One optimiser step over `gradient_accumulation` micro-batches; the losses of the last one."""
-    losses: dict[str, Tensor] = {}
+    """One optimiser step over `gradient_accumulation` micro-batches; their mean losses and the gradient's norm."""
+    means: dict[str, Tensor] = {}
     for _ in range(settings.gradient_accumulation):
         batch = send_to_device(next(batches), accelerator.device)
         with accelerator.accumulate(training_step):
             losses = training_step(batch)
             accelerator.backward(losses["loss"])
             if accelerator.sync_gradients:
-                accelerator.clip_grad_norm_(trainable, settings.gradient_clip)
+                means["gradient_norm"] = accelerator.clip_grad_norm_(trainable, settings.gradient_clip)
             optimizer.step()
             optimizer.zero_grad()
-    return {key: value.detach() for key, value in losses.items()}
+        for key, value in losses.items():
+            means[key] = means.get(key, 0.0) + value.detach() / settings.gradient_accumulation
+    return means
+
+
+def _require_that_all_are_used(training_step: nn.Module, optimizer: torch.optim.Optimizer, name: str) -> None:
+    """AdamW has a state for every parameter that has ever had a gradient.
+
+    On several processes a parameter without one would otherwise end the second step with an error from torch's
+    reducer; on one it would silently keep its first value.
+    """
+    unused = [
+        key
+        for key, parameter in training_step.named_parameters()
+        if parameter.requires_grad and parameter not in optimizer.state
+    ]
+    if unused:
+        raise UnusedParameterError(
+            f"{name}: the loss does not depend on {len(unused)} of the parameters to train, the first being "
+            f"'{unused[0]}'; freeze them, or give the loss that they serve"
+        )
 
 
 def _validate(

@@ -23,7 +23,8 @@ class TrainingSettings:
         weight_decay: AdamW's decoupled weight decay.
         gradient_clip: largest norm of the gradient.
         seed: of the data order, the augmentations, the degradations and the diffusion noise.
-        mixed_precision: no, bf16 or fp16 (fp16 makes autoencoders overflow: prefer bf16).
+        mixed_precision: "no" (in YAML with the quotes, else it means false) or bf16. Not fp16: autoencoders overflow
+            in it, and its changing loss scale is not in the checkpoints.
         workers: processes that prepare batches; 0 prepares them in the training process.
         log_every: steps between entries in the tracker.
         validate_every: steps between validations; the last step is always validated.
@@ -58,11 +59,11 @@ class TrainingSettings:
         for name in at_least_one:
             if getattr(self, name) < 1:
                 raise TrainingSettingsError(f"training.{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("steps", "warmup_steps", "workers", "weight_decay"):
+        for name in ("steps", "warmup_steps", "workers", "weight_decay", "seed"):
             if getattr(self, name) < 0:
                 raise TrainingSettingsError(f"training.{name} is {getattr(self, name)}; it must not be negative")
         for name in ("learning_rate", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise TrainingSettingsError(f"training.{name} is {getattr(self, name)}; it must be positive")
-        if self.mixed_precision not in ("no", "bf16", "fp16"):
-            raise TrainingSettingsError(f"training.mixed_precision is '{self.mixed_precision}'; use no, bf16 or fp16")
+        if self.mixed_precision not in ("no", "bf16"):
+            raise TrainingSettingsError(f"training.mixed_precision is '{self.mixed_precision}'; use no or bf16")

@@ -34,7 +34,7 @@ def start_run(accelerator: Accelerator, configuration: Any, output_folder: str |
     accelerator.print(json.dumps(values, indent=2))
     store_configuration(configuration, output_folder / "config.yaml")
     record = {
-        "recipe": type(configuration).__module__,
+        "configuration_class": type(configuration).__name__,
         "config": values,
         "versions": {name: metadata.version(name) for name in RECORDED_PACKAGES if _is_installed(name)},
         "python": platform.python_version(),

@@ -1,13 +1,13 @@
 """Attaching and detaching leave a backbone as they found it, and misuse is refused before anything is touched."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
+from toy_adaptors import METADATA, config_of, disturb
 
 from retina_adapt.adaptors import (
     AdaptorConfigError,
@@ -23,9 +23,6 @@ from retina_adapt.adaptors import (
 )
 from retina_adapt.adaptors import files as adaptor_files
 from retina_adapt.backbones import HookPointError, ReconstructionBackbone
-
-sys.path.insert(0, str(Path(__file__).parent))
-from toy_adaptors import METADATA, config_of, disturb
 
 
 def trace(backbone: ReconstructionBackbone) -> tuple[list[str], list[str]]:

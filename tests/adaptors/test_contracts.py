@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from toy_adaptors import CONFIGS, KINDS_COVERED, METADATA, config_of, disturb
 
 from retina_adapt.adaptors import (
     AdaptorKind,
@@ -23,9 +24,6 @@ from retina_adapt.adaptors import (
     train_only,
 )
 from retina_adapt.backbones import ReconstructionBackbone, load_backbone
-
-sys.path.insert(0, str(Path(__file__).parent))
-from toy_adaptors import CONFIGS, KINDS_COVERED, METADATA, config_of, disturb
 
 every_kind = pytest.mark.parametrize("kind", CONFIGS)
 

@@ -1,7 +1,6 @@
 """An adaptor's files are read strictly: what does not fit is an error that names the file, and leaves no trace."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,13 +10,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from toy_adaptors import METADATA, config_of, disturb
 
 from retina_adapt.adaptors import attach_adaptor, load_adaptor, save_adaptor
 from retina_adapt.backbones import ReconstructionBackbone, build_backbone
 from retina_adapt.errors import RetinaAdaptError
-
-sys.path.insert(0, str(Path(__file__).parent))
-from toy_adaptors import METADATA, config_of, disturb
 
 TENSORS = "adaptor_model.safetensors"
 CONFIG = "adaptor_config.json"

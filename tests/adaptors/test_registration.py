@@ -1,18 +1,15 @@
 """The contract with the pinned range of peft: its public API works on our kinds."""
 
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from peft import PeftConfig, PeftModel, PeftType, get_peft_model
 from torch import Tensor
+from toy_adaptors import CONFIGS, config_of, disturb
 
 from retina_adapt.adaptors import AdaptorKind
 from retina_adapt.backbones import ReconstructionBackbone, load_backbone
-
-sys.path.insert(0, str(Path(__file__).parent))
-from toy_adaptors import CONFIGS, config_of, disturb
 
 
 @pytest.mark.parametrize("kind", CONFIGS)

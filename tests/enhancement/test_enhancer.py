@@ -1,13 +1,13 @@
 """Contracts 8 and 9: geometry and determinism of what a user calls."""
 
 import dataclasses
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from toy_adaptors import METADATA, config_of, disturb
 
 from retina_adapt.adaptors import AdaptorNameError, attach_adaptor, save_adaptor
 from retina_adapt.backbones import load_backbone
@@ -17,9 +17,6 @@ from retina_adapt.enhancement import EnhancementInputError, Enhancer, enhance_fr
 from retina_adapt.evaluation import score_image
 from retina_adapt.imaging import FieldOfViewError, Photograph, find_field_of_view
 from retina_adapt.imaging.synthetic_fundus import draw_fundus
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "adaptors"))
-from toy_adaptors import METADATA, config_of, disturb
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Every kind of input comes back as it was but for its enhanced tissue; what cannot be is refused."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,15 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from toy_adaptors import METADATA, config_of, disturb
 
 from retina_adapt.adaptors import ResidualAdaptorConfig, attach_adaptor, save_adaptor
 from retina_adapt.backbones import ReconstructionBackbone
 from retina_adapt.enhancement import EnhancementInputError, Enhancer
 from retina_adapt.imaging import FieldOfViewError, find_field_of_view
 from retina_adapt.imaging.synthetic_fundus import draw_fundus
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "adaptors"))
-from toy_adaptors import METADATA, config_of, disturb
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The recipes, end to end at toy size, as a user starts them."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ DENOISER = {
     "attention_head_channels": 8,
     "normalization_groups": 8,
 }
+ENVIRONMENT = os.environ | {"ACCELERATE_USE_CPU": "true"}
 LOOP = {"steps": 3, "batch_size": 2, "log_every": 1, "validate_every": 3, "checkpoint_every": 2}
 
 
@@ -31,9 +33,11 @@ def launch(recipe: str, folder: Path, config: dict, *options: str, processes: in
     """Run a recipe with `accelerate launch` on the CPU; return what it printed."""
     path = folder / f"{recipe}.yaml"
     path.write_text(yaml.safe_dump(config))
-    launcher = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes)]
+    # The launcher's `--cpu` starts one process, whatever number it is given.
+    kind = "--cpu" if processes == 1 else "--multi_gpu"
+    launcher = ["-m", "accelerate.commands.launch", kind, "--num_processes", str(processes)]
     command = [sys.executable, *launcher, str(recipes_folder() / f"{recipe}.py"), "--config", str(path), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False, env=ENVIRONMENT)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -130,6 +134,8 @@ def test_adaptation_on_two_processes_equals_one_with_twice_the_batch(workshop: P
     metrics = [describe_adaptor(tmp_path / name / "adaptor").metadata.metrics for name in ("one", "two")]
     for name, value in metrics[0].items():
         assert metrics[1][name] == pytest.approx(value, rel=1e-3), name
+    runs = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("one", "two")]
+    assert [run["processes"] for run in runs] == [1, 2]
 
 
 @pytest.mark.slow

@@ -1,0 +1,158 @@
+"""The loop: what it optimises, refuses, logs and stores."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from accelerate import Accelerator
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor, nn
+from toy_training import PowerCut, ToyStep, toy_settings, train_toy, trained
+
+from retina_adapt.training import (
+    NothingToTrainError,
+    TrainingDivergedError,
+    TrainingSettings,
+    UnusedParameterError,
+    Validation,
+    start_run,
+    train,
+)
+
+
+def test_accumulating_gradients_equals_a_larger_batch(tmp_path: Path) -> None:
+    large = trained(tmp_path / "large", batch_size=4)
+    small = trained(tmp_path / "small", batch_size=2, gradient_accumulation=2)
+    for name in large:
+        torch.testing.assert_close(small[name], large[name], rtol=1e-4, atol=1e-6)
+
+
+def test_each_training_of_an_accelerator_accumulates_as_its_own_settings_say(tmp_path: Path) -> None:
+    accelerator = Accelerator(cpu=True, gradient_accumulation_steps=3)
+    train_toy(ToyStep(), tmp_path / "cut", toy_settings(gradient_accumulation=3), batches=4, accelerator=accelerator)
+    step = ToyStep()
+    train_toy(step, tmp_path / "second", toy_settings(gradient_accumulation=2), accelerator=accelerator)
+    alone = trained(tmp_path / "alone", gradient_accumulation=2)
+    assert all(torch.equal(tensor, alone[name]) for name, tensor in step.named_parameters())
+
+
+def test_frozen_tensors_stay_and_trainable_ones_move(tmp_path: Path) -> None:
+    before, after = dict(ToyStep().named_parameters()), trained(tmp_path)
+    assert {name for name in before if torch.equal(before[name], after[name])} == {"frozen"}
+
+
+def test_a_step_without_trainable_parameters_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NothingToTrainError, match="toy"):
+        train_toy(ToyStep().requires_grad_(False), tmp_path, toy_settings())
+
+
+def test_a_trainable_parameter_that_the_loss_ignores_is_refused_by_name(tmp_path: Path) -> None:
+    step = ToyStep()
+    step.idle = nn.Linear(2, 2)
+    with pytest.raises(UnusedParameterError, match=r"2 of the parameters.*idle\.weight"):
+        train_toy(step, tmp_path, toy_settings())
+
+
+def test_an_optimizer_that_holds_what_it_must_not_ends_the_run_before_it_begins(tmp_path: Path) -> None:
+    def inspect(optimizer: torch.optim.Optimizer) -> None:
+        assert {id(p) for p in optimizer.param_groups[0]["params"]} == {id(p) for p in step.layers.parameters()}
+        raise PowerCut
+
+    step = ToyStep()
+    with pytest.raises(PowerCut):
+        train(
+            step,
+            name="toy",
+            accelerator=Accelerator(cpu=True),
+            settings=toy_settings(),
+            batches_from=lambda first: iter([]),
+            validate=lambda: Validation({}),
+            output_folder=tmp_path,
+            inspect_optimizer=inspect,
+        )
+
+
+class DivergingLater(ToyStep):
+    """From the given step on, the loss is finite but its gradient is not."""
+
+    def __init__(self, first: int) -> None:
+        super().__init__()
+        self.first = first
+        self.calls = 0
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        losses = super().forward(batch)
+        self.calls += 1
+        if self.calls >= self.first:
+            zero = losses["loss"] - losses["loss"]
+            losses["loss"] = losses["loss"] + zero.sqrt()
+        return losses
+
+
+def test_a_run_that_diverges_names_the_step_and_stores_no_checkpoint_after_it(tmp_path: Path) -> None:
+    settings = toy_settings(checkpoint_every=1, log_every=10)
+    with pytest.raises(TrainingDivergedError, match=r"step 4 .*training\.learning_rate"):
+        train_toy(DivergingLater(first=4), tmp_path, settings)
+    newest = max((tmp_path / "checkpoints" / "toy").iterdir())
+    assert newest.name == "step-00000003"
+    assert all(tensor.isfinite().all() for tensor in trained(tmp_path).values())
+
+
+def test_validation_runs_in_evaluation_mode_without_gradients_at_the_steps_asked_for(tmp_path: Path) -> None:
+    step, seen = ToyStep(), []
+
+    def validate() -> Validation:
+        seen.append((step.training, torch.is_grad_enabled()))
+        return Validation({"visits": float(len(seen))})
+
+    validation = train_toy(step, tmp_path, toy_settings(validate_every=5), validate=validate)
+    assert seen == [(False, False)] * 3
+    assert validation.scores == {"visits": 3.0}
+
+
+@pytest.fixture
+def tracked_run(tmp_path: Path) -> Path:
+    settings = toy_settings(log_every=1, validate_every=6)
+    accelerator = Accelerator(cpu=True, log_with="tensorboard", project_dir=tmp_path)
+    start_run(accelerator, settings, tmp_path)
+    picture = np.zeros((4, 6, 3), np.uint8)
+    train_toy(
+        ToyStep(),
+        tmp_path,
+        settings,
+        accelerator=accelerator,
+        validate=lambda: Validation({"psnr": 30.0}, {"sheet": picture}),
+    )
+    accelerator.end_training()
+    return tmp_path
+
+
+def test_tensorboard_shows_losses_learning_rate_scores_and_pictures(tracked_run: Path) -> None:
+    (path,) = tracked_run.rglob("events.out.tfevents.*")
+    events = EventAccumulator(str(path)).Reload()
+    assert set(events.Tags()["scalars"]) >= {
+        "toy/loss",
+        "toy/gradient_norm",
+        "toy/learning_rate",
+        "toy/seconds_per_step",
+        "toy/validation/psnr",
+    }
+    assert [event.step for event in events.Scalars("toy/loss")] == list(range(1, 13))
+    assert [event.step for event in events.Scalars("toy/validation/psnr")] == [6, 12]
+    rates = [event.value for event in events.Scalars("toy/learning_rate")]
+    assert rates[:2] == pytest.approx([0.025, 0.05])
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+    assert [(image.height, image.width) for image in events.Images("toy/sheet")] == [(4, 6)] * 2
+
+
+def test_a_run_records_what_it_was_run_with(tracked_run: Path) -> None:
+    stored = yaml.safe_load((tracked_run / "config.yaml").read_text())
+    assert TrainingSettings(**stored) == toy_settings(log_every=1, validate_every=6)
+    record = json.loads((tracked_run / "run.json").read_text())
+    assert record["config"] == stored
+    assert record["configuration_class"] == "TrainingSettings"
+    assert record["processes"] == 1
+    assert {"torch", "peft"} <= record["versions"].keys()

@@ -1,6 +1,8 @@
 """Contract 10: the old file or the new one, never half of either."""
 
+import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -57,15 +59,41 @@ def test_a_folder_moved_aside_by_a_killed_writer_is_put_back(tmp_path: Path) -> 
     assert (tmp_path / "folder" / "a").read_text() == "old"
 
 
-def test_new_files_have_ordinary_permissions(tmp_path: Path) -> None:
-    (tmp_path / "ordinary").touch()
-    with write_file_atomically(tmp_path / "atomic") as temporary:
-        temporary.write_text("x")
-    with write_folder_atomically(tmp_path / "folder") as temporary:
-        (temporary / "private").touch(mode=0o600)
-    expected = (tmp_path / "ordinary").stat().st_mode
-    assert (tmp_path / "atomic").stat().st_mode == expected
-    assert (tmp_path / "folder" / "private").stat().st_mode == expected
+def test_a_folder_moved_aside_is_litter_once_the_new_one_is_there(tmp_path: Path) -> None:
+    for name in (".folder.previous", "folder"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a").write_text(name)
+    restore_interrupted_replacement(tmp_path / "folder")
+    assert (tmp_path / "folder" / "a").read_text() == "folder"
+    assert list(tmp_path.iterdir()) == [tmp_path / "folder"]
+
+
+def test_a_folder_behind_a_symbolic_link_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for content in ("old", "new"):
+        with write_folder_atomically(tmp_path / "link") as temporary:
+            (temporary / "a").write_text(content)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "a").read_text() == "new"
+    assert {path.name for path in tmp_path.iterdir()} == {"real", "link"}
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_new_files_and_folders_have_the_permissions_of_any_other(umask: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        with write_file_atomically(tmp_path / "file") as temporary:
+            temporary.write_text("x")
+        with write_folder_atomically(tmp_path / "folder") as temporary:
+            (temporary / "private").touch(mode=0o600)
+            (temporary / "inner").mkdir(mode=0o700)
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+    modes = {str(path.relative_to(tmp_path)): stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
+    file, folder = 0o666 & ~umask, 0o777 & ~umask
+    assert modes == {"file": file, "folder": folder, "folder/private": file, "folder/inner": folder}
 
 
 def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
@@ -88,3 +116,27 @@ while True:
         content = path.read_text()
         assert len(content) == 200_000
         assert len(set(content)) == 1
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_whole_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    script = f"""
+from retina_adapt.atomic_files import write_folder_atomically
+number = 0
+while True:
+    number += 1
+    with write_folder_atomically({str(folder)!r}) as temporary:
+        for part in range(20):
+            (temporary / str(part)).write_text(str(number))
+"""
+    for pause in (0.0, 0.013, 0.031):
+        process = subprocess.Popen([sys.executable, "-c", script])
+        while not folder.exists() and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(pause)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        restore_interrupted_replacement(folder)
+        contents = [path.read_text() for path in folder.iterdir()]
+        assert len(contents) == 20
+        assert len(set(contents)) == 1

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from retina_adapt.configuration import ConfigurationError, parse_configuration, store_configuration
+from retina_adapt.training import TrainingSettings, TrainingSettingsError
 
 
 @dataclass
@@ -43,11 +46,13 @@ class Outer:
         name: what to call it.
         training: the loop.
         sources: where data come from.
+        reserve: where data come from if need be.
     """
 
     name: str
     training: Inner = field(default_factory=Inner)
     sources: list[Source] = field(default_factory=list)
+    reserve: Source | None = None
 
 
 def parse(*arguments: str) -> Outer:
@@ -66,15 +71,46 @@ def test_values_come_from_yaml_and_the_command_line_wins(tmp_path: Path) -> None
     assert config == Outer("a", Inner(5, 0.01))
 
 
+def test_what_comes_later_on_the_command_line_wins(tmp_path: Path) -> None:
+    path = written(tmp_path, name="a", training={"steps": 5})
+    assert parse("--training.steps", "6", "--config", path).training == Inner(steps=5)
+    assert parse("--config", path, "--training.steps=6", "--training.steps=7").training == Inner(steps=7)
+
+
+def test_an_optional_section_can_be_given_whole_and_by_its_keys(tmp_path: Path) -> None:
+    path = written(tmp_path, name="a", reserve={"path": "x", "where": {"score": 1}})
+    assert parse("--config", path).reserve == Source("x", {"score": 1})
+    assert parse("--config", path, "--reserve.path", "y").reserve == Source("y", {"score": 1})
+    assert parse("--name", "a", "--reserve.path", "z").reserve == Source("z")
+
+
 def test_lists_of_sections_become_dataclasses(tmp_path: Path) -> None:
     path = written(tmp_path, name="a", sources=[{"path": "x", "where": {"score": [0, 2.5]}}, {"path": "y"}])
     assert parse("--config", path).sources == [Source("x", {"score": [0, 2.5]}), Source("y")]
 
 
-def test_a_stored_configuration_reads_back_equal(tmp_path: Path) -> None:
-    config = parse("--name", "a", "--training.steps", "7")
+conditions = st.dictionaries(st.sampled_from(["score", "camera"]), st.floats(allow_nan=False, allow_infinity=False))
+sources = st.builds(Source, path=st.sampled_from(["x", "no", "null", "12", "a: b", "~", ""]), where=conditions)
+configurations = st.builds(
+    Outer,
+    name=st.sampled_from(["a", "off", "true", "é", "1"]),
+    training=st.builds(Inner, steps=st.integers(), rate=st.floats(allow_nan=False, allow_infinity=False)),
+    sources=st.lists(sources, max_size=2),
+    reserve=st.none() | sources,
+)
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(config=configurations)
+def test_a_stored_configuration_reads_back_equal(config: Outer, tmp_path: Path) -> None:
     store_configuration(config, tmp_path / "stored.yaml")
     assert parse("--config", str(tmp_path / "stored.yaml")) == config
+
+
+def test_an_error_of_the_configuration_itself_comes_through(tmp_path: Path) -> None:
+    path = written(tmp_path, steps=-1)
+    with pytest.raises(TrainingSettingsError, match="must not be negative"):
+        parse_configuration(TrainingSettings, description="a test", arguments=["--config", path])
 
 
 @pytest.mark.parametrize(
@@ -84,6 +120,8 @@ def test_a_stored_configuration_reads_back_equal(tmp_path: Path) -> None:
         ({"name": "a", "training": {"stepz": 3}}, "unknown key 'training.stepz'; did you mean 'training.steps'"),
         ({"name": "a", "training": {"steps": "many"}}, "training.steps"),
         ({"name": "a", "sources": [{"pfad": "x"}]}, "pfad"),
+        ({"name": "a", "reserve": {"pathh": "x"}}, "unknown key 'reserve.pathh'; did you mean 'reserve.path'"),
+        ({"name": "a", "reserve": {"where": {}}}, "path"),
     ],
 )
 def test_what_does_not_fit_in_yaml_is_an_error(values: dict, message: str, tmp_path: Path) -> None:
@@ -105,9 +143,28 @@ def test_what_does_not_fit_on_the_command_line_is_an_error(arguments: list[str],
         parse(*arguments)
 
 
+@pytest.mark.parametrize("content", ["- a\n", "a: [\n"])
+def test_a_file_that_holds_no_keys_is_an_error_that_names_it(content: str, tmp_path: Path) -> None:
+    (tmp_path / "list.yaml").write_text(content)
+    with pytest.raises(ConfigurationError, match=r"list\.yaml"):
+        parse("--config", str(tmp_path / "list.yaml"))
+
+
 def test_help_lists_every_option_with_its_meaning(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse("--help")
-    shown = capsys.readouterr().out
-    for expected in ("--training.steps", "number of optimiser steps", "default: 10", "--name", "what to call it"):
+    shown = " ".join(capsys.readouterr().out.split())
+    for expected in (
+        *("--name", "what to call it"),
+        *("--training.steps", "number of optimiser steps. (type: int, default: 10)"),
+        *("--training.rate", "peak learning rate. (type: float, default: 0.001)"),
+        *("--sources", "where data come from"),
+        *("--reserve", "where data come from if need be"),
+    ):
         assert expected in shown
+
+
+def test_help_of_a_section_is_not_an_unknown_key(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse("--reserve.help")
+    assert "where it is" in capsys.readouterr().out

@@ -1,0 +1,139 @@
+"""Contracts 3 and 4: a backbone folder comes back as it was, or not at all; nothing in it is ever unpickled."""
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from retina_adapt.backbones import BackboneFileError, ReconstructionBackbone, load_backbone, save_backbone
+
+WEIGHTS = "autoencoder/diffusion_pytorch_model.safetensors"
+
+
+def edit_json(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def edit_tensors(path: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
+    tensors = safetensors.torch.load_file(path)
+    change(tensors)
+    safetensors.torch.save_file(tensors, path)
+
+
+def test_loading_freezes_and_evaluates(toy_backbone_folder: Path) -> None:
+    loaded = load_backbone(toy_backbone_folder)
+    assert not loaded.training
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+
+
+def test_storing_what_was_loaded_keeps_the_fingerprint_whatever_the_memory_format(
+    toy_backbone: ReconstructionBackbone, toy_backbone_folder: Path, tmp_path: Path
+) -> None:
+    save_backbone(load_backbone(toy_backbone_folder).to(memory_format=torch.channels_last), tmp_path / "again")
+    assert load_backbone(tmp_path / "again").fingerprint() == toy_backbone.fingerprint()
+
+
+def test_the_settings_and_the_noise_schedule_come_back(
+    toy_backbone: ReconstructionBackbone, toy_backbone_folder: Path
+) -> None:
+    loaded = load_backbone(toy_backbone_folder)
+    assert loaded.settings == toy_backbone.settings
+    values, expected = (
+        # Which values were defaults is diffusers' own note, and not kept.
+        {key: value for key, value in scheduler.config.items() if not key.startswith("_")}
+        for scheduler in (loaded.scheduler, toy_backbone.scheduler)
+    )
+    assert values == expected
+    assert torch.equal(loaded.scheduler.alphas_cumprod, toy_backbone.scheduler.alphas_cumprod)
+
+
+def test_a_stored_backbone_replaces_the_one_before_it_whole(
+    toy_backbone: ReconstructionBackbone, toy_backbone_folder: Path
+) -> None:
+    toy_backbone.denoiser = None
+    save_backbone(toy_backbone, toy_backbone_folder)
+    assert not (toy_backbone_folder / "denoiser").exists()
+    assert load_backbone(toy_backbone_folder).denoiser is None
+
+
+def test_a_backbone_is_read_from_the_working_directory(
+    toy_backbone_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(toy_backbone_folder)
+    assert load_backbone(".").settings.image_size == 64
+
+
+def test_a_backbone_moved_aside_by_a_killed_writer_is_found(toy_backbone_folder: Path) -> None:
+    toy_backbone_folder.rename(toy_backbone_folder.with_name(f".{toy_backbone_folder.name}.previous"))
+    assert load_backbone(toy_backbone_folder).settings.image_size == 64
+
+
+class Trap:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.path,)
+
+
+def test_pickled_weights_beside_the_others_are_never_read(
+    toy_backbone: ReconstructionBackbone, toy_backbone_folder: Path, tmp_path: Path
+) -> None:
+    pickled = pickle.dumps(Trap(tmp_path / "sprung"))
+    (toy_backbone_folder / "autoencoder" / "diffusion_pytorch_model.bin").write_bytes(pickled)
+    assert load_backbone(toy_backbone_folder).fingerprint() == toy_backbone.fingerprint()
+    (toy_backbone_folder / WEIGHTS).unlink()
+    with pytest.raises(BackboneFileError, match="incomplete"):
+        load_backbone(toy_backbone_folder)
+    (toy_backbone_folder / WEIGHTS).write_bytes(pickled)
+    with pytest.raises(BackboneFileError, match="does not fit"):
+        load_backbone(toy_backbone_folder)
+    assert not (tmp_path / "sprung").exists()
+
+
+INDEX, AUTOENCODER, SCHEDULER = "model_index.json", "autoencoder/config.json", "scheduler/scheduler_config.json"
+DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    "a missing tensor": (
+        lambda f: edit_tensors(f / WEIGHTS, lambda tensors: tensors.pop("encoder.conv_in.weight")),
+        WEIGHTS,
+        r"Missing key.*encoder\.conv_in\.weight",
+    ),
+    "an unexpected tensor": (
+        lambda f: edit_tensors(f / WEIGHTS, lambda tensors: tensors.update(stray=torch.zeros(1))),
+        WEIGHTS,
+        "Unexpected key.*stray",
+    ),
+    "a misshapen tensor": (
+        lambda f: edit_tensors(f / WEIGHTS, lambda tensors: tensors.update({"quant_conv.bias": torch.zeros(3)})),
+        WEIGHTS,
+        r"size mismatch for quant_conv\.bias",
+    ),
+    "an unknown option of the autoencoder": (
+        lambda f: edit_json(f / AUTOENCODER, depth=3),
+        AUTOENCODER,
+        "no option depth",
+    ),
+    "an unknown option of the schedule": (lambda f: edit_json(f / SCHEDULER, eta=1), SCHEDULER, "no option eta"),
+    "an impossible autoencoder": (lambda f: edit_json(f / AUTOENCODER, norm_num_groups=7), AUTOENCODER, "divisible"),
+    "an impossible schedule": (lambda f: edit_json(f / SCHEDULER, beta_schedule="x"), SCHEDULER, "describes no DDIM"),
+    "a part of no class": (lambda f: edit_json(f / INDEX, autoencoder={"class": "AutoencoderKL"}), INDEX, "known are"),
+    "no settings": (lambda f: edit_json(f / INDEX, settings=None), INDEX, "'settings' missing"),
+    "an index that is a list": (lambda f: (f / INDEX).write_text("[]"), INDEX, "no JSON object"),
+    "no schedule": (lambda f: (f / SCHEDULER).unlink(), SCHEDULER, "no such file"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_does_not_fit_is_an_error_that_names_file_and_reason(damage: str, toy_backbone_folder: Path) -> None:
+    make_damage, file, reason = DAMAGES[damage]
+    make_damage(toy_backbone_folder)
+    with pytest.raises(BackboneFileError, match=f"(?s){reason}") as caught:
+        load_backbone(toy_backbone_folder)
+    assert str(toy_backbone_folder / file) in str(caught.value)

@@ -7,9 +7,11 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from retina_adapt.objectives import (
     PredictionTypeError,
+    diffusion_loss,
     diffusion_target,
     kl_divergence,
     latent_adaptation_loss,
+    latent_preservation_loss,
     masked_absolute_error,
     structural_dissimilarity,
 )
@@ -47,6 +49,18 @@ def test_a_perfect_prediction_of_each_type_recovers_the_clean_latent(prediction_
         torch.testing.assert_close(step.pred_original_sample, clean[row : row + 1], rtol=1e-3, atol=1e-3)
 
 
+def test_the_velocity_is_that_of_diffusers() -> None:
+    scheduler = DDIMScheduler(prediction_type="v_prediction", rescale_betas_zero_snr=True)
+    clean, noise, timesteps = random(3, 4, 8, 8), random(3, 4, 8, 8, seed=1), torch.tensor([0, 600, 999])
+    target = diffusion_target(clean, noise, scheduler.alphas_cumprod, timesteps, "v_prediction")
+    torch.testing.assert_close(target, scheduler.get_velocity(clean, noise, timesteps))
+
+
+def test_the_diffusion_loss_is_the_mean_square() -> None:
+    prediction, target = random(2, 4, 8, 8), random(2, 4, 8, 8, seed=1)
+    torch.testing.assert_close(diffusion_loss(prediction, target), (prediction - target).pow(2).mean())
+
+
 def test_an_unknown_prediction_type_is_an_error() -> None:
     with pytest.raises(PredictionTypeError, match="use epsilon, v_prediction or sample"):
         diffusion_target(random(1, 1, 2, 2), random(1, 1, 2, 2), random(10), torch.tensor([1]), "score")
@@ -66,3 +80,35 @@ def test_the_adaptation_loss_pulls_the_adapted_latent_and_not_the_target() -> No
     target, adapted = random(1, 4, 4, 4).requires_grad_(False), random(1, 4, 4, 4, seed=1).requires_grad_(True)
     latent_adaptation_loss(target, adapted).backward()
     assert torch.equal(adapted.grad.sign(), (adapted - target).sign())
+
+
+def test_the_preservation_loss_is_zero_for_an_encoder_that_keeps_clear_images() -> None:
+    latent = random(1, 4, 4, 4)
+    assert latent_preservation_loss(latent, latent.clone()) == 0
+    torch.testing.assert_close(latent_preservation_loss(latent, latent - 0.5), torch.tensor(0.5))
+
+
+def test_the_masked_error_sends_no_gradient_outside_the_mask_and_none_at_all_without_one() -> None:
+    result = random(1, 3, 8, 8).requires_grad_(True)
+    mask = torch.zeros(1, 1, 8, 8, dtype=torch.bool)
+    mask[..., :4] = True
+    masked_absolute_error(result, random(1, 3, 8, 8, seed=1), mask).backward()
+    assert (result.grad[..., :4] != 0).all()
+    assert (result.grad[..., 4:] == 0).all()
+    assert masked_absolute_error(result, random(1, 3, 8, 8, seed=1), torch.zeros_like(mask)) == 0
+
+
+def test_following_the_gradient_of_the_structural_term_makes_images_alike() -> None:
+    result, target = random(1, 3, 16, 16).requires_grad_(True), random(1, 3, 16, 16, seed=1)
+    before = structural_dissimilarity(result, target)
+    before.backward()
+    assert result.grad.isfinite().all()
+    assert structural_dissimilarity(result.detach() - 0.1 * result.grad.sign(), target) < before
+
+
+def test_the_structural_term_is_finite_for_black_images() -> None:
+    black = torch.zeros(1, 3, 16, 16, requires_grad=True)
+    loss = structural_dissimilarity(black, torch.zeros(1, 3, 16, 16))
+    loss.backward()
+    assert loss == 0
+    assert black.grad.isfinite().all()

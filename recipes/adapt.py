@@ -31,7 +31,7 @@ from retina_adapt.adaptors import (
     train_only,
 )
 from retina_adapt.backbones import ReconstructionBackbone, load_backbone, seeded_noise
-from retina_adapt.configuration import parse_configuration
+from retina_adapt.configuration import ConfigurationError, parse_configuration
 from retina_adapt.data import (
     DegradedPairs,
     EvaluationBatchSampler,
@@ -171,6 +171,8 @@ class DenoiserAdaptationStep(nn.Module):
 
 
 def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, PeftModel, FrozenBackboneGuard]:
+    if config.denoiser.steps and config.denoiser.mixed_precision != config.autoencoder.mixed_precision:
+        raise ConfigurationError("autoencoder.mixed_precision and denoiser.mixed_precision differ: give both the same")
     accelerator = Accelerator(
         mixed_precision=config.autoencoder.mixed_precision,
         gradient_accumulation_steps=config.autoencoder.gradient_accumulation,

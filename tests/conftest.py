@@ -14,10 +14,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="retina_adapt_tests_")
 atexit.register(shutil.rmtree, os.environ["HF_DATASETS_CACHE"], ignore_errors=True)
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 
 from retina_adapt.backbones import (
     AutoencoderShape,
@@ -26,14 +29,6 @@ from retina_adapt.backbones import (
     ReconstructionBackbone,
     build_backbone,
     save_backbone,
-)
-
-TOY_SHAPE = BackboneShape(
-    image_size=64,
-    autoencoder=AutoencoderShape(channels=[16, 16], latent_channels=4, normalization_groups=8),
-    denoiser=DenoiserShape(
-        channels=[16, 16], attention=[False, False], attention_head_channels=8, normalization_groups=8
-    ),
 )
 
 
@@ -46,17 +41,96 @@ def corpus() -> Path:
     return folder
 
 
-@pytest.fixture
-def toy_shape() -> BackboneShape:
-    """A backbone small enough for a test: frames of 64 px, latents (4, 16, 16)."""
-    return TOY_SHAPE
+@pytest.fixture(scope="session")
+def toy_stable_diffusion(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """From image channels, a folder in Stable Diffusion's layout: random weights, latents (4, 16, 16) of 64 px."""
+
+    @cache
+    def folder_for(image_channels: int) -> Path:
+        torch.manual_seed(0)
+        folder = tmp_path_factory.mktemp(f"stable_diffusion_{image_channels}")
+        AutoencoderKL(
+            in_channels=image_channels,
+            out_channels=image_channels,
+            down_block_types=("DownEncoderBlock2D",) * 3,
+            up_block_types=("UpDecoderBlock2D",) * 3,
+            block_out_channels=(16, 16, 16),
+            norm_num_groups=8,
+        ).save_pretrained(folder / "vae")
+        UNet2DConditionModel(
+            sample_size=16,
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+            block_out_channels=(16, 16),
+            layers_per_block=1,
+            cross_attention_dim=8,
+            attention_head_dim=2,
+            norm_num_groups=8,
+        ).save_pretrained(folder / "unet")
+        DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear").save_pretrained(
+            folder / "scheduler"
+        )
+        return folder
+
+    return folder_for
+
+
+@pytest.fixture(scope="session")
+def toy_shape_of(toy_stable_diffusion: Callable[[int], Path]) -> Callable[..., BackboneShape]:
+    """`toy_shape_of(name, image_channels=3)`: a registered backbone small enough for a test.
+
+    All of them have frames of 64 px and latents (4, 16, 16).
+    """
+
+    def shape_of(name: str, image_channels: int = 3) -> BackboneShape:
+        isotropic, transformer = name.startswith("isotropic-"), name.endswith("-transformer")
+        pretrained = str(toy_stable_diffusion(image_channels)) if name == "stable-diffusion" else None
+        return BackboneShape(
+            name=name,
+            image_size=64,
+            image_channels=image_channels,
+            autoencoder=AutoencoderShape(
+                channels=[16] if isotropic else [16, 16],
+                latent_channels=4,
+                space_to_depth=4 if isotropic else 2,
+                normalization_groups=8,
+                codebook_size=32,
+            ),
+            denoiser=DenoiserShape(
+                channels=[16] if transformer else [16, 16],
+                blocks_per_level=3 if transformer else 1,
+                attention=[False, False],
+                attention_head_channels=8,
+                normalization_groups=8,
+            ),
+            pretrained=pretrained,
+        )
+
+    return shape_of
+
+
+@pytest.fixture(scope="session")
+def toy_backbone_of(toy_shape_of: Callable[..., BackboneShape]) -> Callable[..., ReconstructionBackbone]:
+    """`toy_backbone_of(name, image_channels=3)`: an untrained one, frozen, always with the same weights."""
+
+    def backbone_of(name: str, image_channels: int = 3) -> ReconstructionBackbone:
+        shape = toy_shape_of(name, image_channels)
+        torch.manual_seed(0)
+        return build_backbone(shape).eval().requires_grad_(False)
+
+    return backbone_of
 
 
 @pytest.fixture
-def toy_backbone() -> ReconstructionBackbone:
-    """An untrained toy backbone, frozen, always with the same weights."""
-    torch.manual_seed(0)
-    return build_backbone(TOY_SHAPE).eval().requires_grad_(False)
+def toy_shape(toy_shape_of: Callable[..., BackboneShape]) -> BackboneShape:
+    """Of the backbone that most tests use, a `kl-unet`: frames of 64 px, latents (4, 16, 16)."""
+    return toy_shape_of("kl-unet")
+
+
+@pytest.fixture
+def toy_backbone(toy_backbone_of: Callable[..., ReconstructionBackbone]) -> ReconstructionBackbone:
+    """The backbone that most tests use, a `kl-unet`: untrained, frozen, always with the same weights."""
+    return toy_backbone_of("kl-unet")
 
 
 @pytest.fixture

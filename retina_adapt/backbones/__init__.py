@@ -1,52 +1,98 @@
 """Reconstruction backbones: the frozen models that adaptors are attached to."""
 
+from retina_adapt.backbones import nafnet, stable_diffusion  # noqa: F401 - they register their backbones
+from retina_adapt.backbones.autoencoders import IsotropicAutoencoder, KLAutoencoder, VQAutoencoder
+from retina_adapt.backbones.builders import (
+    backbone_settings,
+    build_isotropic_autoencoder,
+    build_kl_autoencoder,
+    build_scheduler,
+    build_transformer_denoiser,
+    build_unet_denoiser,
+    build_vq_autoencoder,
+    latent_diffusion_builder,
+)
+from retina_adapt.backbones.denoisers import TransformerDenoiser, UNetDenoiser
 from retina_adapt.backbones.fingerprint import fingerprint_tensors
 from retina_adapt.backbones.hook_points import (
     HOOK_GROUPS,
     HookGroup,
+    HookLayout,
     HookPoint,
     HookPointError,
     select_hook_points,
 )
+from retina_adapt.backbones.parts import LatentAutoencoder, LatentDenoiser, register_part, seeded_noise
 from retina_adapt.backbones.reconstruction_backbone import (
+    BackboneMismatchError,
     BackboneSettings,
+    GradientCheckpointingError,
     MissingDenoiserError,
     ReconstructionBackbone,
 )
 from retina_adapt.backbones.registry import (
-    AutoencoderShape,
-    BackboneShape,
-    DenoiserShape,
-    NoiseSchedule,
-    NoiseScheduleError,
+    BackboneEntryPointError,
+    BackboneShapeError,
     UnknownBackboneError,
     backbone_names,
     build_backbone,
     register_backbone,
 )
-from retina_adapt.backbones.sampling import sample_latents, seeded_noise
+from retina_adapt.backbones.sampling import SamplingStepsError, sample_latents
+from retina_adapt.backbones.schedulers import SCHEDULER_CLASSES, UnknownSchedulerError
+from retina_adapt.backbones.shape import (
+    AutoencoderShape,
+    BackboneShape,
+    DenoiserShape,
+    NoiseSchedule,
+    NoiseScheduleError,
+)
 from retina_adapt.backbones.storage import BackboneFileError, load_backbone, save_backbone
 
 __all__ = [
     "HOOK_GROUPS",
+    "SCHEDULER_CLASSES",
     "AutoencoderShape",
+    "BackboneEntryPointError",
     "BackboneFileError",
+    "BackboneMismatchError",
     "BackboneSettings",
     "BackboneShape",
+    "BackboneShapeError",
     "DenoiserShape",
+    "GradientCheckpointingError",
     "HookGroup",
+    "HookLayout",
     "HookPoint",
     "HookPointError",
+    "IsotropicAutoencoder",
+    "KLAutoencoder",
+    "LatentAutoencoder",
+    "LatentDenoiser",
     "MissingDenoiserError",
     "NoiseSchedule",
     "NoiseScheduleError",
     "ReconstructionBackbone",
+    "SamplingStepsError",
+    "TransformerDenoiser",
+    "UNetDenoiser",
     "UnknownBackboneError",
+    "UnknownSchedulerError",
+    "VQAutoencoder",
     "backbone_names",
+    "backbone_settings",
     "build_backbone",
+    "build_isotropic_autoencoder",
+    "build_kl_autoencoder",
+    "build_scheduler",
+    "build_transformer_denoiser",
+    "build_unet_denoiser",
+    "build_vq_autoencoder",
     "fingerprint_tensors",
+    "latent_diffusion_builder",
     "load_backbone",
     "register_backbone",
+    "register_part",
     "sample_latents",
     "save_backbone",
     "seeded_noise",

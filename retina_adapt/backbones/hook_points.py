@@ -10,6 +10,7 @@ from retina_adapt.errors import RetinaAdaptError
 
 HookGroup = Literal["encoder", "decoder", "denoiser.down", "denoiser.mid", "denoiser.up"]
 HOOK_GROUPS: tuple[HookGroup, ...] = get_args(HookGroup)
+HookLayout = Literal["map", "tokens"]
 
 
 class HookPointError(RetinaAdaptError):
@@ -23,19 +24,22 @@ class HookPoint:
     Attributes:
         name: the module's dotted name in the backbone, e.g. `autoencoder.encoder.mid_block.resnets.0`.
         group: which part of the backbone it belongs to.
-        channels: channels of the module's output, which is one tensor (batch, channels, height, width).
+        channels: channels of the module's output.
+        layout: the output is one tensor, either a `map` (batch, channels, height, width) or, in a transformer,
+            `tokens` (batch, height * width, channels) of a square map.
     """
 
     name: str
     group: HookGroup
     channels: int
+    layout: HookLayout = "map"
 
 
-def residual_block_hook_points(module: nn.Module, prefix: str, group: HookGroup) -> list[HookPoint]:
-    """Every diffusers residual block below `module`, in forward order, as a hook point named `prefix.<path>`."""
+def residual_block_hook_points(module: nn.Module, path: str, group: HookGroup) -> list[HookPoint]:
+    """Every diffusers residual block below `module.<path>`, in forward order, as a hook point named `<path>.<…>`."""
     return [
-        HookPoint(f"{prefix}.{name}", group, block.conv2.out_channels)
-        for name, block in module.named_modules()
+        HookPoint(f"{path}.{name}", group, block.conv2.out_channels)
+        for name, block in module.get_submodule(path).named_modules()
         if type(block).__name__ == "ResnetBlock2D"
     ]
 

@@ -1,18 +1,29 @@
 """The reconstruction backbone: an autoencoder, a latent denoiser conditioned on a latent, and a noise schedule."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
+import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DModel
-from torch import Tensor, cat, nn
+from diffusers import SchedulerMixin
+from torch import Tensor, nn
 
 from retina_adapt.backbones.fingerprint import fingerprint_tensors
-from retina_adapt.backbones.hook_points import HookPoint, residual_block_hook_points
+from retina_adapt.backbones.hook_points import HookPoint
+from retina_adapt.backbones.parts import LatentAutoencoder, LatentDenoiser
 from retina_adapt.errors import RetinaAdaptError
 
 
 class MissingDenoiserError(RetinaAdaptError):
-    """The backbone's autoencoder is trained but its denoiser is not yet."""
+    """The backbone has no denoiser: it is not trained yet, or the backbone is none of diffusion."""
+
+
+class BackboneMismatchError(RetinaAdaptError):
+    """An autoencoder and a denoiser that were not made for each other."""
+
+
+class GradientCheckpointingError(RetinaAdaptError):
+    """A part of the backbone cannot trade computation for memory."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +32,7 @@ class BackboneSettings:
 
     Attributes:
         image_size: side in pixels of the square frames that it was trained on.
-        image_channels: 3 for colour, 1 for grey.
+        image_channels: 3 for colour, 1 for grey, any number for other modalities.
         space_to_depth: images are rearranged from (C, H, W) to (C s², H/s, W/s) before the autoencoder, and back
             after it. Costly convolutions at full resolution are saved; 1 leaves images as they are.
         predicts_change: the denoiser's output is added to its condition, so that an untrained denoiser returns the
@@ -38,15 +49,19 @@ class ReconstructionBackbone(nn.Module):
     """Reconstructs images; frozen, it is what adaptors are attached to.
 
     Images are (batch, channels, height, width) in [0, 1], with sides divisible by `stride`. Latents are
-    (batch, latent_channels, height / stride, width / stride) with a mean near 0 and a standard deviation near 1
-    over the training images: `scaling_factor` and `shift_factor` of the autoencoder's configuration see to it.
+    (batch, latent_channels, height / stride, width / stride). Each channel has mean 0 and standard deviation 1 over the
+    training images: `latent_mean` and `latent_deviation`, tensors of the backbone, see to it.
+
+    Args:
+        denoiser: None in a backbone that is not trained yet, or that knows no diffusion.
+        scheduler: the noise schedule; None in a backbone that knows no diffusion.
     """
 
     def __init__(
         self,
-        autoencoder: AutoencoderKL,
-        denoiser: UNet2DModel | None,
-        scheduler: DDIMScheduler,
+        autoencoder: LatentAutoencoder,
+        denoiser: LatentDenoiser | None,
+        scheduler: SchedulerMixin | None,
         settings: BackboneSettings,
     ) -> None:
         super().__init__()
@@ -54,80 +69,142 @@ class ReconstructionBackbone(nn.Module):
         self.denoiser = denoiser
         self.scheduler = scheduler
         self.settings = settings
+        self.register_buffer("latent_mean", torch.zeros(autoencoder.latent_channels))
+        self.register_buffer("latent_deviation", torch.ones(autoencoder.latent_channels))
         # Found once: attached adaptors wrap these modules, after which a search would no longer see them.
-        self._hook_points = self._find_hook_points()
+        self._hook_points = [replace(point, name=f"autoencoder.{point.name}") for point in autoencoder.hook_points()]
+        if denoiser is not None:
+            self._hook_points += [replace(point, name=f"denoiser.{point.name}") for point in denoiser.hook_points()]
 
     @property
     def stride(self) -> int:
         """Image pixels per latent pixel, along a side."""
-        levels = len(self.autoencoder.config.block_out_channels)
-        return self.settings.space_to_depth * 2 ** (levels - 1)
+        return self.settings.space_to_depth * self.autoencoder.stride
 
     @property
     def latent_channels(self) -> int:
-        return self.autoencoder.config.latent_channels
-
-    def moments(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of the unscaled latent distribution, each shaped as latents."""
-        distribution = self.autoencoder.encode(self._to_autoencoder(images)).latent_dist
-        return distribution.mean, distribution.logvar
+        return self.autoencoder.latent_channels
 
     def encode(self, images: Tensor) -> Tensor:
-        """The scaled latent of the images: the mean of the posterior, hence deterministic."""
-        return self.scale_latents(self.moments(images)[0])
+        """The standardised latents of images; nothing random in them."""
+        return self.standardize(self.autoencoder.to_latents(self._to_autoencoder(images)))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Images of scaled latents. Not clamped, so that gradients pass; clamp to [0, 1] for viewing."""
-        decoded = self.autoencoder.decode(self.unscale_latents(latents)).sample
-        if self.settings.space_to_depth > 1:
-            decoded = F.pixel_shuffle(decoded, self.settings.space_to_depth)
-        return decoded * 0.5 + 0.5
+        """Images of standardised latents. Not clamped, so that gradients pass; clamp to [0, 1] for viewing."""
+        return self._from_autoencoder(self.autoencoder.from_latents(self.unstandardize(latents)))
+
+    def reconstruct(self, images: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """What the training of the autoencoder runs: images, not clamped, and a regularisation loss (a scalar).
+
+        Args:
+            seeds: one for each image, for noise on the latents.
+        """
+        decoded, regularization = self.autoencoder.reconstruct(self._to_autoencoder(images), seeds)
+        return self._from_autoencoder(decoded), regularization
 
     def predict(self, noisy_latents: Tensor, timesteps: Tensor, condition_latents: Tensor) -> Tensor:
         """The denoiser's prediction (noise, velocity or sample: `scheduler.config.prediction_type`), shaped as latents.
 
         Raises:
-            MissingDenoiserError: if only the autoencoder has been trained.
+            MissingDenoiserError: if there is no denoiser.
         """
-        if self.denoiser is None:
-            raise MissingDenoiserError(
-                "this backbone has no denoiser yet: train one with recipes/reconstruct_denoiser.py, "
-                "or use the mode 'fast', which needs the autoencoder only"
-            )
-        prediction = self.denoiser(cat([noisy_latents, condition_latents], dim=1), timesteps).sample
+        self.require_denoiser()
+        prediction = self.denoiser.denoise(noisy_latents, timesteps, condition_latents)
         return condition_latents + prediction if self.settings.predicts_change else prediction
 
-    def scale_latents(self, unscaled: Tensor) -> Tensor:
-        """From the autoencoder's own latents to latents with mean near 0 and standard deviation near 1."""
-        config = self.autoencoder.config
-        return (unscaled - (config.shift_factor or 0.0)) * config.scaling_factor
+    def require_denoiser(self) -> None:
+        """Raises MissingDenoiserError if the backbone cannot sample."""
+        if self.denoiser is None or self.scheduler is None:
+            raise MissingDenoiserError(
+                "this backbone has no denoiser: train one with recipes/reconstruct_denoiser.py if its kind has one, "
+                "or use the mode 'fast', which needs the autoencoder only"
+            )
 
-    def unscale_latents(self, latents: Tensor) -> Tensor:
-        """The inverse of `scale_latents`."""
-        config = self.autoencoder.config
-        return latents / config.scaling_factor + (config.shift_factor or 0.0)
+    def start_from(self, images: Tensor) -> None:
+        """Give the untrained autoencoder its start from a sample of training images; see `LatentAutoencoder`."""
+        self.autoencoder.start_from(self._to_autoencoder(images))
+
+    def measure_latents(self, images: Iterable[Tensor]) -> None:
+        """Standardise latents over these batches of images from now on.
+
+        A sum over all pixels of all batches in float64, so that the result does not depend on how images are batched.
+        """
+        count, total, squares = 0, 0.0, 0.0
+        with torch.no_grad():
+            for batch in images:
+                latents = self.autoencoder.to_latents(self._to_autoencoder(batch)).double()
+                count += latents.numel() // self.latent_channels
+                total = total + latents.sum(dim=(0, 2, 3))
+                squares = squares + (latents**2).sum(dim=(0, 2, 3))
+        mean = total / count
+        self.latent_mean.copy_(mean)
+        self.latent_deviation.copy_((squares / count - mean**2).clamp_min(1e-12).sqrt())
+
+    def standardize(self, latents: Tensor) -> Tensor:
+        """From the autoencoder's own latents to those with mean 0 and standard deviation 1 in each channel."""
+        return (latents - self.latent_mean.view(-1, 1, 1)) / self.latent_deviation.view(-1, 1, 1)
+
+    def unstandardize(self, latents: Tensor) -> Tensor:
+        """The inverse of `standardize`."""
+        return latents * self.latent_deviation.view(-1, 1, 1) + self.latent_mean.view(-1, 1, 1)
 
     def hook_points(self) -> list[HookPoint]:
         """Every place where an adaptor may sit, attached adaptors or not."""
         return list(self._hook_points)
 
+    def without_denoiser(self) -> "ReconstructionBackbone":
+        """A backbone of the same autoencoder and schedule, whose denoiser is not trained yet."""
+        backbone = ReconstructionBackbone(self.autoencoder, None, self.scheduler, self.settings)
+        backbone.latent_mean, backbone.latent_deviation = self.latent_mean, self.latent_deviation
+        return backbone
+
+    def with_autoencoder_of(self, trained: "ReconstructionBackbone") -> "ReconstructionBackbone":
+        """A backbone of this one's denoiser and schedule on the trained one's autoencoder.
+
+        Raises:
+            BackboneMismatchError: the denoiser was made for another autoencoder.
+        """
+        for what, own, other in (
+            ("latent channels", self.latent_channels, trained.latent_channels),
+            ("stride", self.stride, trained.stride),
+            ("space_to_depth", self.settings.space_to_depth, trained.settings.space_to_depth),
+            ("image_channels", self.settings.image_channels, trained.settings.image_channels),
+        ):
+            if own != other:
+                raise BackboneMismatchError(
+                    f"the trained autoencoder's {what} is {other}, but the configured backbone's is {own}; "
+                    "give both recipes the same backbone.autoencoder"
+                )
+        backbone = ReconstructionBackbone(trained.autoencoder, self.denoiser, self.scheduler, self.settings)
+        backbone.latent_mean, backbone.latent_deviation = trained.latent_mean, trained.latent_deviation
+        return backbone
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Compute features anew in the backward pass instead of keeping them: less memory, about a third more time.
+
+        Raises:
+            GradientCheckpointingError: a part does not offer it.
+        """
+        for part in (self.autoencoder, self.denoiser):
+            if part is None:
+                continue
+            if not part._supports_gradient_checkpointing:
+                raise GradientCheckpointingError(
+                    f"{type(part).__name__} offers no gradient checkpointing; set it to false"
+                )
+            part.enable_gradient_checkpointing()
+
     def fingerprint(self) -> str:
         """sha256 over the backbone's tensors. Take it before adaptors are attached: they rename modules."""
         return fingerprint_tensors(self.state_dict())
-
-    def _find_hook_points(self) -> list[HookPoint]:
-        """The residual blocks of encoder, decoder and denoiser."""
-        points = residual_block_hook_points(self.autoencoder.encoder, "autoencoder.encoder", "encoder")
-        points += residual_block_hook_points(self.autoencoder.decoder, "autoencoder.decoder", "decoder")
-        if self.denoiser is not None:
-            denoiser = self.denoiser
-            points += residual_block_hook_points(denoiser.down_blocks, "denoiser.down_blocks", "denoiser.down")
-            points += residual_block_hook_points(denoiser.mid_block, "denoiser.mid_block", "denoiser.mid")
-            points += residual_block_hook_points(denoiser.up_blocks, "denoiser.up_blocks", "denoiser.up")
-        return points
 
     def _to_autoencoder(self, images: Tensor) -> Tensor:
         centered = images * 2 - 1
         if self.settings.space_to_depth > 1:
             return F.pixel_unshuffle(centered, self.settings.space_to_depth)
         return centered
+
+    def _from_autoencoder(self, decoded: Tensor) -> Tensor:
+        if self.settings.space_to_depth > 1:
+            decoded = F.pixel_shuffle(decoded, self.settings.space_to_depth)
+        return decoded * 0.5 + 0.5

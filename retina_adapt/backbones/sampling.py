@@ -1,20 +1,20 @@
 """From a condition latent to a clean latent with a few denoiser steps."""
 
+import inspect
 from collections.abc import Sequence
 
 import torch
+from diffusers import DDIMScheduler
 from torch import Tensor
 
+from retina_adapt.backbones.parts import draw_noise, seeded_generators
 from retina_adapt.backbones.reconstruction_backbone import ReconstructionBackbone
+from retina_adapt.backbones.schedulers import scheduler_like
+from retina_adapt.errors import RetinaAdaptError
 
 
-def seeded_noise(seeds: Sequence[int], shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """Standard normal noise (len(seeds), *shape), row i a function of seeds[i] alone.
-
-    Drawn on the CPU, so that an image gets the same noise on any device, in any batch and on any rank.
-    """
-    rows = [torch.randn(shape, generator=torch.Generator().manual_seed(int(seed))) for seed in seeds]
-    return torch.stack(rows).to(like)
+class SamplingStepsError(RetinaAdaptError):
+    """Sampling steps or a start that the noise schedule does not have."""
 
 
 @torch.no_grad()
@@ -25,30 +25,63 @@ def sample_latents(
     steps: int,
     seeds: Sequence[int],
     start: float = 1.0,
+    scheduler: str | None = None,
 ) -> Tensor:
-    """Denoise under the condition, with the backbone's scheduler (DDIM, Song et al. 2021; eta 0).
+    """Denoise under the condition.
 
     Args:
-        condition_latents: (batch, latent_channels, h, w), scaled latents.
-        steps: denoiser calls; few suffice, since the condition already holds the image.
-        seeds: one for each row.
+        condition_latents: (batch, latent_channels, h, w), standardised latents.
+        steps: sampling steps; few suffice, since the condition already holds the image. A scheduler of second order
+            calls the denoiser twice a step.
+        seeds: one for each row, of all its noise: a row does not depend on the others.
         start: where in the noise schedule to begin, in (0, 1]: 1 is pure noise; below 1, sampling begins at the
             condition itself with that level's noise added (Meng et al. 2022, "SDEdit").
+        scheduler: name of the diffusers scheduler; the backbone's own by default (DDIM, Song et al. 2021; eta 0).
 
     Returns:
-        Scaled latents of the same shape.
+        Standardised latents of the same shape.
+
+    Raises:
+        SamplingStepsError: `start` is not in (0, 1], or `steps / start` exceeds the steps of the noise schedule.
+        UnknownSchedulerError: there is no such scheduler.
+        MissingDenoiserError: the backbone has no denoiser.
     """
+    backbone.require_denoiser()
     # A scheduler keeps the state of one trajectory, so that each call gets its own.
-    scheduler = type(backbone.scheduler).from_config(backbone.scheduler.config)
-    schedule_length = round(steps / start)
-    scheduler.set_timesteps(schedule_length, device=condition_latents.device)
-    timesteps = scheduler.timesteps[schedule_length - steps :]
-    latents = seeded_noise(seeds, tuple(condition_latents.shape[1:]), like=condition_latents)
+    sampler = scheduler_like(backbone.scheduler, scheduler)
+    schedule_length = _schedule_length(steps, start, sampler.config.num_train_timesteps)
+    sampler.set_timesteps(schedule_length, device=condition_latents.device)
+    first = (schedule_length - steps) * sampler.order
+    timesteps = sampler.timesteps[first:]
+    if hasattr(sampler, "set_begin_index"):
+        sampler.set_begin_index(first)
+    generators = seeded_generators(seeds)
+    latents = draw_noise(generators, tuple(condition_latents.shape[1:]), like=condition_latents)
     if start < 1:
-        latents = scheduler.add_noise(condition_latents, latents, timesteps[:1])
+        latents = sampler.add_noise(condition_latents, latents, timesteps[:1].expand(len(latents)))
     else:
-        latents = latents * scheduler.init_noise_sigma
+        latents = latents * sampler.init_noise_sigma
+    takes_generator = "generator" in inspect.signature(sampler.step).parameters
+    options = {"generator": generators} if takes_generator else {}
     for timestep in timesteps:
-        prediction = backbone.predict(scheduler.scale_model_input(latents, timestep), timestep, condition_latents)
-        latents = scheduler.step(prediction, timestep, latents).prev_sample
-    return latents
+        prediction = backbone.predict(sampler.scale_model_input(latents, timestep), timestep, condition_latents)
+        result = sampler.step(prediction, timestep, latents, **options)
+        latents = result.prev_sample
+    if isinstance(sampler, DDIMScheduler):
+        # Where the steps do not divide the noise schedule, diffusers' DDIM stops at its first noise level instead of
+        # at none; elsewhere this is the same.
+        latents = result.pred_original_sample
+    return latents.to(condition_latents.dtype)
+
+
+def _schedule_length(steps: int, start: float, training_steps: int) -> int:
+    """Steps of a whole schedule of which the last `steps` begin at `start`."""
+    if not 0 < start <= 1:
+        raise SamplingStepsError(f"start is {start}; it must lie in (0, 1], where 1 is pure noise")
+    length = round(steps / start)
+    if not 1 <= steps <= length <= training_steps:
+        raise SamplingStepsError(
+            f"{steps} steps from {start} of a noise schedule of {training_steps}; steps / start must lie in 1 to "
+            f"{training_steps}"
+        )
+    return length

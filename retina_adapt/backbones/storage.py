@@ -1,10 +1,10 @@
 """A backbone on disk: a folder in diffusers' layout, read strictly and without unpickling anything.
 
 backbone/
-    model_index.json                      class names of the parts, and the backbone's settings
+    model_index.json                      class names of the parts, the backbone's settings and latent statistics
     autoencoder/config.json               + diffusion_pytorch_model.safetensors
     denoiser/config.json                  + diffusion_pytorch_model.safetensors  (absent before its training)
-    scheduler/scheduler_config.json
+    scheduler/scheduler_config.json       (absent in a backbone that knows no diffusion)
 """
 
 import dataclasses
@@ -16,19 +16,19 @@ from typing import Any
 import diffusers
 import safetensors
 import safetensors.torch
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from retina_adapt.atomic_files import restore_interrupted_replacement, write_folder_atomically
+from retina_adapt.backbones.parts import LatentAutoencoder, LatentDenoiser, part_classes
 from retina_adapt.backbones.reconstruction_backbone import BackboneSettings, ReconstructionBackbone
+from retina_adapt.backbones.registry import register_installed_backbones
+from retina_adapt.backbones.schedulers import SCHEDULER_CLASSES
 from retina_adapt.errors import RetinaAdaptError
 
 INDEX_FILE = "model_index.json"
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
-
-# A folder from a stranger names classes; only these are ever constructed.
-AUTOENCODER_CLASSES = {"AutoencoderKL": diffusers.AutoencoderKL}
-DENOISER_CLASSES = {"UNet2DModel": diffusers.UNet2DModel}
-SCHEDULER_CLASSES = {"DDIMScheduler": diffusers.DDIMScheduler}
+LATENT_STATISTICS = ("latent_mean", "latent_deviation")
 
 
 class BackboneFileError(RetinaAdaptError):
@@ -43,8 +43,14 @@ def save_backbone(backbone: ReconstructionBackbone, folder: str | Path) -> None:
         "scheduler": backbone.scheduler,
     }
     index = {"_class_name": "ReconstructionBackbone", "_diffusers_version": diffusers.__version__}
-    index |= {name: ["diffusers", type(part).__name__] for name, part in parts.items() if part is not None}
+    index |= {
+        name: [type(part).__module__.split(".")[0], type(part).__name__]
+        for name, part in parts.items()
+        if part is not None
+    }
     index["settings"] = dataclasses.asdict(backbone.settings)
+    # Decimal digits of a float32 give its bits back, so that the fingerprint, which these are part of, stays.
+    index |= {key: getattr(backbone, key).tolist() for key in LATENT_STATISTICS}
     with write_folder_atomically(folder) as temporary:
         (temporary / INDEX_FILE).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
         for name, part in parts.items():
@@ -65,19 +71,24 @@ def load_backbone(folder: str | Path) -> ReconstructionBackbone:
         settings = BackboneSettings(**index["settings"])
     except (KeyError, TypeError) as error:
         raise BackboneFileError(f"{folder / INDEX_FILE}: 'settings' missing or not understood: {error}") from error
-    backbone = ReconstructionBackbone(
-        autoencoder=_load_part(folder, index, "autoencoder", AUTOENCODER_CLASSES),
-        denoiser=_load_part(folder, index, "denoiser", DENOISER_CLASSES) if "denoiser" in index else None,
-        scheduler=_build_part(
-            _part_class(folder, index, "scheduler", SCHEDULER_CLASSES), folder / "scheduler" / "scheduler_config.json"
-        ),
-        settings=settings,
-    )
+    autoencoder = _load_part(folder, index, "autoencoder", LatentAutoencoder)
+    denoiser = scheduler = None
+    if "denoiser" in index:
+        denoiser = _load_part(folder, index, "denoiser", LatentDenoiser)
+    if "scheduler" in index:
+        scheduler_class = _part_class(folder, index, "scheduler", SCHEDULER_CLASSES)
+        scheduler = _build_part(scheduler_class, folder / "scheduler" / "scheduler_config.json")
+    backbone = ReconstructionBackbone(autoencoder, denoiser, scheduler, settings)
+    for key in LATENT_STATISTICS:
+        getattr(backbone, key).copy_(_read_statistics(folder / INDEX_FILE, index, key, backbone.latent_channels))
     return backbone.eval().requires_grad_(False)
 
 
-def _load_part(folder: Path, index: dict, name: str, classes: dict[str, type]) -> nn.Module:
-    part_class = _part_class(folder, index, name, classes)
+def _load_part(folder: Path, index: dict, name: str, kind: type[LatentAutoencoder] | type[LatentDenoiser]) -> nn.Module:
+    if _class_name(index, name) not in part_classes(kind):
+        # An installed package may bring it.
+        register_installed_backbones()
+    part_class = _part_class(folder, index, name, part_classes(kind))
     part = _build_part(part_class, folder / name / "config.json")
     weights_file = folder / name / WEIGHTS_FILE
     try:
@@ -106,14 +117,34 @@ def _build_part(part_class: type, config_file: Path) -> Any:
         raise BackboneFileError(f"{config_file}: describes no {part_class.__name__}: {error}") from error
 
 
-def _part_class(folder: Path, index: dict, name: str, classes: dict[str, type]) -> type:
-    library_and_class = index.get(name)
-    class_name = library_and_class[-1] if isinstance(library_and_class, list) and library_and_class else None
-    if not isinstance(class_name, str) or class_name not in classes:
+def _read_statistics(path: Path, index: dict, key: str, channels: int) -> Tensor:
+    try:
+        statistics = torch.tensor(index.get(key), dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BackboneFileError(f"{path}: '{key}' is {index.get(key)!r}; it must hold numbers") from error
+    if statistics.shape != (channels,) or not statistics.isfinite().all():
         raise BackboneFileError(
-            f"{folder / INDEX_FILE}: the {name} is a '{class_name}'; known are {', '.join(sorted(classes))}"
+            f"{path}: '{key}' must hold {channels} finite numbers, one for each channel of the latents"
+        )
+    if key == "latent_deviation" and not (statistics > 0).all():
+        raise BackboneFileError(f"{path}: 'latent_deviation' must hold positive numbers")
+    return statistics
+
+
+def _part_class(folder: Path, index: dict, name: str, classes: dict[str, type]) -> type:
+    class_name = _class_name(index, name)
+    if class_name not in classes:
+        raise BackboneFileError(
+            f"{folder / INDEX_FILE}: the {name} is a '{class_name}'; known are {', '.join(sorted(classes))}. "
+            "Install the package that this backbone is from, if it is from another"
         )
     return classes[class_name]
+
+
+def _class_name(index: dict, name: str) -> str | None:
+    library_and_class = index.get(name)
+    class_name = library_and_class[-1] if isinstance(library_and_class, list) and library_and_class else None
+    return class_name if isinstance(class_name, str) else None
 
 
 def _read_json(path: Path) -> dict:

@@ -1,0 +1,42 @@
+"""diffusers' `VQModel`, the autoencoder of the paper (Esser et al. 2021)."""
+
+from collections.abc import Sequence
+
+from diffusers import VQModel
+from torch import Tensor, nn
+
+from retina_adapt.backbones.autoencoders.kl import autoencoder_hook_points
+from retina_adapt.backbones.hook_points import HookPoint
+from retina_adapt.backbones.parts import LatentAutoencoder, register_part
+
+
+@register_part
+class VQAutoencoder(LatentAutoencoder, VQModel):
+    """Latents are the encoder's output before quantisation (Yang et al.); decoding quantises them first."""
+
+    _supports_gradient_checkpointing = True
+
+    @property
+    def stride(self) -> int:
+        return 2 ** (len(self.config.block_out_channels) - 1)
+
+    @property
+    def latent_channels(self) -> int:
+        return self.config.vq_embed_dim or self.config.latent_channels
+
+    def to_latents(self, centered: Tensor) -> Tensor:
+        return self.encode(centered).latents
+
+    def from_latents(self, latents: Tensor) -> Tensor:
+        return self.decode(latents).sample
+
+    def reconstruct(self, centered: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Gradients pass the quantisation straight through; the loss pulls codes and latents towards each other."""
+        decoded = self.decode(self.to_latents(centered))
+        return decoded.sample, decoded.commit_loss
+
+    def hook_points(self) -> list[HookPoint]:
+        return autoencoder_hook_points(self)
+
+    def last_layer(self) -> nn.Parameter:
+        return self.decoder.conv_out.weight

@@ -1,0 +1,29 @@
+"""diffusers' `UNet2DModel`, the condition concatenated to the noisy latent (Rombach et al. 2022)."""
+
+from diffusers import UNet2DModel
+from torch import Tensor, cat, nn
+
+from retina_adapt.backbones.hook_points import HookPoint, residual_block_hook_points
+from retina_adapt.backbones.parts import LatentDenoiser, register_part
+
+
+@register_part
+class UNetDenoiser(LatentDenoiser, UNet2DModel):
+    """Twice the latent's channels in, once out."""
+
+    def denoise(self, noisy_latents: Tensor, timesteps: Tensor, condition_latents: Tensor) -> Tensor:
+        return self(cat([noisy_latents, condition_latents], dim=1), timesteps).sample
+
+    def start_at_zero(self) -> None:
+        nn.init.zeros_(self.conv_out.weight)
+        nn.init.zeros_(self.conv_out.bias)
+
+    def hook_points(self) -> list[HookPoint]:
+        return unet_hook_points(self)
+
+
+def unet_hook_points(denoiser: nn.Module) -> list[HookPoint]:
+    """The residual blocks on the way down, in the middle and on the way up."""
+    points = residual_block_hook_points(denoiser, "down_blocks", "denoiser.down")
+    points += residual_block_hook_points(denoiser, "mid_block", "denoiser.mid")
+    return points + residual_block_hook_points(denoiser, "up_blocks", "denoiser.up")

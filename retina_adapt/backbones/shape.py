@@ -1,0 +1,114 @@
+"""An untrained backbone as a configuration says it."""
+
+from dataclasses import dataclass, field
+
+from retina_adapt.errors import RetinaAdaptError
+
+
+class NoiseScheduleError(RetinaAdaptError):
+    """Settings of the diffusion process that contradict each other."""
+
+
+@dataclass
+class AutoencoderShape:
+    """The autoencoder's size.
+
+    Args:
+        channels: channels of each level, from fine to coarse; each further level halves the resolution. An isotropic
+            autoencoder has one level.
+        blocks_per_level: residual blocks of each encoder level (the decoder of `kl` and `vq` has one more).
+        latent_channels: channels of the latent; of `isotropic`, no more than its `channels`.
+        space_to_depth: see `BackboneSettings`.
+        normalization_groups: groups of every GroupNorm, of `kl` and `vq`; divides all of `channels`.
+        codebook_size: number of codes, of `vq`.
+        posterior_deviation: noise on the latents in training, of `isotropic`.
+    """
+
+    channels: list[int] = field(default_factory=lambda: [32, 64])
+    blocks_per_level: int = 1
+    latent_channels: int = 8
+    space_to_depth: int = 2
+    normalization_groups: int = 16
+    codebook_size: int = 8192
+    posterior_deviation: float = 0.03
+
+
+@dataclass
+class DenoiserShape:
+    """The denoiser's size.
+
+    Args:
+        channels: channels of each level, from fine to coarse; a transformer has one level.
+        blocks_per_level: residual blocks of each level on the way down (one more on the way up); a transformer's depth,
+            3 or more.
+        attention: for each level of a UNet, whether it has self-attention.
+        attention_head_channels: channels of one attention head; divides the channels of each level with attention, and
+            of the last level, which always has it.
+        normalization_groups: groups of every GroupNorm of a UNet; divides all of `channels`.
+        patch_size: side of a transformer's patches, in latent pixels.
+    """
+
+    channels: list[int] = field(default_factory=lambda: [48, 64, 96])
+    blocks_per_level: int = 1
+    attention: list[bool] = field(default_factory=lambda: [False, False, False])
+    attention_head_channels: int = 32
+    normalization_groups: int = 16
+    patch_size: int = 2
+
+
+@dataclass
+class NoiseSchedule:
+    """The diffusion process, as diffusers' schedulers take it.
+
+    Args:
+        training_steps: number of noise levels.
+        beta_start: variance of the first step.
+        beta_end: variance of the last step.
+        beta_schedule: how the variance grows: linear, scaled_linear or squaredcos_cap_v2.
+        prediction_type: what the denoiser predicts: epsilon, v_prediction or sample.
+        zero_terminal_snr: rescale the betas so that the last level is pure noise (Lin et al. 2024, "Common
+            diffusion noise schedules and sample steps are flawed"); needs a prediction type other than epsilon.
+        predicts_change: see `BackboneSettings`; needs the prediction type sample.
+    """
+
+    training_steps: int = 1000
+    beta_start: float = 0.0015
+    beta_end: float = 0.0155
+    beta_schedule: str = "linear"
+    prediction_type: str = "v_prediction"
+    zero_terminal_snr: bool = True
+    predicts_change: bool = False
+
+    def __post_init__(self) -> None:
+        if self.predicts_change and self.prediction_type != "sample":
+            raise NoiseScheduleError(
+                f"predicts_change needs prediction_type sample, not {self.prediction_type}: noise and velocity are no "
+                "changes of the condition"
+            )
+        if self.zero_terminal_snr and self.prediction_type == "epsilon":
+            raise NoiseScheduleError(
+                "with zero_terminal_snr, noise alone says nothing of the image: predict another type"
+            )
+
+
+@dataclass
+class BackboneShape:
+    """An untrained backbone.
+
+    Args:
+        name: a registered shape; docs/backbones.md lists them.
+        image_size: side in pixels of the square training frames.
+        image_channels: 3 for colour, 1 for grey, any number for other modalities.
+        autoencoder: the autoencoder's size.
+        denoiser: the denoiser's size.
+        noise_schedule: the diffusion process.
+        pretrained: folder of a pretrained model to start from, of `stable-diffusion`.
+    """
+
+    name: str = "kl-unet"
+    image_size: int = 256
+    image_channels: int = 3
+    autoencoder: AutoencoderShape = field(default_factory=AutoencoderShape)
+    denoiser: DenoiserShape = field(default_factory=DenoiserShape)
+    noise_schedule: NoiseSchedule = field(default_factory=NoiseSchedule)
+    pretrained: str | None = None

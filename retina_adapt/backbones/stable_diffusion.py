@@ -1,0 +1,113 @@
+"""Backbones from Stable-Diffusion-shaped checkpoints: a folder with `vae`, `unet` and `scheduler`.
+
+The text is left out: the UNet attends to a null embedding. It knows no condition latent either, so that its first
+convolution gets further input channels whose weights start at zero (Brooks et al. 2023, "InstructPix2Pix"): untrained,
+it is the network that it was.
+"""
+
+from pathlib import Path
+
+import torch
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from torch import Tensor, cat, nn
+
+from retina_adapt.backbones.autoencoders import KLAutoencoder
+from retina_adapt.backbones.denoisers.unet import unet_hook_points
+from retina_adapt.backbones.hook_points import HookPoint
+from retina_adapt.backbones.parts import LatentDenoiser, register_part
+from retina_adapt.backbones.reconstruction_backbone import BackboneSettings, ReconstructionBackbone
+from retina_adapt.backbones.registry import BackboneShapeError, register_backbone
+from retina_adapt.backbones.shape import BackboneShape
+
+
+@register_part
+class TextConditionedDenoiser(LatentDenoiser, UNet2DConditionModel):
+    """The condition latent is concatenated to the noisy latent; the text embedding is null."""
+
+    def denoise(self, noisy_latents: Tensor, timesteps: Tensor, condition_latents: Tensor) -> Tensor:
+        # One token: attention over any number of equal tokens gives the same.
+        null_text = noisy_latents.new_zeros(len(noisy_latents), 1, self.config.cross_attention_dim)
+        return self(cat([noisy_latents, condition_latents], dim=1), timesteps, encoder_hidden_states=null_text).sample
+
+    def start_at_zero(self) -> None:
+        nn.init.zeros_(self.conv_out.weight)
+        nn.init.zeros_(self.conv_out.bias)
+
+    def hook_points(self) -> list[HookPoint]:
+        return unet_hook_points(self)
+
+
+@register_backbone("stable-diffusion")
+def build_stable_diffusion(shape: BackboneShape) -> ReconstructionBackbone:
+    """A backbone from the folder `shape.pretrained`; it brings its own sizes and noise schedule.
+
+    Raises:
+        BackboneShapeError: no folder is given, or it holds no such checkpoint in safetensors.
+    """
+    if shape.pretrained is None:
+        raise BackboneShapeError(
+            "a stable-diffusion backbone starts from a checkpoint: set backbone.pretrained to a folder in diffusers' "
+            "layout, with vae, unet and scheduler"
+        )
+    folder = Path(shape.pretrained)
+    autoencoder = _read(KLAutoencoder, folder, "vae")
+    unet = _read(UNet2DConditionModel, folder, "unet")
+    try:
+        scheduler = DDIMScheduler.from_pretrained(folder, subfolder="scheduler", local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise BackboneShapeError(f"{folder / 'scheduler'}: cannot be read: {error}") from error
+    scheduler.register_to_config(timestep_spacing="trailing", clip_sample=False)
+    if autoencoder.config.in_channels != shape.image_channels:
+        raise BackboneShapeError(
+            f"{folder / 'vae'}: takes images of {autoencoder.config.in_channels} channels, not {shape.image_channels}; "
+            "set backbone.image_channels"
+        )
+    denoiser = _with_condition_channels(unet, autoencoder.latent_channels, folder / "unet")
+    backbone = ReconstructionBackbone(
+        autoencoder, denoiser, scheduler, BackboneSettings(shape.image_size, shape.image_channels)
+    )
+    backbone.latent_mean.fill_(autoencoder.config.shift_factor or 0.0)
+    backbone.latent_deviation.fill_(1 / autoencoder.config.scaling_factor)
+    return backbone
+
+
+def _read(model_class: type[nn.Module], folder: Path, subfolder: str) -> nn.Module:
+    try:
+        model, report = model_class.from_pretrained(
+            folder, subfolder=subfolder, use_safetensors=True, local_files_only=True, output_loading_info=True
+        )
+    except (OSError, ValueError) as error:
+        raise BackboneShapeError(
+            f"{folder / subfolder}: cannot be read: {error}. Weights must be in safetensors"
+        ) from error
+    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if report[problem]:
+            raise BackboneShapeError(
+                f"{folder / subfolder}: {problem.replace('_keys', '')} tensors, the first being '{report[problem][0]}'"
+            )
+    return model
+
+
+# Further conditions than a text: the sizes and pooled text of SDXL, classes, embedded images.
+FURTHER_CONDITIONS = ("addition_embed_type", "class_embed_type", "num_class_embeds", "encoder_hid_dim_type")
+
+
+def _with_condition_channels(unet: UNet2DConditionModel, latent_channels: int, path: Path) -> TextConditionedDenoiser:
+    further = [key for key in FURTHER_CONDITIONS if unet.config[key] is not None]
+    if further or not isinstance(unet.config.cross_attention_dim, int):
+        raise BackboneShapeError(
+            f"{path}: has other conditions than one text embedding ({', '.join(further) or 'cross_attention_dim'}); "
+            "use a checkpoint of the shape of Stable Diffusion 1 or 2"
+        )
+    given = unet.config.in_channels
+    if given not in (latent_channels, 2 * latent_channels):
+        raise BackboneShapeError(
+            f"{path}: takes {given} channels; expected the latents' {latent_channels}, or twice that with a condition"
+        )
+    config = {key: value for key, value in unet.config.items() if not key.startswith("_")}
+    denoiser = TextConditionedDenoiser.from_config(config | {"in_channels": 2 * latent_channels})
+    tensors = unet.state_dict()
+    weight = tensors["conv_in.weight"]
+    zeros = torch.zeros(weight.shape[0], 2 * latent_channels - given, *weight.shape[2:], dtype=weight.dtype)
+    denoiser.load_state_dict(tensors | {"conv_in.weight": cat([weight, zeros], dim=1)}, strict=True)
+    return denoiser

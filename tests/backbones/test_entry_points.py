@@ -1,0 +1,138 @@
+"""Backbones of other packages: the example of docs/backbones.md works as printed, and a defective package is named."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from retina_adapt.backbones import (
+    BackboneEntryPointError,
+    BackboneFileError,
+    BackboneShape,
+    backbone_names,
+    build_backbone,
+    load_backbone,
+    save_backbone,
+)
+from retina_adapt.backbones.registry import ENTRY_POINT_GROUP
+
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "backbones.md"
+
+BUILD_AND_SAVE = """
+import sys
+from retina_adapt.backbones import AutoencoderShape, BackboneShape, DenoiserShape
+from retina_adapt.backbones import backbone_names, build_backbone, save_backbone
+assert "convnext-unet" in backbone_names()
+shape = BackboneShape(
+    name="convnext-unet",
+    image_size=64,
+    autoencoder=AutoencoderShape(channels=[16], latent_channels=4),
+    denoiser=DenoiserShape(
+        channels=[16, 16], attention=[False, False], attention_head_channels=8, normalization_groups=8
+    ),
+)
+backbone = build_backbone(shape)
+save_backbone(backbone, sys.argv[1])
+print(backbone.fingerprint())
+"""
+
+# Without building one first: the folder alone tells which package's class to look for.
+LOAD_AND_ADAPT = """
+import sys, torch
+from retina_adapt.adaptors import ResidualAdaptorConfig, adaptor_parameters, attach_adaptor
+from retina_adapt.backbones import load_backbone, sample_latents
+backbone = load_backbone(sys.argv[1])
+print(backbone.fingerprint())
+images = torch.rand(2, 3, 64, 64)
+with torch.no_grad():
+    frozen = backbone.decode(backbone.encode(images))
+    adapted = attach_adaptor(backbone, ResidualAdaptorConfig(), "new")
+    assert torch.equal(backbone.decode(backbone.encode(images)), frozen)
+    for parameter in adaptor_parameters(adapted, "new"):
+        parameter.normal_(std=0.1)
+    latents = backbone.encode(images)
+    assert latents.shape == (2, 4, 16, 16)
+    assert backbone.decode(latents).shape == images.shape
+    assert not torch.equal(backbone.decode(latents), frozen)
+    assert sample_latents(backbone, latents, steps=2, seeds=[1, 2]).shape == latents.shape
+"""
+
+
+def install(folder: Path, package: str, entries: dict[str, str]) -> None:
+    """What an installer leaves behind for a package's entry points."""
+    information = folder / f"{package}-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    lines = [f"{name} = {value}" for name, value in entries.items()]
+    (information / "entry_points.txt").write_text("\n".join([f"[{ENTRY_POINT_GROUP}]", *lines, ""]))
+
+
+def printed_block(language: str) -> str:
+    (block,) = re.findall(rf"^```{language}\n(.*?)^```", DOCUMENTATION.read_text(encoding="utf-8"), re.M | re.S)
+    return block
+
+
+@pytest.mark.slow
+def test_the_printed_package_builds_stores_loads_and_is_adapted(tmp_path: Path) -> None:
+    entries = tomllib.loads(printed_block("toml"))["project"]["entry-points"][ENTRY_POINT_GROUP]
+    (module,) = {value.split(":")[0] for value in entries.values()}
+    (tmp_path / f"{module}.py").write_text(printed_block("python"))
+    install(tmp_path, module, entries)
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path / "backbone")],
+            env=os.environ | {"PYTHONPATH": path},
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout
+        for script in (BUILD_AND_SAVE, LOAD_AND_ADAPT)
+    ]
+    assert printed[0] == printed[1]
+    # Where the package is not installed, the class is unknown, and the error says where it may come from.
+    with pytest.raises(BackboneFileError, match=r"ConvNeXtAutoencoder.*Install the package"):
+        load_backbone(tmp_path / "backbone")
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that packages are installed to."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    return folder
+
+
+def test_a_package_that_cannot_be_imported_is_named_and_disturbs_no_other_backbone(
+    site: Path, toy_shape: BackboneShape, tmp_path: Path
+) -> None:
+    install(site, "defective", {"broken-unet": "module_that_is_not_there:build"})
+    assert "broken-unet" in backbone_names()
+    save_backbone(build_backbone(toy_shape), tmp_path / "whole")
+    load_backbone(tmp_path / "whole")
+    with pytest.raises(BackboneEntryPointError, match=r"'broken-unet'.*package 'defective'.*module_that_is_not_there"):
+        build_backbone(replace(toy_shape, name="broken-unet"))
+    index = tmp_path / "whole" / "model_index.json"
+    index.write_text(index.read_text().replace("KLAutoencoder", "BrokenAutoencoder"))
+    with pytest.raises(BackboneEntryPointError, match="'defective'"):
+        load_backbone(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "packages",
+    [
+        {"one": {"kl-unet": "json:loads"}},
+        {"one": {"new-unet": "json:loads"}, "other": {"new-unet": "json:dumps"}},
+    ],
+)
+def test_a_name_that_is_taken_is_refused_with_the_package_that_takes_it(packages: dict, site: Path) -> None:
+    for package, entries in packages.items():
+        install(site, package, entries)
+    with pytest.raises(BackboneEntryPointError, match=r"of the installed package '(one|other)'.*registered already"):
+        backbone_names()

@@ -1,4 +1,4 @@
-"""The diffusion loss, for the three things a denoiser may predict."""
+"""The diffusion loss, for the three things a denoiser may predict, and how its noise levels weigh."""
 
 import torch
 from torch import Tensor
@@ -34,11 +34,55 @@ def diffusion_target(
     if prediction_type == "v_prediction":
         level = alphas_cumprod.to(clean_latent)[timesteps].view(-1, 1, 1, 1)
         return level.sqrt() * noise - (1 - level).sqrt() * clean_latent
-    raise PredictionTypeError(
+    raise _unknown(prediction_type)
+
+
+def min_snr_weight(alphas_cumprod: Tensor, timesteps: Tensor, prediction_type: str, gamma: float) -> Tensor:
+    """The weight of each row's squared error, (batch,), so that low noise levels do not outweigh the others.
+
+    With snr = a / (1 - a), a = alphas_cumprod[t], an error of the denoised latent weighs min(snr, gamma) (Hang et al.
+    2023, "Efficient diffusion training via min-SNR weighting strategy"): as an error of the noise (`epsilon`)
+    min(snr, gamma) / snr.
+
+    For `sample` and `v_prediction` an error of the denoised latent weighs at least 1, which is Salimans and Ho's
+    truncated SNR (2022, section 4): max(1, min(snr, gamma)), as an error of the velocity divided by snr + 1. By
+    min(snr, gamma) alone a schedule that ends in pure noise (snr = 0) would never train its last level, which is where
+    sampling starts. So the three types weigh alike where snr is at least 1.
+
+    Args:
+        alphas_cumprod: (training_steps,), in [0, 1], as diffusers' schedulers hold it.
+        timesteps: (batch,), integers.
+        gamma: at least 1; the paper's choice is 5.
+
+    Raises:
+        PredictionTypeError: for another prediction type.
+    """
+    level = alphas_cumprod.to(timesteps.device)[timesteps]
+    snr = level / (1 - level)
+    if prediction_type == "epsilon":
+        return (gamma / snr).clamp_max(1)
+    if prediction_type == "sample":
+        return snr.clamp(1, gamma)
+    if prediction_type == "v_prediction":
+        return snr.clamp(1, gamma) / (snr + 1)
+    raise _unknown(prediction_type)
+
+
+def diffusion_loss(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean squared error over all values (Ho et al. 2020, eq. 14, for the chosen target).
+
+    Args:
+        prediction: (batch, channels, height, width).
+        target: the same shape.
+        weights: (batch,), factors on the rows' errors, e.g. `min_snr_weight`; they are not brought to a mean of 1.
+            None is 1 for all.
+    """
+    if weights is None:
+        return torch.nn.functional.mse_loss(prediction, target)
+    return (weights * (prediction - target).square().flatten(1).mean(dim=1)).mean()
+
+
+def _unknown(prediction_type: str) -> PredictionTypeError:
+    return PredictionTypeError(
         f"the scheduler's prediction_type is '{prediction_type}'; use epsilon, v_prediction or sample"
     )
-
-
-def diffusion_loss(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error over all values (Ho et al. 2020, eq. 14, for the chosen target)."""
-    return torch.nn.functional.mse_loss(prediction, target)

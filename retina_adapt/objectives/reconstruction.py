@@ -1,11 +1,6 @@
-"""Losses of the reconstruction phase's autoencoder."""
+"""The basic loss on images and latents."""
 
 from torch import Tensor
-
-
-def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_variance)) || N(0, 1)), averaged over all latent values (Kingma and Welling 2014, eq. 10)."""
-    return 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
 
 
 def absolute_error(result: Tensor, target: Tensor) -> Tensor:

@@ -1,13 +1,19 @@
-"""A differentiable structural term: one minus SSIM."""
+"""Differentiable structural terms: one minus SSIM, at one scale or at several."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from retina_adapt.errors import RetinaAdaptError
+
 WINDOW_SIZE = 11
 WINDOW_SIGMA = 1.5
 LUMINANCE_CONSTANT = 0.01**2
 CONTRAST_CONSTANT = 0.03**2
+
+
+class ImageTooSmallError(RetinaAdaptError):
+    """An image that is smaller than the window at the coarsest scale."""
 
 
 def structural_dissimilarity(result: Tensor, target: Tensor) -> Tensor:
@@ -35,3 +41,31 @@ def structural_dissimilarity(result: Tensor, target: Tensor) -> Tensor:
     )
     contrast_structure = (2 * covariance + CONTRAST_CONSTANT) / (variance_result + variance_target + CONTRAST_CONSTANT)
     return 1 - (luminance * contrast_structure).mean()
+
+
+def multi_scale_structural_dissimilarity(result: Tensor, target: Tensor, scales: int = 3) -> Tensor:
+    """Mean of `structural_dissimilarity` over `scales` resolutions, each half of the one before.
+
+    At a coarse scale the window sees uneven light and broad vessels, which at the fine one are nearly constant. The
+    mean of the scales, not the product of Wang et al. 2003 ("Multiscale structural similarity"): that takes roots of
+    correlations, which may be negative and have no finite gradient at 0.
+
+    Args:
+        result: images (batch, channels, height, width) in [0, 1], sides at least 11 * 2^(scales - 1).
+        target: the same shape.
+        scales: at least 1, which is `structural_dissimilarity`.
+
+    Raises:
+        ImageTooSmallError: for smaller images.
+    """
+    shortest = WINDOW_SIZE * 2 ** (scales - 1)
+    if min(result.shape[-2:]) < shortest:
+        raise ImageTooSmallError(
+            f"{scales} scales need images of at least {shortest} px a side, not "
+            f"{result.shape[-2]} x {result.shape[-1]}; use fewer scales, or larger crops"
+        )
+    terms = [structural_dissimilarity(result, target)]
+    for _ in range(scales - 1):
+        result, target = F.avg_pool2d(result, 2), F.avg_pool2d(target, 2)
+        terms.append(structural_dissimilarity(result, target))
+    return torch.stack(terms).mean()

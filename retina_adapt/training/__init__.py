@@ -1,13 +1,15 @@
 """The one Accelerate loop, its checkpoints and its tracking."""
 
 from retina_adapt.training.checkpoint import CheckpointError
-from retina_adapt.training.gather import mean_scores
-from retina_adapt.training.loop import NothingToTrainError, TrainingDivergedError, UnusedParameterError, train
+from retina_adapt.training.divergence import TrainingDivergedError
+from retina_adapt.training.gather import NoScoresError, mean_scores
+from retina_adapt.training.loop import NothingToTrainError, UnusedParameterError, train
 from retina_adapt.training.settings import TrainingSettings, TrainingSettingsError
 from retina_adapt.training.tracking import Validation, start_run
 
 __all__ = [
     "CheckpointError",
+    "NoScoresError",
     "NothingToTrainError",
     "TrainingDivergedError",
     "TrainingSettings",

@@ -3,12 +3,28 @@
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
+from retina_adapt.errors import RetinaAdaptError
+
+
+class NoScoresError(RetinaAdaptError):
+    """A validation that scored nothing on any process."""
+
 
 def mean_scores(accelerator: Accelerator, scores: list[dict[str, float]]) -> dict[str, float]:
-    """The mean of each score over the items of all processes; processes may hold different numbers of items.
+    """The mean of each score over the items of all processes that have it; every process calls this.
 
     Args:
-        scores: of this process, a dictionary of the same keys for each item.
+        scores: of this process, a dictionary for each item. Processes may hold different numbers of items, also none,
+            and items different scores.
+
+    Raises:
+        NoScoresError: on every process, if none holds an item.
     """
     everyone = gather_object(scores) if accelerator.num_processes > 1 else scores
-    return {key: sum(item[key] for item in everyone) / len(everyone) for key in everyone[0]}
+    if not everyone:
+        raise NoScoresError("the validation scored no image on any process; give it at least one photograph or pair")
+    by_name: dict[str, list[float]] = {}
+    for item in everyone:
+        for name, value in item.items():
+            by_name.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in by_name.items()}

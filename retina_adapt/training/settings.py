@@ -30,6 +30,10 @@ class TrainingSettings:
         validate_every: steps between validations; the last step is always validated.
         checkpoint_every: steps between checkpoints; the last step is always kept.
         checkpoints_kept: how many checkpoints to keep, the newest ones.
+        moving_average_decay: of an exponential moving average of what is trained, in [0, 1), e.g. 0.999; the averaged
+            weights are validated and are the result. It costs the memory of the trained weights once more. 0 is off.
+        gradient_checkpointing: compute features anew in the backward pass instead of keeping them: far less memory,
+            about a third more time.
     """
 
     steps: int = 1000
@@ -46,6 +50,8 @@ class TrainingSettings:
     validate_every: int = 200
     checkpoint_every: int = 200
     checkpoints_kept: int = 2
+    moving_average_decay: float = 0.0
+    gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
         at_least_one = (
@@ -65,5 +71,9 @@ class TrainingSettings:
         for name in ("learning_rate", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise TrainingSettingsError(f"training.{name} is {getattr(self, name)}; it must be positive")
+        if not 0 <= self.moving_average_decay < 1:
+            raise TrainingSettingsError(
+                f"training.moving_average_decay is {self.moving_average_decay}; it must lie in [0, 1), and 0 is off"
+            )
         if self.mixed_precision not in ("no", "bf16"):
             raise TrainingSettingsError(f"training.mixed_precision is '{self.mixed_precision}'; use no or bf16")

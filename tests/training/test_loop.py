@@ -75,6 +75,23 @@ def test_an_optimizer_that_holds_what_it_must_not_ends_the_run_before_it_begins(
         )
 
 
+def test_batches_carry_the_number_of_steps_done_also_after_a_resume(tmp_path: Path) -> None:
+    class Recording(ToyStep):
+        def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+            assert batch["step"].shape == ()
+            assert batch["step"].dtype == torch.int64
+            seen.append(int(batch["step"]))
+            return super().forward(batch)
+
+    seen: list[int] = []
+    settings = toy_settings(steps=4, checkpoint_every=2, gradient_accumulation=2)
+    train_toy(Recording(), tmp_path, settings, batches=5)
+    assert seen == [0, 0, 1, 1, 2]
+    seen.clear()
+    train_toy(Recording(), tmp_path, settings)
+    assert seen == [2, 2, 3, 3]
+
+
 class DivergingLater(ToyStep):
     """From the given step on, the loss is finite but its gradient is not."""
 
@@ -94,7 +111,7 @@ class DivergingLater(ToyStep):
 
 def test_a_run_that_diverges_names_the_step_and_stores_no_checkpoint_after_it(tmp_path: Path) -> None:
     settings = toy_settings(checkpoint_every=1, log_every=10)
-    with pytest.raises(TrainingDivergedError, match=r"step 4 .*training\.learning_rate"):
+    with pytest.raises(TrainingDivergedError, match=r"step 4 .*training\.learning_rate.*step-00000003"):
         train_toy(DivergingLater(first=4), tmp_path, settings)
     newest = max((tmp_path / "checkpoints" / "toy").iterdir())
     assert newest.name == "step-00000003"

@@ -30,6 +30,14 @@ def test_a_resumed_run_gives_the_same_bits(stop: int, tmp_path: Path) -> None:
     assert same_bits(trained(tmp_path / "parts"), whole)
 
 
+@pytest.mark.parametrize("stop", [3, 7, 11])
+def test_a_resumed_run_with_a_moving_average_gives_the_same_bits(stop: int, tmp_path: Path) -> None:
+    whole = trained(tmp_path / "whole", moving_average_decay=0.9)
+    trained(tmp_path / "parts", moving_average_decay=0.9, batches=stop)
+    assert same_bits(trained(tmp_path / "parts", moving_average_decay=0.9), whole)
+    assert not same_bits(trained(tmp_path / "without"), whole)
+
+
 def test_a_run_stopped_amid_accumulated_gradients_resumes_to_the_same_bits(tmp_path: Path) -> None:
     whole = trained(tmp_path / "whole", gradient_accumulation=3)
     trained(tmp_path / "parts", gradient_accumulation=3, batches=6 * 3 + 1)
@@ -42,6 +50,11 @@ def test_a_finished_run_is_validated_and_not_trained_again(tmp_path: Path) -> No
     validation = train_toy(step, tmp_path, toy_settings(), batches=12)
     assert validation.scores == {"score": 1.0}
     assert same_bits(dict(step.named_parameters()), whole)
+
+
+def test_a_finished_run_with_a_moving_average_gives_the_averages_again(tmp_path: Path) -> None:
+    whole = trained(tmp_path, moving_average_decay=0.9)
+    assert same_bits(trained(tmp_path, moving_average_decay=0.9, batches=12), whole)
 
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
@@ -89,6 +102,13 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     other.layers[0] = nn.Linear(3, 9)
     with pytest.raises(CheckpointError, match=r"another configuration.*layers\.0"):
         train_toy(other, tmp_path, toy_settings())
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.9, 0.0), (0.0, 0.9)])
+def test_a_moving_average_cannot_be_begun_or_ended_amid_a_run(before: float, after: float, tmp_path: Path) -> None:
+    trained(tmp_path, batches=7, moving_average_decay=before)
+    with pytest.raises(CheckpointError, match=r"another configuration.*average\.layers\.0"):
+        trained(tmp_path, moving_average_decay=after)
 
 
 @pytest.mark.slow

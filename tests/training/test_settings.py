@@ -26,6 +26,9 @@ from retina_adapt.training.schedule import learning_rate_factor
         ("validate_every", 0),
         ("checkpoint_every", 0),
         ("checkpoints_kept", 0),
+        ("moving_average_decay", -0.1),
+        ("moving_average_decay", 1.0),
+        ("moving_average_decay", float("nan")),
     ],
 )
 def test_a_setting_out_of_range_is_an_error_that_names_it(name: str, value: float | str) -> None:

@@ -8,10 +8,18 @@ import torch
 from accelerate import Accelerator, debug_launcher
 from accelerate.state import AcceleratorState, GradientState
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torch import nn
+from torch import Tensor, nn
 from toy_training import ToyStep, toy_settings, train_toy
 
-from retina_adapt.training import TrainingDivergedError, UnusedParameterError, Validation, mean_scores, start_run
+from retina_adapt.objectives import AdversarialSettings, AdversarialTerm, absolute_error
+from retina_adapt.training import (
+    NoScoresError,
+    TrainingDivergedError,
+    UnusedParameterError,
+    Validation,
+    mean_scores,
+    start_run,
+)
 
 
 def on_two_processes(function: Callable[[Accelerator], None], folder: Path) -> None:
@@ -56,11 +64,13 @@ def test_they_log_the_losses_of_one_process_with_all_of_the_batch(accumulation: 
         assert found[tag] == pytest.approx(expected[tag], rel=1e-4)
 
 
-def test_a_resumed_run_gives_the_same_bits(tmp_path: Path) -> None:
+def test_a_resumed_run_gives_the_same_bits_averaged_ones_too(tmp_path: Path) -> None:
+    settings = toy_settings(moving_average_decay=0.9)
+
     def compare(accelerator: Accelerator) -> None:
         whole, cut, resumed = ToyStep(), ToyStep(), ToyStep()
         for step, folder, batches in ((whole, "whole", None), (cut, "parts", 7), (resumed, "parts", None)):
-            train_toy(step, tmp_path / folder, toy_settings(), batches=batches, accelerator=accelerator)
+            train_toy(step, tmp_path / folder, settings, batches=batches, accelerator=accelerator)
         for (name, tensor), other in zip(whole.named_parameters(), resumed.parameters(), strict=True):
             assert torch.equal(tensor, other), name
 
@@ -77,6 +87,76 @@ def test_scores_are_means_over_all_items_though_one_process_has_more(tmp_path: P
             ToyStep(), tmp_path, toy_settings(), accelerator=accelerator, validate=lambda: validate(accelerator)
         )
         assert validation.scores == {"psnr": 30.0}
+
+    on_two_processes(check, tmp_path)
+
+
+class AdversarialStep(nn.Module):
+    """A convolution that shall return its input, judged by a discriminator from the fourth step on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Conv2d(3, 3, 3, padding=1)
+        self.adversarial = AdversarialTerm(AdversarialSettings(weight=1, start_step=3, base_channels=8, layers=2), 3)
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        images = batch["x"][:, :, None, None].expand(-1, -1, 12, 12)
+        reconstructed = self.layer(images)
+        absolute = absolute_error(reconstructed, images)
+        terms = self.adversarial(reconstructed, images, absolute, self.layer.weight, batch["step"])
+        assert (terms["generator"] != 0) == (batch["step"] >= 3)
+        return {"loss": absolute + terms["generator"] + terms["discriminator"], "absolute_error": absolute, **terms}
+
+
+def test_an_adversarial_term_that_sets_in_later_keeps_them_alike(tmp_path: Path) -> None:
+    def check(accelerator: Accelerator) -> None:
+        step = AdversarialStep()
+        before = [parameter.detach().clone() for parameter in step.parameters()]
+        settings = toy_settings(steps=6, gradient_accumulation=2)
+        train_toy(step, tmp_path, settings, accelerator=accelerator, watched_loss="absolute_error")
+        for start, parameter in zip(before, step.parameters(), strict=True):
+            assert not torch.equal(parameter, start)
+            one, other = accelerator.gather(parameter.detach()[None])
+            assert torch.equal(one, other)
+
+    on_two_processes(check, tmp_path)
+
+
+@pytest.mark.parametrize("with_scores", [0, 1])
+def test_a_process_may_have_nothing_to_validate(with_scores: int, tmp_path: Path) -> None:
+    def check(accelerator: Accelerator) -> None:
+        scores = [{"psnr": 10.0}, {"psnr": 20.0}] if accelerator.process_index == with_scores else []
+        assert mean_scores(accelerator, scores) == {"psnr": 15.0}
+        with pytest.raises(NoScoresError):
+            mean_scores(accelerator, [])
+
+    on_two_processes(check, tmp_path)
+
+
+class RisingOnOne(ToyStep):
+    """From the 56th step on, the second process's loss is a thousand times the first one's."""
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        super().__init__()
+        self.rises = not accelerator.is_main_process
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        losses = super().forward(batch)
+        factor = 1000.0 if self.rises and batch["step"] >= 55 else 1.0
+        return {**losses, "watched": factor * (losses["loss"].detach() + 1)}
+
+
+def test_a_rise_on_one_process_ends_both(tmp_path: Path) -> None:
+    def check(accelerator: Accelerator) -> None:
+        with pytest.raises(TrainingDivergedError, match=r"step 56 .*'watched'"):
+            train_toy(
+                RisingOnOne(accelerator),
+                tmp_path,
+                toy_settings(steps=60, warmup_steps=0),
+                accelerator=accelerator,
+                watched_loss="watched",
+            )
 
     on_two_processes(check, tmp_path)
 

@@ -58,6 +58,7 @@ def train_toy(
     batches: int | None = None,
     accelerator: Accelerator | None = None,
     validate: Callable[[], Validation] = lambda: Validation({"score": 1.0}),
+    watched_loss: str = "loss",
 ) -> Validation | None:
     """Train `step` in `folder`; None if the power is cut, which happens once `batches` micro-batches were given."""
     accelerator = accelerator or Accelerator(cpu=True)
@@ -86,6 +87,7 @@ def train_toy(
             batches_from=batches_from,
             validate=validate,
             output_folder=folder,
+            watched_loss=watched_loss,
         )
     except PowerCut:
         return None

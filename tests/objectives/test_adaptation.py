@@ -1,0 +1,45 @@
+"""The adaptation losses agree with their formulas, and send gradients where they should."""
+
+import torch
+from torch import Tensor
+
+from retina_adapt.objectives import latent_adaptation_loss, latent_preservation_loss, masked_absolute_error
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def upper_half_mask() -> Tensor:
+    mask = torch.zeros(1, 1, 8, 8, dtype=torch.bool)
+    mask[..., :4] = True
+    return mask
+
+
+def test_the_adaptation_loss_pulls_the_adapted_latent_and_not_the_target() -> None:
+    target, adapted = random(1, 4, 4, 4).requires_grad_(False), random(1, 4, 4, 4, seed=1).requires_grad_(True)
+    latent_adaptation_loss(target, adapted).backward()
+    assert torch.equal(adapted.grad.sign(), (adapted - target).sign())
+
+
+def test_the_preservation_loss_is_zero_for_an_encoder_that_keeps_clear_images() -> None:
+    latent = random(1, 4, 4, 4)
+    assert latent_preservation_loss(latent, latent.clone()) == 0
+    torch.testing.assert_close(latent_preservation_loss(latent, latent - 0.5), torch.tensor(0.5))
+
+
+def test_the_masked_error_is_blind_outside_the_mask() -> None:
+    result, target = random(1, 3, 8, 8), random(1, 3, 8, 8, seed=1)
+    expected = (result - target)[..., :4].abs().mean()
+    torch.testing.assert_close(masked_absolute_error(result, target, upper_half_mask()), expected)
+    result[..., 4:] = 99
+    torch.testing.assert_close(masked_absolute_error(result, target, upper_half_mask()), expected)
+
+
+def test_the_masked_error_sends_no_gradient_outside_the_mask_and_none_at_all_without_one() -> None:
+    result = random(1, 3, 8, 8).requires_grad_(True)
+    masked_absolute_error(result, random(1, 3, 8, 8, seed=1), upper_half_mask()).backward()
+    assert (result.grad[..., :4] != 0).all()
+    assert (result.grad[..., 4:] == 0).all()
+    nothing = torch.zeros_like(upper_half_mask())
+    assert masked_absolute_error(result, random(1, 3, 8, 8, seed=1), nothing) == 0

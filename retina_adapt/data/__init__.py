@@ -3,6 +3,7 @@
 from retina_adapt.data.augmentation import Flips
 from retina_adapt.data.draws import Draw
 from retina_adapt.data.duplicates import find_duplicates
+from retina_adapt.data.latent_cache import LatentCache, LatentCacheError, LatentItem
 from retina_adapt.data.pairs import (
     DegradedPairs,
     DegradePair,
@@ -21,17 +22,30 @@ from retina_adapt.data.settings import PairSource, PhotographSource, open_pairs,
 from retina_adapt.data.sources import DataSourceError, load_images
 from retina_adapt.data.splits import PatientLeakError, SplitError, check_no_patient_leak, split_by_patient
 from retina_adapt.data.streaming import StreamedImages
-from retina_adapt.data.unpaired import CropSizeError, ImageItem, RandomCrop, UnpairedImages, WholeFrame
+from retina_adapt.data.unpaired import (
+    CropSizeError,
+    DegradedCrop,
+    DegradedCropItem,
+    ImageItem,
+    RandomCrop,
+    UnpairedImages,
+    WholeFrame,
+)
 
 __all__ = [
     "CropSizeError",
     "DataSourceError",
     "DegradePair",
+    "DegradedCrop",
+    "DegradedCropItem",
     "DegradedPairs",
     "Draw",
     "EvaluationBatchSampler",
     "Flips",
     "ImageItem",
+    "LatentCache",
+    "LatentCacheError",
+    "LatentItem",
     "MissingColumnError",
     "PairItem",
     "PairSource",

@@ -114,6 +114,7 @@ def degraded_pairs(
     severity: tuple[float, float] | None = None,
     flips: Flips | None = None,
     field_of_view: FieldOfViewShape = "auto",
+    largest_broken_share: float = 0.0,
 ) -> DegradedPairs:
     """Pairs from clear photographs alone, degraded anew for every draw.
 
@@ -122,13 +123,15 @@ def degraded_pairs(
         size: side of the images in pixels.
         preset, severity, flips: see `DegradePair`.
         field_of_view: where to look for it, see `find_field_of_view`.
+        largest_broken_share: see `PreparedPhotographs`.
 
     Raises:
         UnknownPresetError, SeverityError: see `DegradePair`.
-        PreparationError: some photographs cannot be prepared.
+        PreparationError: more photographs are broken than allowed.
     """
     degrade = DegradePair(preset, severity, flips)
-    return DegradedPairs(PreparedPhotographs(clear, size, field_of_view=field_of_view), degrade)
+    prepared = PreparedPhotographs(clear, size, field_of_view=field_of_view, largest_broken_share=largest_broken_share)
+    return DegradedPairs(prepared, degrade)
 
 
 def paired_columns(
@@ -139,6 +142,7 @@ def paired_columns(
     *,
     flips: Flips | None = None,
     field_of_view: FieldOfViewShape = "auto",
+    largest_broken_share: float = 0.0,
 ) -> RealPairs:
     """Pairs from two image columns; both images are cut by the square around the clear one's field of view.
 
@@ -148,13 +152,20 @@ def paired_columns(
         size: side of the images in pixels.
         flips: random mirroring of both images alike; None leaves them as they are.
         field_of_view: where to look for it, see `find_field_of_view`.
+        largest_broken_share: see `PreparedPhotographs`; a pair is broken where one of its photographs is.
 
     Raises:
         MissingColumnError: a column does not exist.
-        PreparationError: some photographs cannot be prepared, or the images of a pair differ in size.
+        PreparationError: more pairs are broken than allowed: a photograph cannot be prepared, or the images
+            differ in size.
     """
     prepared = PreparedPhotographs(
-        dataset, size, image_column=high_column, companion_column=low_column, field_of_view=field_of_view
+        dataset,
+        size,
+        image_column=high_column,
+        companion_column=low_column,
+        field_of_view=field_of_view,
+        largest_broken_share=largest_broken_share,
     )
     return RealPairs(prepared, flips)
 
@@ -166,6 +177,7 @@ def paired_folders(
     *,
     flips: Flips | None = None,
     field_of_view: FieldOfViewShape = "auto",
+    largest_broken_share: float = 0.0,
 ) -> RealPairs:
     """Pairs from two folders, matched by file name without suffix; `7.jpg` pairs with `7.png`.
 
@@ -197,7 +209,13 @@ def paired_folders(
         "high": [str(high_paths[stem][0]) for stem in low_paths],
     }
     return paired_columns(
-        datasets.Dataset.from_dict(columns), "low", "high", size, flips=flips, field_of_view=field_of_view
+        datasets.Dataset.from_dict(columns),
+        "low",
+        "high",
+        size,
+        flips=flips,
+        field_of_view=field_of_view,
+        largest_broken_share=largest_broken_share,
     )
 
 

@@ -6,9 +6,13 @@ from typing import Literal
 import numpy as np
 
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging import Photograph, SquareCrop, find_field_of_view, resize, resize_mask
+from retina_adapt.imaging import FieldOfViewError, Photograph, SquareCrop, find_field_of_view, resize, resize_mask
 
 FieldOfViewShape = Literal["auto", "circle", "full_frame"]
+
+# Of a square in the field of view; a disc has 0.79. The square around a strip or a few specks would be nearly all
+# mirrored, and around a damaged file's strip of 2 x 40,000 pixels too large for memory.
+_SMALLEST_SHARE = 1 / 16
 
 
 class PreparationError(RetinaAdaptError):
@@ -47,22 +51,38 @@ def prepare_photograph(
         field_of_view: where to look, see `find_field_of_view`.
 
     Raises:
-        FieldOfViewError: no field of view is found, or the given mask does not fit.
+        FieldOfViewError: no field of view is found, the given mask does not fit, or it is a strip or scattered.
     """
     crop = find_crop(photograph, name, mask=mask, field_of_view=field_of_view)
-    return cut_and_resize(photograph.pixels, crop, size)
+    return cut_and_resize(photograph.pixels, crop, size, name)
 
 
 def find_crop(
     photograph: Photograph, name: str, *, mask: np.ndarray | None, field_of_view: FieldOfViewShape
 ) -> SquareCrop:
     """The square around a photograph's field of view; arguments and errors as for `prepare_photograph`."""
-    return SquareCrop.around(find_field_of_view(photograph.pixels, name=name, given_mask=mask, shape=field_of_view))
+    crop = SquareCrop.around(find_field_of_view(photograph.pixels, name=name, given_mask=mask, shape=field_of_view))
+    share = np.count_nonzero(crop.mask) / crop.side**2
+    if share < _SMALLEST_SHARE:
+        raise FieldOfViewError(
+            f"{name}: the field of view fills only {share:.2g} of the square around it, {crop.side} px a side; "
+            "leave such strips out, or give a mask of all tissue"
+        )
+    return crop
 
 
-def cut_and_resize(pixels: np.ndarray, crop: SquareCrop, size: int) -> PreparedPhotograph:
-    """Prepare pixels (H, W, C) with a crop that is known already, for example their partner's in a pair."""
+def cut_and_resize(pixels: np.ndarray, crop: SquareCrop, size: int, name: str) -> PreparedPhotograph:
+    """Prepare pixels (H, W, C) with a crop that is known already, for example their partner's in a pair.
+
+    Raises:
+        FieldOfViewError: nothing of the field of view is left at `size`.
+    """
     mask = resize_mask(crop.extract_mask(crop.mask), size, size)
+    if not mask.any():
+        raise FieldOfViewError(
+            f"{name}: the field of view is scattered pixels, of which none is left at {size} px; "
+            "give a mask without holes"
+        )
     image = resize(crop.extract(pixels), size, size)
     return PreparedPhotograph(mirror_outside(image, mask), mask)
 

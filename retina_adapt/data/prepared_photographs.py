@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,13 @@ from retina_adapt.data.preparation import (
 from retina_adapt.data.rows import as_undecoded_images, row_name, row_photograph
 from retina_adapt.errors import RetinaAdaptError
 
+_logger = logging.getLogger(__name__)
+
 # Raise it when preparation changes what it computes: prepared files of earlier versions are then left alone.
 _FORMAT_VERSION = 1
+
+# How many broken photographs the warning names; all of them are in `PreparedPhotographs.broken`.
+_NAMED_IN_WARNING = 5
 
 _FEATURES = datasets.Features(
     {
@@ -51,11 +57,18 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
         companion_column: images of the same eye and the same frame size, which are cut by the same square.
         mask_column: images whose nonzero pixels are the known field of view; else it is looked for.
         field_of_view: where to look, see `find_field_of_view`.
+        largest_broken_share: share of the rows, in [0, 1], that may be broken: they cannot be read, or have no
+            field of view, or their companion or mask does not fit. Such rows are left out, and every process
+            warns of them at every use, through `logging`. 0 takes any broken photograph for an error.
+
+    Attributes:
+        broken: for every row left out its error, which starts with the file's name.
+        fingerprint: identity of what the positions hold, as hexadecimal digits.
 
     Raises:
         MissingColumnError: a column does not exist.
-        PreparationError: some photographs cannot be read, have no field of view, or differ in their number of
-            channels. All have been tried, and the message lists all that failed.
+        PreparationError: more photographs are broken than allowed, or none is left, or they differ in their
+            number of channels. All have been tried, and the message lists all that failed.
     """
 
     def __init__(
@@ -67,7 +80,12 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
         companion_column: str | None = None,
         mask_column: str | None = None,
         field_of_view: FieldOfViewShape = "auto",
+        largest_broken_share: float = 0.0,
     ) -> None:
+        if not 0.0 <= largest_broken_share <= 1.0:
+            raise PreparationError(
+                f"largest_broken_share must lie in [0, 1], got {largest_broken_share}; 0.05 allows 5 broken in 100"
+            )
         columns = [column for column in (image_column, companion_column, mask_column) if column is not None]
         dataset = as_undecoded_images(dataset, *columns)
         arguments = {
@@ -81,7 +99,7 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
         self.size = size
         self.cache_file = Path(datasets.config.HF_DATASETS_CACHE) / "retina_adapt" / f"{fingerprint}.arrow"
         self.cache_file.parent.mkdir(parents=True, exist_ok=True)
-        self._rows = dataset.map(
+        rows = dataset.map(
             _prepare_row,
             with_indices=True,
             fn_kwargs=arguments,
@@ -94,11 +112,16 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
             desc="Preparing photographs",
         )
         try:
-            self._check()
+            self._rows, self.broken = _without_broken(rows, largest_broken_share)
+            _require_one_kind(self._rows)
         except PreparationError:
             # A failed photograph may be mended by an upgrade that leaves the file as it is.
             self.cache_file.unlink(missing_ok=True)
             raise
+        # Over the errors too: a later version may read what is broken for this one, and positions then move.
+        self.fingerprint = hashlib.sha256(json.dumps([fingerprint, self.broken]).encode()).hexdigest()
+        if self.broken:
+            self._warn_of_broken()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -131,21 +154,47 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
         bits = np.unpackbits(np.frombuffer(row["mask"], dtype=np.uint8), count=self.size**2)
         return bits.astype(bool).reshape(self.size, self.size)
 
-    def _check(self) -> None:
-        if len(self._rows) == 0:
-            raise PreparationError("the data set has no rows: there is nothing to prepare")
-        summary = self._rows.select_columns(["name", "channels", "error"])
-        errors = [row["error"] for row in summary if row["error"] is not None]
-        if errors:
-            raise PreparationError(
-                f"{len(errors)} of {len(summary)} photographs cannot be prepared:\n  " + "\n  ".join(errors)
-            )
-        grey = [row["name"] for row in summary if row["channels"] == 1]
-        if 0 < len(grey) < len(summary):
-            raise PreparationError(
-                f"{len(grey)} of {len(summary)} photographs are grey, the others RGB; use two data sets, "
-                "or convert these:\n  " + "\n  ".join(grey)
-            )
+    def _warn_of_broken(self) -> None:
+        named = "; ".join(self.broken[:_NAMED_IN_WARNING])
+        others = len(self.broken) - _NAMED_IN_WARNING
+        _logger.warning(
+            "%d of %d photographs are broken and left out: %s%s (mended files are found by themselves; delete %s to "
+            "try all again)",
+            len(self.broken),
+            len(self.broken) + len(self),
+            named,
+            f"; and {others} more" if others > 0 else "",
+            self.cache_file,
+        )
+
+
+def _without_broken(rows: datasets.Dataset, largest_share: float) -> tuple[datasets.Dataset, list[str]]:
+    """The rows without error, and the errors of the others."""
+    if len(rows) == 0:
+        raise PreparationError("the data set has no rows: there is nothing to prepare")
+    errors = list(rows["error"])
+    broken = [error for error in errors if error is not None]
+    if not broken:
+        return rows, []
+    share = len(broken) / len(errors)
+    if share > largest_share or share == 1:
+        raise PreparationError(
+            f"{len(broken)} of {len(errors)} photographs cannot be prepared; mend or remove them, or leave up to a "
+            f"share of them out by raising largest_broken_share (now {largest_share:g}, here {share:.3g}):\n  "
+            + "\n  ".join(broken)
+        )
+    return rows.select([position for position, error in enumerate(errors) if error is None]), broken
+
+
+def _require_one_kind(rows: datasets.Dataset) -> None:
+    channels = list(rows["channels"])
+    if len(set(channels)) == 1:
+        return
+    grey = [name for name, count in zip(rows["name"], channels, strict=True) if count == 1]
+    raise PreparationError(
+        f"{len(grey)} of {len(rows)} photographs are grey, the others RGB; use two data sets, "
+        "or convert these:\n  " + "\n  ".join(grey)
+    )
 
 
 def _fingerprint(dataset: datasets.Dataset, columns: list[str], arguments: dict[str, Any]) -> str:
@@ -183,7 +232,7 @@ def _prepare_row(
         if mask_column is not None:
             mask = row_photograph(row[mask_column], mask_column, index).pixels.max(axis=2) > 0
         crop = find_crop(photograph, name, mask=mask, field_of_view=field_of_view)
-        square = cut_and_resize(photograph.pixels, crop, size)
+        square = cut_and_resize(photograph.pixels, crop, size, name)
         prepared["image"] = _stored(square.image, photograph.bit_depth)
         prepared["mask"] = np.packbits(square.mask).tobytes()
         if companion_column is not None:
@@ -194,7 +243,7 @@ def _prepare_row(
                     f"{companion_name}: height, width, channels are {companion.pixels.shape}, but "
                     f"those of its partner {name} are {photograph.pixels.shape}; save both at one size"
                 )
-            square = cut_and_resize(companion.pixels, crop, size)
+            square = cut_and_resize(companion.pixels, crop, size, companion_name)
             prepared["companion"] = _stored(square.image, photograph.bit_depth)
     except RetinaAdaptError as error:
         return prepared | {"error": str(error)}

@@ -1,15 +1,12 @@
 """Rows of a `datasets` data set as photographs, with columns checked and files named in every error."""
 
-import dataclasses
-import tempfile
-from pathlib import Path
 from typing import Any, TypeVar
 
 import datasets
 import fsspec
 
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging import ImageReadError, Photograph, read_photograph
+from retina_adapt.imaging import ImageReadError, Photograph, decode_photograph, read_photograph
 
 AnyDataset = datasets.Dataset | datasets.IterableDataset
 DatasetType = TypeVar("DatasetType", datasets.Dataset, datasets.IterableDataset)
@@ -64,17 +61,5 @@ def row_photograph(value: dict[str, Any] | None, column: str, index: int) -> Pho
         if "://" not in value["path"]:
             return read_photograph(value["path"])
         with fsspec.open(value["path"], "rb") as stream:
-            return _photograph_of_bytes(stream.read(), value["path"])
-    return _photograph_of_bytes(value["bytes"], row_name(value, column, index))
-
-
-def _photograph_of_bytes(encoded: bytes, name: str) -> Photograph:
-    # Imaging reads files: a file in memory-backed temporary storage costs little beside decoding.
-    with tempfile.NamedTemporaryFile(suffix=Path(name).suffix) as file:
-        file.write(encoded)
-        file.flush()
-        try:
-            photograph = read_photograph(file.name)
-        except ImageReadError as error:
-            raise ImageReadError(str(error).replace(file.name, name)) from error
-    return dataclasses.replace(photograph, source=None)
+            return decode_photograph(stream.read(), value["path"])
+    return decode_photograph(value["bytes"], row_name(value, column, index))

@@ -51,6 +51,8 @@ class PairSource:
         high_column: column of the clear photographs, for `rows`.
         low_folder: folder of low-quality photographs, whose partners in `high_folder` have the same names.
         high_folder: folder of clear photographs.
+        largest_broken_share: share of the pairs, in [0, 1], that may be broken and are then left out with a warning;
+            more are an error. 0 takes any broken photograph for an error.
     """
 
     clear: list[PhotographSource] = field(default_factory=list)
@@ -61,6 +63,7 @@ class PairSource:
     high_column: str = "high"
     low_folder: str | None = None
     high_folder: str | None = None
+    largest_broken_share: float = 0.05
 
 
 def open_pairs(source: PairSource, size: int, *, flips: Flips | None = None) -> DegradedPairs | RealPairs:
@@ -76,19 +79,27 @@ def open_pairs(source: PairSource, size: int, *, flips: Flips | None = None) -> 
             "give pairs in exactly one way: clear photographs with a degradation, rows with two columns, or "
             f"low_folder and high_folder; here {sum(ways)} are given"
         )
+    share = source.largest_broken_share
     if source.clear:
         if source.degradation is None:
             raise PairingError("clear photographs become pairs by a degradation: name a preset")
         severity = None if source.severity is None else (source.severity[0], source.severity[-1])
         return degraded_pairs(
-            open_sources(source.clear), size, preset=source.degradation, severity=severity, flips=flips
+            open_sources(source.clear),
+            size,
+            preset=source.degradation,
+            severity=severity,
+            flips=flips,
+            largest_broken_share=share,
         )
     if source.rows is not None:
         rows = _open(source.rows)
-        return paired_columns(rows, source.low_column, source.high_column, size, flips=flips)
+        return paired_columns(
+            rows, source.low_column, source.high_column, size, flips=flips, largest_broken_share=share
+        )
     if not (source.low_folder and source.high_folder):
         raise PairingError("low_folder and high_folder go together: give both")
-    return paired_folders(source.low_folder, source.high_folder, size, flips=flips)
+    return paired_folders(source.low_folder, source.high_folder, size, flips=flips, largest_broken_share=share)
 
 
 def open_sources(sources: list[PhotographSource], image_column: str = "image") -> datasets.Dataset:

@@ -38,6 +38,17 @@ class ImageItem(TypedDict):
     seed: torch.Tensor
 
 
+class DegradedCropItem(ImageItem):
+    """One image and what a degradation made of it, S pixels a side.
+
+    Keys:
+        degraded: float32 (C, S, S) in [0, 1]; `image` itself where nothing was degraded.
+        others: see `ImageItem`.
+    """
+
+    degraded: torch.Tensor
+
+
 @dataclass(frozen=True)
 class RandomCrop:
     """A random square of a photograph, all of it drawn from the seed of a `Draw`.
@@ -77,15 +88,19 @@ class RandomCrop:
         Raises:
             CropSizeError: the photograph is smaller than the crop.
         """
-        image, mask = self._degrade(photograph, draw.seed), photograph.mask
-        rows, columns = draw_window(mask, self.crop_size, random_generator(draw.seed, "crop"))
-        image = resize(image[rows, columns], self.crop_size, self.crop_size)
-        mask = resize_mask(mask[rows, columns], self.crop_size, self.crop_size)
-        if self.flips is not None:
-            image, mask = self.flips.apply(draw.seed, image, mask)
+        image, mask = self.cut(photograph.mask, draw.seed, self.degrade(photograph, draw.seed))
         return _image_item(image, mask, draw)
 
-    def _degrade(self, photograph: PreparedPhotograph, seed: int) -> np.ndarray:
+    def cut(self, mask: np.ndarray, seed: int, *images: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The same crop, flipped alike, of images (S, S, C); after them that of their mask, bool (S, S)."""
+        size = self.crop_size
+        rows, columns = draw_window(mask, size, random_generator(seed, "crop"))
+        crops = [resize(image[rows, columns], size, size) for image in images]
+        crops.append(resize_mask(mask[rows, columns], size, size))
+        return tuple(crops) if self.flips is None else self.flips.apply(seed, *crops)
+
+    def degrade(self, photograph: PreparedPhotograph, seed: int) -> np.ndarray:
+        """The photograph's image, with the given probability degraded."""
         generator = random_generator(seed, "degradation")
         chance, choice = generator.random(2)
         if chance >= self.degradation_probability:
@@ -93,6 +108,30 @@ class RandomCrop:
         drawn = draw_degradation(self.presets[int(choice * len(self.presets))], seed=seed)
         # Before cutting: uneven light and haze span the eye, a crop sees a part of them.
         return mirror_outside(apply_degradation(photograph.image, photograph.mask, drawn), photograph.mask)
+
+
+@dataclass(frozen=True)
+class DegradedCrop:
+    """A random crop as it is, and the very same crop of the degraded photograph.
+
+    For a denoiser whose target is the clear latent and whose condition is the degraded one's.
+
+    Attributes:
+        crop: decides the crop, and how often and by what the photograph is degraded. Equal draws give the
+            window, flips and degradation that `crop` alone would give.
+    """
+
+    crop: RandomCrop
+
+    def __call__(self, photograph: PreparedPhotograph, draw: Draw) -> DegradedCropItem:
+        """Degrade, cut both, resize and flip.
+
+        Raises:
+            CropSizeError: the photograph is smaller than the crop.
+        """
+        degraded = self.crop.degrade(photograph, draw.seed)
+        image, degraded, mask = self.crop.cut(photograph.mask, draw.seed, photograph.image, degraded)
+        return DegradedCropItem(**_image_item(image, mask, draw), degraded=image_tensor(degraded))
 
 
 @dataclass(frozen=True)
@@ -113,7 +152,8 @@ class UnpairedImages(torch.utils.data.Dataset[ImageItem]):
     Args:
         prepared: photographs at the size that crops are cut from: a few times the crop size, at most the
             photographs' own resolution.
-        transform: `RandomCrop` for training, `WholeFrame` for validation.
+        transform: `RandomCrop` for training, `WholeFrame` for validation, `DegradedCrop` for an item of both
+            the image and its degraded version.
     """
 
     def __init__(

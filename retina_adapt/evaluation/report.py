@@ -33,7 +33,7 @@ class ReportRow:
         image: name of the photograph.
         scores: quality against the target.
         seconds: time the method took for this image; None if it took none.
-        vessels: vessels kept and invented; None where it was not measured.
+        vessels: vessels kept and invented, and their contrast; None where it was not measured.
     """
 
     data_set: str
@@ -73,6 +73,7 @@ class _Measure:
     heading: str
     digits: int
     read: Callable[[ReportRow], float | None]
+    fits_terminal: bool = True
 
 
 _MEASURES = {
@@ -82,6 +83,9 @@ _MEASURES = {
     "color_difference": _Measure("CIEDE2000", 2, lambda row: row.scores.color_difference),
     "vessels_kept": _Measure("vessels kept", 2, lambda row: row.vessels.kept if row.vessels else None),
     "vessels_invented": _Measure("vessels invented", 2, lambda row: row.vessels.invented if row.vessels else None),
+    "vessel_contrast": _Measure(
+        "vessel contrast", 2, lambda row: row.vessels.contrast if row.vessels else None, fits_terminal=False
+    ),
     "seconds": _Measure("seconds", 2, lambda row: row.seconds),
 }
 
@@ -158,10 +162,10 @@ class EvaluationReport:
     def print_table(self, console: Console | None = None) -> None:
         """Print one table for each data set and degradation on the terminal, or on `console`.
 
-        Means only, so that the table fits 80 columns.
+        Means only and without the vessels' contrast, so that the table fits 80 columns.
         """
         console = console or Console()
-        shown = self._shown_measures()
+        shown = {name: measure for name, measure in self._shown_measures().items() if measure.fits_terminal}
         tables: dict[tuple[str, str], Table] = {}
         for summary in self.summaries():
             group = (summary.data_set, summary.degradation)

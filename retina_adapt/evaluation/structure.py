@@ -45,11 +45,14 @@ class VesselAgreement:
         kept: share of the target's vessels that the result shows in the same place; 1 if the target has none.
         lost: the rest of the target's vessels, 1 - kept.
         invented: share of the result's vessels where the target has none; 0 if the result has none.
+        contrast: how much darker than their surroundings the target's vessels are in the result, divided by how much
+            darker they are in the target (green channel); below 1 they are paler, 1 if the target has none.
     """
 
     kept: float
     lost: float
     invented: float
+    contrast: float
 
 
 def vessel_agreement(result: np.ndarray, target: np.ndarray, mask: np.ndarray) -> VesselAgreement:
@@ -70,7 +73,13 @@ def vessel_agreement(result: np.ndarray, target: np.ndarray, mask: np.ndarray) -
     result_vessels, target_vessels = vessel_map(result, mask), vessel_map(target, mask)
     tolerance = max(1, round(MATCH_DISTANCE * _diameter(mask)))
     lost = _unmatched(target_vessels, result_vessels, tolerance)
-    return VesselAgreement(kept=1 - lost, lost=lost, invented=_unmatched(result_vessels, target_vessels, tolerance))
+    contrasts = [_vessel_contrast(pixels, target_vessels, mask) for pixels in (result, target)]
+    return VesselAgreement(
+        kept=1 - lost,
+        lost=lost,
+        invented=_unmatched(result_vessels, target_vessels, tolerance),
+        contrast=contrasts[0] / contrasts[1] if contrasts[1] > 0 else 1.0,
+    )
 
 
 def vessel_map(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -93,7 +102,7 @@ def vessel_map(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """
     require_frame(pixels, mask, role="image")
     diameter = _diameter(mask)
-    green = pixels[..., 1 if pixels.shape[2] == 3 else 0].astype(np.float32)
+    green = _green(pixels)
     # The rim is itself a strong edge: a vessel cannot be told from it there, and its contrast dwarfs the vessels'.
     inside = _distance_inside(mask) > max(2, round(RIM_WIDTH * diameter))
     if not inside.any():
@@ -110,6 +119,21 @@ def vessel_map(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     response[~inside] = 0
     vessels = apply_hysteresis_threshold(response, POSSIBLE_RESPONSE, CERTAIN_RESPONSE)
     return remove_small_objects(vessels, max_size=round((SMALLEST_VESSEL_SIDE * diameter) ** 2))
+
+
+def _vessel_contrast(pixels: np.ndarray, vessels: np.ndarray, mask: np.ndarray) -> float:
+    """Mean over the vessels of what the tissue around them is brighter by; 0 without vessels."""
+    if not vessels.any():
+        return 0.0
+    green, sigma = _green(pixels), BACKGROUND_SIGMA * _diameter(mask)
+    tissue = (mask & ~vessels).astype(np.float32)
+    share = np.maximum(cv2.GaussianBlur(tissue, (0, 0), sigma), 1e-3)
+    background = cv2.GaussianBlur(green * tissue, (0, 0), sigma) / share
+    return float(np.mean((background - green)[vessels]))
+
+
+def _green(pixels: np.ndarray) -> np.ndarray:
+    return pixels[..., 1 if pixels.shape[2] == 3 else 0].astype(np.float32)
 
 
 def _diameter(mask: np.ndarray) -> float:

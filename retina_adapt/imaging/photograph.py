@@ -5,7 +5,7 @@ that a photograph which is read and written again in a lossless format keeps eve
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -27,7 +27,8 @@ _ORIENTATION_TAG = 274
 # change of format: description, maker, model, resolution, software, date, artist, copyright, EXIF and GPS
 # directories.
 _DESCRIPTIVE_TAGS = {270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, 0x8769, 0x8825}
-_DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error)
+# What Pillow and OpenCV raise at damaged files, found by decoding files with random bytes changed.
+_DECODING_ERRORS = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, cv2.error)
 
 
 class ImageReadError(RetinaAdaptError):
@@ -48,7 +49,7 @@ class Photograph:
         alpha: opacity, float32 (H, W) in [0, 1]; None where the file has none.
         icc_profile: embedded colour profile. Pixels are in its colour space, not converted.
         exif: EXIF block without its orientation tag, which `pixels` already obey.
-        source: file that it was read from.
+        source: file that it was read from; None where it was decoded from bytes.
     """
 
     pixels: np.ndarray
@@ -62,6 +63,10 @@ class Photograph:
 def read_photograph(path: Path | str) -> Photograph:
     """Read a JPEG, PNG or TIFF photograph of 8 or 16 bits, grey or RGB, with or without alpha or palette.
 
+    CMYK is read from JPEG files that programs of Adobe's convention wrote without a colour profile: there
+    R = (1 - C) (1 - K), and so on, undoes how RGB was converted. With a profile the colours mean what a
+    printing press makes of them, and the file is refused.
+
     Raises:
         ImageReadError: the file is missing, empty, truncated, not an image, too large to be one (Pillow's
             limit against decompression bombs), or holds samples that are no 8- or 16-bit grey or RGB values.
@@ -73,27 +78,36 @@ def read_photograph(path: Path | str) -> Photograph:
         raise ImageReadError(f"{path}: there is no such file; check the path") from None
     except OSError as error:
         raise ImageReadError(f"{path}: cannot be opened ({error.strerror}); give a readable image file") from error
-    if not encoded:
-        raise ImageReadError(f"{path}: the file is empty; copy it again from its source")
+    return replace(decode_photograph(encoded, str(path)), source=path)
 
+
+def decode_photograph(encoded: bytes, name: str) -> Photograph:
+    """Decode what a photograph's file holds; formats and errors as for `read_photograph`.
+
+    Args:
+        encoded: the file's bytes.
+        name: what error messages call it.
+    """
+    if not encoded:
+        raise ImageReadError(f"{name}: the file is empty; copy it again from its source")
     try:
         image = Image.open(BytesIO(encoded), formats=("JPEG", "PNG", "TIFF"))
-        bit_depth = _bit_depth(image, encoded, path)
+        bit_depth = _bit_depth(image, encoded, name)
         # Pillow decodes 16-bit files too, although OpenCV delivers their samples: it alone reports every
         # damage.
         image.load()
-        samples = _samples_8bit(image) if bit_depth == 8 else _samples_16bit(image, encoded, path)
+        samples = _samples_8bit(image) if bit_depth == 8 else _samples_16bit(image, encoded, name)
         # After loading, since Pillow and OpenCV turn TIFF pictures upright themselves and Pillow then drops
         # the tag.
         samples = _turn_upright(samples, image.getexif().get(_ORIENTATION_TAG, 1))
         exif = _exif(image)
     except Image.DecompressionBombError as error:
-        raise ImageReadError(f"{path}: too large ({error}); cut the picture to the eye or scale it down") from error
+        raise ImageReadError(f"{name}: too large ({error}); cut the picture to the eye or scale it down") from error
     except Image.UnidentifiedImageError as error:
-        raise ImageReadError(f"{path}: not a JPEG, PNG or TIFF image; convert it to one of these") from error
+        raise ImageReadError(f"{name}: not a JPEG, PNG or TIFF image; convert it to one of these") from error
     except _DECODING_ERRORS as error:
         raise ImageReadError(
-            f"{path}: the image is truncated or damaged ({error}); copy it again from its source"
+            f"{name}: the image is truncated or damaged ({error}); copy it again from its source"
         ) from error
 
     scaled = samples.astype(np.float32) / np.float32(2**bit_depth - 1)
@@ -104,7 +118,6 @@ def read_photograph(path: Path | str) -> Photograph:
         alpha=scaled[:, :, color_count].copy() if samples.shape[2] > color_count else None,
         icc_profile=image.info.get("icc_profile"),
         exif=exif,
-        source=path,
     )
 
 
@@ -151,15 +164,17 @@ def find_photographs(folder_or_file: Path | str) -> list[Path]:
     return found
 
 
-def _bit_depth(image: Image.Image, encoded: bytes, path: Path) -> int:
+def _bit_depth(image: Image.Image, encoded: bytes, name: str) -> int:
     """8 or 16, from the file's header: Pillow's mode is "RGB" for both."""
     # MPO is a JPEG with further pictures behind it, as some handheld cameras write: the first is the
     # photograph.
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-        raise ImageReadError(f"{path}: holds {image.n_frames} pictures; save the one you mean as a file of its own")
-    if image.mode in ("CMYK", "LAB"):
+        raise ImageReadError(f"{name}: holds {image.n_frames} pictures; save the one you mean as a file of its own")
+    # Pillow takes every CMYK JPEG for one of Adobe's, which store ink inverted; only those with its marker are.
+    is_plain_cmyk = image.format == "JPEG" and "adobe" in image.info and "icc_profile" not in image.info
+    if image.mode == "LAB" or (image.mode == "CMYK" and not is_plain_cmyk):
         raise ImageReadError(
-            f"{path}: colours are stored as {image.mode}, whose meaning depends on a printing profile; "
+            f"{name}: colours are stored as {image.mode}, whose meaning depends on a printing profile; "
             "convert it to RGB in the program that made it"
         )
     if image.format == "PNG":
@@ -171,7 +186,7 @@ def _bit_depth(image: Image.Image, encoded: bytes, path: Path) -> int:
     if sample_format != {1} or not (bits == {16} or bits <= {1, 2, 4, 8}):
         kind = "floating-point" if 3 in sample_format else "signed" if 2 in sample_format else "unsigned"
         raise ImageReadError(
-            f"{path}: samples are {kind} numbers of {sorted(bits)} bits; save it with 8 or 16 unsigned bits a sample"
+            f"{name}: samples are {kind} numbers of {sorted(bits)} bits; save it with 8 or 16 unsigned bits a sample"
         )
     return 16 if bits == {16} else 8
 
@@ -185,11 +200,11 @@ def _samples_8bit(image: Image.Image) -> np.ndarray:
     return samples.reshape(*samples.shape[:2], -1)
 
 
-def _samples_16bit(image: Image.Image, encoded: bytes, path: Path) -> np.ndarray:
+def _samples_16bit(image: Image.Image, encoded: bytes, name: str) -> np.ndarray:
     """(H, W, N) uint16; N as in `encode_png`."""
     samples = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if samples is None or samples.dtype != np.uint16:
-        raise ImageReadError(f"{path}: this kind of 16-bit file cannot be decoded; save it as a 16-bit PNG")
+        raise ImageReadError(f"{name}: this kind of 16-bit file cannot be decoded; save it as a 16-bit PNG")
     if image.format == "TIFF" and image.tag_v2.get(262) == 0:  # 0 is white; OpenCV leaves that to us
         samples = 65535 - samples
     if samples.ndim == 2:

@@ -59,6 +59,28 @@ def test_a_photograph_without_field_of_view_is_an_error_that_names_it():
         prepare_photograph(Photograph(pixels=np.zeros((64, 64, 3), dtype=np.float32)), "black.png", 32)
 
 
+@pytest.mark.parametrize("frame_shape", [(2, 400), (40_000, 2), (20, 340)])
+def test_a_strip_is_an_error_before_a_huge_square_is_made_around_it(frame_shape):
+    strip = Photograph(pixels=np.full((*frame_shape, 3), 0.5, dtype=np.float32))
+    with pytest.raises(FieldOfViewError, match=rf"^strip\.png: .*{max(frame_shape)} px"):
+        prepare_photograph(strip, "strip.png", 32, field_of_view="full_frame")
+
+
+def test_a_panorama_is_no_strip():
+    panorama = Photograph(pixels=np.full((40, 320, 3), 0.5, dtype=np.float32))
+    assert prepare_photograph(panorama, "panorama.png", 32, field_of_view="full_frame").mask.mean() == pytest.approx(
+        1 / 8
+    )
+
+
+@pytest.mark.parametrize(("distance", "reason"), [(2, "none is left"), (8, "fills only")])
+def test_a_mask_of_scattered_pixels_is_an_error(fundus_drawings, distance, reason):
+    mask = np.zeros((160, 200), dtype=bool)
+    mask[::distance, ::distance] = True
+    with pytest.raises(FieldOfViewError, match=rf"^eye\.png: .*{reason}"):
+        prepare_photograph(Photograph(pixels=fundus_drawings[0]), "eye.png", 32, mask=mask)
+
+
 def test_what_preparation_stores_outside_the_mask_is_a_fixed_point_of_mirroring(fundus_drawings):
     prepared = prepare_photograph(Photograph(pixels=fundus_drawings[1]), "eye", 64)
     np.testing.assert_array_equal(mirror_outside(prepared.image, prepared.mask), prepared.image)

@@ -1,12 +1,24 @@
 """Random crops and whole frames for reconstruction."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retina_adapt.data import CropSizeError, Draw, PreparedPhotographs, RandomCrop, UnpairedImages, WholeFrame
+from retina_adapt.data import (
+    CropSizeError,
+    DegradedCrop,
+    Draw,
+    Flips,
+    PreparedPhotograph,
+    PreparedPhotographs,
+    RandomCrop,
+    UnpairedImages,
+    WholeFrame,
+)
 from retina_adapt.data.unpaired import draw_window
 from retina_adapt.degradations import UnknownPresetError
 
@@ -104,3 +116,39 @@ def test_impossible_options_are_errors_at_once():
         RandomCrop(32, degradation_probability=0.5)
     with pytest.raises(ValueError, match=r"1\.5"):
         RandomCrop(32, degradation_probability=1.5, presets=("low_light",))
+
+
+crop_sizes, probabilities, seeds = st.integers(8, 96), st.sampled_from([0.0, 0.5, 1.0]), st.integers(0, 2**63 - 1)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(crop_size=crop_sizes, probability=probabilities, flipped=st.booleans(), index=st.integers(0, 5), seed=seeds)
+def test_a_degraded_crop_holds_what_the_crop_gives_with_and_without_degradation(
+    prepared, crop_size, probability, flipped, index, seed
+):
+    crop = RandomCrop(crop_size, Flips() if flipped else None, probability, ("low_light", "low_contrast"))
+    both = UnpairedImages(prepared, DegradedCrop(crop))[Draw(index, seed)]
+    clear = UnpairedImages(prepared, replace(crop, degradation_probability=0.0))[Draw(index, seed)]
+    degraded = UnpairedImages(prepared, crop)[Draw(index, seed)]
+    assert set(both) == {"image", "degraded", "mask", "index", "seed"}
+    assert torch.equal(both["image"], clear["image"])
+    assert torch.equal(both["degraded"], degraded["image"])
+    assert torch.equal(both["mask"], clear["mask"])
+    if probability < 0.5:
+        assert torch.equal(both["degraded"], both["image"])
+
+
+def test_image_and_degraded_have_one_geometry(prepared):
+    # Where each pixel of the photograph stands is painted into it, and a degradation that leaves places alone is
+    # exaggerated: whatever window and flips are drawn, both crops must come from the same places.
+    row, column = np.mgrid[:96, :96] / 95
+    places = np.stack([row, column, np.zeros_like(row)], axis=2)
+    photograph = PreparedPhotograph(places.astype(np.float32), prepared[0].mask)
+
+    class Darkened(RandomCrop):
+        def degrade(self, photograph, seed):
+            return photograph.image * np.float32(0.5)
+
+    for seed in range(20):
+        item = DegradedCrop(Darkened(32))(photograph, Draw(0, seed))
+        torch.testing.assert_close(item["degraded"], 0.5 * item["image"])

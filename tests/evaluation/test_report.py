@@ -19,7 +19,7 @@ def example() -> EvaluationReport:
     report = EvaluationReport(frame_size=256)
     report.add(row("degraded", "09_h", 17.0))
     report.add(row("degraded", "10_h", 19.0))
-    report.add(row("adaptor [light]", "09_h", 24.0, seconds=0.5, vessels=VesselAgreement(0.9, 0.1, 0.05)))
+    report.add(row("adaptor [light]", "09_h", 24.0, seconds=0.5, vessels=VesselAgreement(0.9, 0.1, 0.05, 0.97)))
     return report
 
 
@@ -82,7 +82,7 @@ def test_the_markdown_table_is_rectangular_and_names_the_protocol() -> None:
 def test_the_terminal_table_fits_80_columns_and_cuts_no_number_short(method: str) -> None:
     report = EvaluationReport(frame_size=256)
     scores = ImageScores(psnr=24.0, ssim=0.812, ms_ssim=0.934, color_difference=14.25)
-    report.add(ReportRow("hrf", "light + blur", method, "09_h", scores, 12.34, VesselAgreement(0.91, 0.09, 0.05)))
+    report.add(ReportRow("hrf", "light + blur", method, "09_h", scores, 12.34, VesselAgreement(0.91, 0.09, 0.05, 0.97)))
     screen = io.StringIO()
     report.print_table(Console(file=screen, width=80))
     lines = screen.getvalue().splitlines()

@@ -49,6 +49,15 @@ def test_an_identical_image_keeps_every_vessel_and_invents_none() -> None:
     assert (agreement.kept, agreement.lost, agreement.invented) == (1, 0, 0)
 
 
+@settings(max_examples=6, deadline=None)
+@given(share=st.floats(0.1, 1.0))
+def test_vessels_painted_over_by_a_share_of_their_surroundings_keep_the_rest_of_their_contrast(share: float) -> None:
+    eye, plain = drawn_eye(UPPER, LOWER), drawn_eye()
+    assert vessel_agreement(eye, eye, disc()).contrast == pytest.approx(1)
+    paler = share * eye + (1 - share) * plain
+    assert vessel_agreement(paler, eye, disc()).contrast == pytest.approx(share, abs=0.02)
+
+
 def test_a_missing_vessel_counts_as_lost_and_an_added_one_as_invented() -> None:
     both, upper = drawn_eye(UPPER, LOWER), drawn_eye(UPPER)
     removed = vessel_agreement(upper, both, disc())

@@ -15,10 +15,12 @@ from retina_adapt.imaging import (
     ImageReadError,
     ImageWriteError,
     Photograph,
+    decode_photograph,
     find_photographs,
     read_photograph,
     write_photograph,
 )
+from retina_adapt.imaging.lossless_formats import encode_tiff
 
 ICC_PROFILE = b"a profile that no program here interprets" * 5
 
@@ -186,10 +188,10 @@ def test_any_file_name_can_be_read_and_written(tmp_path):
     np.testing.assert_array_equal(read_photograph(path).pixels, random_photograph(16).pixels)
 
 
-def encoded(format_name: str, image: Image.Image | None = None) -> bytes:
+def encoded(format_name: str, image: Image.Image | None = None, **options) -> bytes:
     buffer = BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    (image or Image.fromarray(noise)).save(buffer, format=format_name)
+    (image or Image.fromarray(noise)).save(buffer, format=format_name, **options)
     return buffer.getvalue()
 
 
@@ -215,7 +217,8 @@ def test_a_truncated_photograph_is_an_error(tmp_path, suffix, share, bit_depth):
         (encoded("BMP"), "not a JPEG, PNG or TIFF"),
         (encoded("TIFF", Image.new("F", (4, 4))), "floating-point"),
         (encoded("TIFF", Image.new("I", (4, 4))), "32"),
-        (encoded("JPEG", Image.new("CMYK", (4, 4))), "CMYK"),
+        (encoded("JPEG", Image.new("CMYK", (4, 4)), icc_profile=ICC_PROFILE), "CMYK"),
+        (encoded("JPEG", Image.new("CMYK", (4, 4))).replace(b"Adobe", b"Other"), "CMYK"),
         (encoded("TIFF", Image.new("CMYK", (4, 4))), "CMYK"),
     ],
 )
@@ -223,6 +226,77 @@ def test_what_is_no_photograph_is_an_error_that_names_file_and_reason(tmp_path, 
     (tmp_path / "broken.jpg").write_bytes(content)
     with pytest.raises(ImageReadError, match=rf"broken\.jpg.*{reason}"):
         read_photograph(tmp_path / "broken.jpg")
+
+
+def test_a_cmyk_jpeg_without_profile_has_the_colours_that_it_was_made_from():
+    rgb = np.kron(np.random.default_rng(0).integers(0, 256, (3, 4, 3)), np.ones((8, 8, 1))).astype("u1")
+    for quality in (75, 95):
+        cmyk = encoded("JPEG", Image.fromarray(rgb).convert("CMYK"), quality=quality)
+        pixels = decode_photograph(cmyk, "print.jpg").pixels
+        np.testing.assert_allclose(pixels, rgb / 255, atol=1.5 / 255)
+
+
+def test_black_ink_darkens_all_colours_of_a_cmyk_jpeg():
+    cyan, magenta, yellow, black = ink = (100, 50, 20, 60)
+    cmyk = encoded("JPEG", Image.new("CMYK", (8, 8), ink), quality=100)
+    expected = (1 - np.array([cyan, magenta, yellow]) / 255) * (1 - black / 255)
+    np.testing.assert_allclose(decode_photograph(cmyk, "print.jpg").pixels[4, 4], expected, atol=1.5 / 255)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+def test_bytes_give_the_photograph_that_their_file_gives(tmp_path, suffix):
+    path = tmp_path / f"photo{suffix}"
+    write_photograph(Photograph(random_photograph(8).pixels, icc_profile=ICC_PROFILE, exif=exif_block(tag_274=6)), path)
+    from_file, from_bytes = read_photograph(path), decode_photograph(path.read_bytes(), "photo")
+    np.testing.assert_array_equal(from_bytes.pixels, from_file.pixels)
+    assert (from_bytes.icc_profile, from_bytes.exif) == (from_file.icc_profile, from_file.exif)
+    assert from_bytes.source is None
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"", "empty"), (b"words", "not a JPEG"), (encoded("PNG")[:-40], "")])
+def test_bytes_that_are_no_photograph_are_an_error_under_the_given_name(content, reason):
+    with pytest.raises(ImageReadError, match=rf"^row 3 of the table: .*{reason}"):
+        decode_photograph(content, "row 3 of the table")
+
+
+ENCODED_EXAMPLES = [
+    encoded("JPEG", exif=exif_block(tag_274=6)),
+    encoded("JPEG", progressive=True),
+    encoded("PNG", exif=exif_block(tag_274=6)),
+    encoded("PNG", Image.fromarray(np.zeros((8, 8), dtype=np.uint16))),
+    encoded("TIFF", exif=exif_block(tag_274=6)),
+    encoded("TIFF", compression="tiff_lzw"),
+    encode_tiff(np.zeros((8, 8, 3), dtype=np.uint16), ICC_PROFILE, exif_block()),
+]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of damages that it reads over
+@settings(deadline=None, max_examples=150)
+@given(
+    example=st.sampled_from(ENCODED_EXAMPLES),
+    changes=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6),
+    from_end=st.booleans(),
+    kept=st.floats(0.5, 1.5),
+)
+def test_any_damage_is_read_over_or_an_error_of_ours(example, changes, from_end, kept):
+    content = bytearray(example)
+    for place, value in changes:
+        place %= len(content)
+        content[-1 - place if from_end else place] = value
+    try:
+        photograph = decode_photograph(bytes(content[: int(kept * len(content))]), "damaged")
+    except ImageReadError:
+        return
+    assert np.isfinite(photograph.pixels).all()
+
+
+def test_a_tiff_file_whose_next_directory_is_empty_is_an_error():
+    content = bytearray(encoded("TIFF"))
+    (directory,) = struct.unpack_from("<I", content, 4)
+    (tag_count,) = struct.unpack_from("<H", content, directory)
+    struct.pack_into("<I", content, directory + 2 + 12 * tag_count, len(content))
+    with pytest.raises(ImageReadError, match="damaged"):
+        decode_photograph(bytes(content) + bytes(6), "photo.tif")
 
 
 def test_a_missing_photograph_and_a_folder_are_errors(tmp_path):

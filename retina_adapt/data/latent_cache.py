@@ -1,0 +1,214 @@
+"""Latents of a frozen autoencoder, encoded once and read back at every step of a denoiser's training."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from itertools import chain, islice
+from pathlib import Path
+from typing import NotRequired, TypedDict
+
+import datasets
+import torch
+from datasets.utils import tqdm
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.data.draws import Draw, random_generator, seed_of
+from retina_adapt.data.tensors import integer_tensor
+from retina_adapt.data.unpaired import UnpairedImages
+from retina_adapt.errors import RetinaAdaptError
+
+# Raise it when a file's layout changes, or what crops, flips and degradations make of a draw: latents of earlier
+# versions are then left alone.
+_FORMAT_VERSION = 1
+# Latents a file: few enough to be held in memory until they are written, 50 MB for the paper's (3, 128, 128).
+_LATENTS_A_FILE = 256
+
+
+class LatentCacheError(RetinaAdaptError):
+    """Latents cannot be cached, or a file of them is damaged; the message tells the remedy."""
+
+
+class LatentItem(TypedDict):
+    """The latent of one image.
+
+    Keys:
+        latent: float32 (C, h, w), whatever `encode` made of the image.
+        condition: the same of the image's degraded version; only where the images have one (`DegradedCrop`).
+        index, seed: the draw, int64 scalars.
+    """
+
+    latent: Tensor
+    condition: NotRequired[Tensor]
+    index: Tensor
+    seed: Tensor
+
+
+class LatentCache(torch.utils.data.Dataset[LatentItem]):
+    """Latents of a fixed number of variants of each photograph; item `Draw(index, seed)` takes one by the seed.
+
+    A variant is a draw of its own, with its crop, flips and degradation. All are encoded at the first use and
+    stored in safetensors files of 256 latents each, of which an item reads its own rows: the cache may be
+    larger than memory. Each file appears whole or not at all, so a run that was interrupted goes on with the
+    files that are missing, and a later run encodes nothing.
+
+    Valid only upstream of every adaptor: for latents of the frozen autoencoder, which training leaves as they
+    are. What an adapted encoder makes of an image changes with every step, and must be encoded at every step.
+    An encoder with trainable parameters is refused; one whose adaptors are attached but frozen cannot be told
+    from a frozen autoencoder, unless by `key`.
+
+    Processes that start at once are safe, but each would do the work: let the main one go first
+    (`accelerator.main_process_first()`).
+
+    Args:
+        images: where images come from; their transform must be a frozen dataclass, whose settings identify it.
+        encode: latents (N, C, h, w) of images (N, 3, S, S), float32 in [0, 1] on the CPU; may move them to
+            another device. Gradients stay enabled, which costs nothing with a frozen encoder.
+        variants: of each photograph.
+        seed: that each variant's draw is derived from.
+        key: identity of `encode`, usually the backbone's fingerprint: with another key latents are made anew.
+        batch_size: images encoded at once.
+        workers: processes that prepare the images to encode.
+        folder: where the cache's own folder is made; None is beside the prepared photographs, in the
+            `datasets` cache (`HF_DATASETS_CACHE`). The files are never deleted here.
+
+    Raises:
+        LatentCacheError: no variants, no key, a transform without identity, an encoder that is not frozen,
+            latents that are not finite, or a disk that refuses.
+    """
+
+    def __init__(
+        self,
+        images: UnpairedImages,
+        encode: Callable[[Tensor], Tensor],
+        *,
+        variants: int,
+        seed: int,
+        key: str,
+        batch_size: int = 8,
+        workers: int = 0,
+        folder: Path | None = None,
+    ) -> None:
+        if variants < 1:
+            raise LatentCacheError(f"variants must be at least 1, got {variants}")
+        folder = Path(datasets.config.HF_DATASETS_CACHE) / "retina_adapt" if folder is None else Path(folder)
+        self.length = len(images)
+        self.variants = variants
+        self.seed = seed
+        self.folder = folder / f"latents-{_fingerprint(images, variants, seed, key)}"
+        starts = range(0, self.length * variants, _LATENTS_A_FILE)
+        missing = [start for start in starts if not self._file(start).is_file()]
+        if missing:
+            self._encode(missing, images, encode, batch_size, workers)
+
+    def __len__(self) -> int:
+        """Number of photographs."""
+        return self.length
+
+    def __getitem__(self, draw: Draw) -> LatentItem:
+        """One variant of photograph `draw.index`, each equally likely.
+
+        Raises:
+            LatentCacheError: its file is gone or damaged.
+        """
+        if not 0 <= draw.index < self.length:
+            raise IndexError(f"there is no photograph {draw.index} among {self.length}")
+        variant = int(random_generator(draw.seed, "variant").integers(self.variants))
+        position = draw.index * self.variants + variant
+        row = position % _LATENTS_A_FILE
+        path = self._file(position - row)
+        try:
+            # Opened anew for each item, in 60 microseconds: nothing to share between worker processes.
+            with safe_open(path, framework="pt") as file:
+                latents = {name: file.get_slice(name)[row] for name in file.keys()}  # noqa: SIM118 - no dictionary
+        except (OSError, SafetensorError) as error:
+            raise LatentCacheError(
+                f"{path}: cannot be read ({error}); delete it and start again, it will be encoded anew"
+            ) from error
+        return LatentItem(**latents, index=integer_tensor(draw.index), seed=integer_tensor(draw.seed))
+
+    def _file(self, start: int) -> Path:
+        """Where latents `start` and following are; they lie photograph by photograph, variant by variant."""
+        return self.folder / f"{start:09d}.safetensors"
+
+    def _encode(
+        self,
+        missing: list[int],
+        images: UnpairedImages,
+        encode: Callable[[Tensor], Tensor],
+        batch_size: int,
+        workers: int,
+    ) -> None:
+        """Make the files that start at `missing`."""
+        batches_of_files = [self._batches(start, batch_size) for start in missing]
+        # One loader for all files, since it starts the workers.
+        loader = DataLoader(
+            images,
+            batch_sampler=list(chain.from_iterable(batches_of_files)),
+            num_workers=workers,
+            # Of its own: a run that encodes and one that finds the latents leave the global generator alike.
+            generator=torch.Generator(),
+        )
+        items = iter(loader)
+        for start, batches in zip(missing, tqdm(batches_of_files, desc="Encoding latents", unit="file"), strict=True):
+            _write(_encoded(islice(items, len(batches)), encode, images), self._file(start))
+
+    def _batches(self, start: int, batch_size: int) -> list[list[Draw]]:
+        """The draws of one file."""
+        draws = []
+        for position in range(start, min(start + _LATENTS_A_FILE, self.length * self.variants)):
+            index, variant = divmod(position, self.variants)
+            draws.append(Draw(index, seed_of(self.seed, index, variant)))
+        return [draws[first : first + batch_size] for first in range(0, len(draws), batch_size)]
+
+
+def _fingerprint(images: UnpairedImages, variants: int, seed: int, key: str) -> str:
+    """Identity of all latents, as 32 hexadecimal digits."""
+    if not key:
+        raise LatentCacheError("the key is empty; give the fingerprint of the backbone that encodes")
+    transform = images.transform
+    if not dataclasses.is_dataclass(transform) or not transform.__dataclass_params__.frozen:
+        raise LatentCacheError(
+            f"{transform!r} has no settings to tell it by; give a frozen dataclass, as RandomCrop and WholeFrame are"
+        )
+    parts = [_FORMAT_VERSION, key, images.prepared.fingerprint, repr(transform), variants, seed]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _encoded(
+    batches: Iterable[dict[str, Tensor]], encode: Callable[[Tensor], Tensor], images: UnpairedImages
+) -> dict[str, Tensor]:
+    """The tensors of one file: "latent", and "condition" where the images have a degraded version."""
+    parts: dict[str, list[Tensor]] = {}
+    for batch in batches:
+        for source, name in (("image", "latent"), ("degraded", "condition")):
+            if source not in batch:
+                continue
+            latents = encode(batch[source])
+            if latents.requires_grad:
+                raise LatentCacheError(
+                    "the encoder has trainable parameters, so its latents will not stay as they are; freeze it with "
+                    "requires_grad_(False), or encode at every step"
+                )
+            finite = latents.isfinite().flatten(1).all(1).tolist()
+            if not all(finite):
+                index = int(batch["index"][finite.index(False)])
+                raise LatentCacheError(
+                    f"{images.prepared.names[index]}: its latent is not finite; encode in float32 or bfloat16, since "
+                    "float16 overflows"
+                )
+            parts.setdefault(name, []).append(latents.to("cpu", torch.float32))
+    # Convolutions may give channels-last tensors, which safetensors refuses.
+    return {name: torch.cat(latents).contiguous() for name, latents in parts.items()}
+
+
+def _write(tensors: dict[str, Tensor], path: Path) -> None:
+    try:
+        with write_file_atomically(path) as temporary:
+            save_file(tensors, temporary)
+    except (OSError, SafetensorError) as error:
+        raise LatentCacheError(f"{path}: cannot be written ({error}); free space, or give another folder") from error

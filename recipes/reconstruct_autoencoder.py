@@ -1,6 +1,6 @@
 """Reconstruction, part one: train a backbone's autoencoder on unpaired photographs of any quality.
 
-    accelerate launch recipes/reconstruct_autoencoder.py --config recipes/configs/reconstruct_nano.yaml
+    accelerate launch recipes/reconstruct_autoencoder.py --config recipes/configs/reconstruct_autoencoder_nano.yaml
 
 Writes a backbone folder (its denoiser still untrained, hence absent) to `<output_folder>/backbone`; go on with
 recipes/reconstruct_denoiser.py. Interrupted, the same command resumes.
@@ -22,11 +22,12 @@ from retina_adapt.backbones import (
     BackboneShape,
     ReconstructionBackbone,
     build_backbone,
+    load_backbone,
     save_backbone,
-    seeded_noise,
 )
 from retina_adapt.configuration import parse_configuration
 from retina_adapt.data import (
+    Draw,
     EvaluationBatchSampler,
     PhotographSource,
     PreparedPhotographs,
@@ -36,9 +37,16 @@ from retina_adapt.data import (
     WholeFrame,
     open_sources,
 )
+from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.evaluation import score_image
-from retina_adapt.objectives import absolute_error, kl_divergence, structural_dissimilarity
+from retina_adapt.objectives import (
+    AdversarialSettings,
+    AdversarialTerm,
+    PerceptualDistance,
+    absolute_error,
+    multi_scale_structural_dissimilarity,
+)
 from retina_adapt.training import TrainingSettings, Validation, mean_scores, start_run, train
 
 
@@ -54,6 +62,7 @@ class AutoencoderDataSettings:
         degradation_probability: how often a training photograph is degraded first: the backbone has to
             reconstruct photographs of any quality.
         degradations: presets to choose from.
+        largest_broken_share: share of the photographs, in [0, 1], that may be broken and are then left out.
     """
 
     train: list[PhotographSource] = field(default_factory=list)
@@ -62,6 +71,7 @@ class AutoencoderDataSettings:
     crop_size: int = 128
     degradation_probability: float = 0.25
     degradations: list[str] = field(default_factory=lambda: ["light", "haze", "blur"])
+    largest_broken_share: float = 0.05
 
 
 @dataclass
@@ -69,12 +79,17 @@ class AutoencoderLossWeights:
     """Weights of the losses; the absolute error has weight 1.
 
     Args:
-        structural: of one minus SSIM.
-        kl: of the KL divergence, which keeps latents near a standard normal distribution.
+        structural: of one minus SSIM, averaged over `structural_scales` scales, each half the size of the one before.
+        structural_scales: 1 compares at full resolution only.
+        perceptual: of the distance between the features of a frozen reference backbone.
+        regularization: of the autoencoder's own loss on latents: the KL divergence from a standard normal
+            distribution, or the distance to the codes of `vq` (1 there).
     """
 
     structural: float = 0.2
-    kl: float = 1e-6
+    structural_scales: int = 3
+    perceptual: float = 0.0
+    regularization: float = 1e-6
 
 
 @dataclass
@@ -86,6 +101,9 @@ class ReconstructAutoencoderConfig:
         backbone: the backbone's shape.
         data: the photographs.
         loss_weights: of the loss terms.
+        perceptual_reference: name of the embedded backbone, or backbone folder, whose features the perceptual term
+            compares.
+        adversarial: the adversarial term; its weight 0 leaves it out.
         training: the training loop.
     """
 
@@ -93,28 +111,44 @@ class ReconstructAutoencoderConfig:
     backbone: BackboneShape = field(default_factory=BackboneShape)
     data: AutoencoderDataSettings = field(default_factory=AutoencoderDataSettings)
     loss_weights: AutoencoderLossWeights = field(default_factory=AutoencoderLossWeights)
+    perceptual_reference: str = DEFAULT_BACKBONE
+    adversarial: AdversarialSettings = field(default_factory=AdversarialSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
 
 class ReconstructionStep(nn.Module):
-    """One step: encode, sample the latent, decode, compare."""
+    """One step: encode, decode, compare."""
 
-    def __init__(self, backbone: ReconstructionBackbone, weights: AutoencoderLossWeights) -> None:
+    def __init__(self, backbone: ReconstructionBackbone, config: ReconstructAutoencoderConfig) -> None:
         super().__init__()
         self.backbone = backbone
-        self.weights = weights
+        self.weights = config.loss_weights
+        self.perceptual = self.adversarial = None
+        if config.loss_weights.perceptual:
+            self.perceptual = PerceptualDistance(load_backbone(backbone_folder(config.perceptual_reference)))
+        if config.adversarial.weight:
+            self.adversarial = AdversarialTerm(config.adversarial, config.backbone.image_channels)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        images = batch["image"]
-        mean, log_variance = self.backbone.moments(images)
-        noise = seeded_noise(batch["seed"].tolist(), tuple(mean.shape[1:]), like=mean)
-        latents = mean + torch.exp(0.5 * log_variance) * noise
-        reconstructed = self.backbone.decode(self.backbone.scale_latents(latents))
-        absolute = absolute_error(reconstructed, images)
-        structural = structural_dissimilarity(reconstructed, images)
-        kl = kl_divergence(mean, log_variance)
-        loss = absolute + self.weights.structural * structural + self.weights.kl * kl
-        return {"loss": loss, "absolute_error": absolute, "structural_dissimilarity": structural, "kl": kl}
+        images, weights = batch["image"], self.weights
+        reconstructed, regularization = self.backbone.reconstruct(images, batch["seed"].tolist())
+        losses = {
+            "absolute_error": absolute_error(reconstructed, images),
+            "structural": multi_scale_structural_dissimilarity(reconstructed, images, weights.structural_scales),
+            "regularization": regularization,
+        }
+        if self.perceptual is not None:
+            losses["perceptual"] = self.perceptual(reconstructed, images)
+        reconstruction = losses["absolute_error"] + sum(
+            getattr(weights, name) * value for name, value in losses.items() if name != "absolute_error"
+        )
+        losses["reconstruction"] = loss = reconstruction
+        if self.adversarial is not None:
+            last_layer = self.backbone.autoencoder.last_layer()
+            adversarial = self.adversarial(reconstructed, images, reconstruction, last_layer, batch["step"])
+            losses |= adversarial
+            loss = reconstruction + adversarial["generator"] + adversarial["discriminator"]
+        return {"loss": loss, **losses}
 
 
 def setup(config: ReconstructAutoencoderConfig) -> tuple[Accelerator, ReconstructionBackbone]:
@@ -126,8 +160,9 @@ def setup(config: ReconstructAutoencoderConfig) -> tuple[Accelerator, Reconstruc
     )
     start_run(accelerator, config, config.output_folder)
     set_seed(config.training.seed)
-    backbone = build_backbone(config.backbone)
-    backbone.denoiser = None
+    backbone = build_backbone(config.backbone).without_denoiser()
+    if config.training.gradient_checkpointing:
+        backbone.enable_gradient_checkpointing()
     return accelerator, backbone.to(accelerator.device)
 
 
@@ -136,7 +171,9 @@ def prepare_data(
 ) -> tuple[UnpairedImages, UnpairedImages]:
     data = config.data
     with accelerator.main_process_first():
-        training = PreparedPhotographs(open_sources(data.train), data.prepared_size)
+        training = PreparedPhotographs(
+            open_sources(data.train), data.prepared_size, largest_broken_share=data.largest_broken_share
+        )
         validation = PreparedPhotographs(open_sources(data.validation), config.backbone.image_size)
     crop = RandomCrop(
         data.crop_size,
@@ -160,24 +197,22 @@ def validate(backbone: ReconstructionBackbone, images: UnpairedImages, accelerat
             found = score_image(result_pixels, target_pixels, mask[0].numpy())
             scores.append({"psnr": found.psnr, "ssim": found.ssim})
             pictures.append(np.concatenate([target_pixels, result_pixels], axis=1))
-    sheet = (np.concatenate(pictures[:4]) * 255).round().astype(np.uint8)
-    return Validation(mean_scores(accelerator, scores), {"original_reconstructed": sheet})
+    # With more processes than photographs, some have none.
+    sheets = {"original_reconstructed": (np.concatenate(pictures[:4]) * 255).round().astype(np.uint8)} if pictures else {}
+    return Validation(mean_scores(accelerator, scores), sheets)
 
 
-@torch.no_grad()
-def standardize_latents(backbone: ReconstructionBackbone, images: UnpairedImages, device: torch.device) -> None:
-    """Measure the latents of whole training frames; store shift and scale so that they get mean 0 and deviation 1."""
+def whole_frames(backbone: ReconstructionBackbone, images: UnpairedImages, most: int) -> Iterator[Tensor]:
+    """At most `most` training photographs as the backbone will see them, spread over the data set, one at a time."""
     frames = UnpairedImages(images.prepared, WholeFrame(backbone.settings.image_size))
-    sampler = EvaluationBatchSampler(len(frames), 4, seed=0)
-    latents = torch.cat(
-        [backbone.moments(batch["image"].to(device))[0].cpu() for batch in DataLoader(frames, batch_sampler=sampler)]
-    )
-    backbone.autoencoder.register_to_config(shift_factor=latents.mean().item(), scaling_factor=1 / latents.std().item())
+    for index in range(0, len(frames), max(1, len(frames) // most)):
+        yield frames[Draw(index, seed=0)]["image"][None].to(backbone.latent_mean.device)
 
 
 def main(config: ReconstructAutoencoderConfig) -> None:
     accelerator, backbone = setup(config)
     training_images, validation_images = prepare_data(config, accelerator)
+    backbone.start_from(torch.cat(list(whole_frames(backbone, training_images, most=64))))
 
     def batches_from(first: int) -> Iterator[dict[str, Tensor]]:
         settings = config.training
@@ -193,8 +228,9 @@ def main(config: ReconstructAutoencoderConfig) -> None:
         return iter(DataLoader(training_images, batch_sampler=sampler, num_workers=settings.workers))
 
     validation = train(
-        ReconstructionStep(backbone, config.loss_weights),
+        ReconstructionStep(backbone, config),
         name="autoencoder",
+        watched_loss="reconstruction",
         accelerator=accelerator,
         settings=config.training,
         batches_from=batches_from,
@@ -202,7 +238,7 @@ def main(config: ReconstructAutoencoderConfig) -> None:
         output_folder=config.output_folder,
     )
     if accelerator.is_main_process:
-        standardize_latents(backbone, training_images, accelerator.device)
+        backbone.measure_latents(whole_frames(backbone, training_images, most=1000))
         folder = Path(config.output_folder) / "backbone"
         save_backbone(backbone, folder)
         accelerator.print(f"{folder}: {validation.scores}")

@@ -30,7 +30,9 @@ from retina_adapt.backbones import (
 )
 from retina_adapt.configuration import parse_configuration
 from retina_adapt.data import (
+    DegradedCrop,
     EvaluationBatchSampler,
+    LatentCache,
     PhotographSource,
     PreparedPhotographs,
     RandomCrop,
@@ -41,7 +43,7 @@ from retina_adapt.data import (
 )
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.evaluation import score_image
-from retina_adapt.objectives import diffusion_loss, diffusion_target
+from retina_adapt.objectives import diffusion_loss, diffusion_target, min_snr_weight
 from retina_adapt.training import TrainingSettings, Validation, mean_scores, start_run, train
 
 
@@ -55,6 +57,9 @@ class DenoiserDataSettings:
         prepared_size: side in pixels of the squares that frames of the backbone's size are cut from.
         degradation_probability: how often a training photograph is degraded first.
         degradations: presets to choose from.
+        largest_broken_share: share of the photographs, in [0, 1], that may be broken and are then left out.
+        latent_cache_variants: crops of each photograph whose latents are encoded once and kept on disk, beside the
+            prepared photographs; 0 draws a new crop and encodes it at every step.
     """
 
     train: list[PhotographSource] = field(default_factory=list)
@@ -62,6 +67,26 @@ class DenoiserDataSettings:
     prepared_size: int = 384
     degradation_probability: float = 0.25
     degradations: list[str] = field(default_factory=lambda: ["light", "haze", "blur"])
+    largest_broken_share: float = 0.05
+    latent_cache_variants: int = 0
+
+
+@dataclass
+class ConditionCorruption:
+    """What is done to the condition in training. With a perfect one the denoiser would learn to copy it and nothing
+    else; docs/results.md compares the corruptions by the adaptors that they allow.
+
+    Args:
+        noise: largest standard deviation of the noise added to the condition, in units of the latents' own; each
+            photograph draws its own up to it.
+        dropout: how often the condition is left out (zeros).
+        degraded: `data.degradations` are done to the condition's photograph alone, and the target is the photograph as
+            it is; false degrades both alike.
+    """
+
+    noise: float = 0.3
+    dropout: float = 0.0
+    degraded: bool = False
 
 
 @dataclass
@@ -73,9 +98,9 @@ class ReconstructDenoiserConfig:
         output_folder: where the backbone, checkpoints and logs go.
         backbone: the backbone's shape; its autoencoder as in part one.
         data: the photographs.
-        condition_noise: largest standard deviation of the noise added to the condition in training, in units of the
-            latents' own; each photograph draws its own up to it. With a perfect condition the denoiser would learn to
-            copy it, and nothing else.
+        condition: how the condition is corrupted.
+        min_snr_gamma: weigh noise levels by their signal-to-noise ratio, cut off here (Hang et al. 2023); 0 weighs all
+            alike.
         sampling_steps: denoiser calls when validating.
         training: the training loop.
     """
@@ -84,36 +109,46 @@ class ReconstructDenoiserConfig:
     output_folder: str
     backbone: BackboneShape = field(default_factory=BackboneShape)
     data: DenoiserDataSettings = field(default_factory=DenoiserDataSettings)
-    condition_noise: float = 0.0
+    condition: ConditionCorruption = field(default_factory=ConditionCorruption)
+    min_snr_gamma: float = 0.0
     sampling_steps: int = 4
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
 
 class DenoisingStep(nn.Module):
-    """One step: encode, add noise of a random level, predict under the condition of the latent, itself made noisy."""
+    """One step: encode, add noise of a random level, predict under the corrupted condition."""
 
-    def __init__(self, backbone: ReconstructionBackbone, condition_noise: float) -> None:
+    def __init__(self, backbone: ReconstructionBackbone, config: ReconstructDenoiserConfig) -> None:
         super().__init__()
         self.backbone = backbone
-        self.condition_noise = condition_noise
+        self.condition = config.condition
+        self.min_snr_gamma = config.min_snr_gamma
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         scheduler = self.backbone.scheduler
-        with torch.no_grad():
-            latents = self.backbone.encode(batch["image"])
-        seeds = batch["seed"].tolist()
-        noise = seeded_noise(seeds, tuple(latents.shape[1:]), like=latents)
+        if "latent" in batch:
+            latents, condition = batch["latent"], batch.get("condition", batch["latent"])
+        else:
+            with torch.no_grad():
+                latents = self.backbone.encode(batch["image"])
+                condition = self.backbone.encode(batch["degraded"]) if "degraded" in batch else latents
+        noise = seeded_noise(batch["seed"].tolist(), tuple(latents.shape[1:]), like=latents)
         timesteps = (batch["seed"] % scheduler.config.num_train_timesteps).to(latents.device)
         noisy_latents = scheduler.add_noise(latents, noise, timesteps)
-        prediction = self.backbone.predict(noisy_latents, timesteps, self._condition(latents, batch["seed"]))
-        target = diffusion_target(latents, noise, scheduler.alphas_cumprod, timesteps, scheduler.config.prediction_type)
-        return {"loss": diffusion_loss(prediction, target)}
+        prediction = self.backbone.predict(noisy_latents, timesteps, self._corrupted(condition, batch["seed"]))
+        levels, prediction_type = scheduler.alphas_cumprod, scheduler.config.prediction_type
+        target = diffusion_target(latents, noise, levels, timesteps, prediction_type)
+        weights = None
+        if self.min_snr_gamma:
+            weights = min_snr_weight(levels, timesteps, prediction_type, self.min_snr_gamma)
+        return {"loss": diffusion_loss(prediction, target, weights)}
 
-    def _condition(self, latents: Tensor, seeds: Tensor) -> Tensor:
-        # Other seeds than the diffusion noise's, and a deviation that does not follow the noise level's draw.
-        noise = seeded_noise((seeds // 2).tolist(), tuple(latents.shape[1:]), like=latents)
-        share = (seeds // 1000 % 1000).to(latents).view(-1, 1, 1, 1) / 1000
-        return latents + self.condition_noise * share * noise
+    def _corrupted(self, condition: Tensor, seeds: Tensor) -> Tensor:
+        # Each from other digits of the seeds than the noise and its level.
+        noise = seeded_noise((seeds // 2).tolist(), tuple(condition.shape[1:]), like=condition)
+        share = (seeds // 1000 % 1000).to(condition).view(-1, 1, 1, 1) / 1000
+        kept = (seeds // 10**6 % 1000).to(condition).view(-1, 1, 1, 1) / 1000 >= self.condition.dropout
+        return (condition + self.condition.noise * share * noise) * kept
 
 
 def setup(config: ReconstructDenoiserConfig) -> tuple[Accelerator, ReconstructionBackbone]:
@@ -125,23 +160,40 @@ def setup(config: ReconstructDenoiserConfig) -> tuple[Accelerator, Reconstructio
     )
     start_run(accelerator, config, config.output_folder)
     set_seed(config.training.seed)
-    backbone = build_backbone(config.backbone)
-    backbone.autoencoder = load_backbone(config.autoencoder).autoencoder
-    backbone.denoiser.requires_grad_(True)
+    backbone = build_backbone(config.backbone).with_autoencoder_of(load_backbone(config.autoencoder))
+    if config.training.gradient_checkpointing:
+        backbone.enable_gradient_checkpointing()
     return accelerator, backbone.to(accelerator.device)
 
 
-def prepare_data(config: ReconstructDenoiserConfig, accelerator: Accelerator) -> tuple[UnpairedImages, UnpairedImages]:
+def prepare_data(
+    config: ReconstructDenoiserConfig, backbone: ReconstructionBackbone, accelerator: Accelerator
+) -> tuple[UnpairedImages | LatentCache, UnpairedImages]:
     data, image_size = config.data, config.backbone.image_size
-    with accelerator.main_process_first():
-        training = PreparedPhotographs(open_sources(data.train), data.prepared_size)
-        validation = PreparedPhotographs(open_sources(data.validation), image_size)
     crop = RandomCrop(
         image_size,
         degradation_probability=data.degradation_probability,
         presets=tuple(data.degradations),
     )
-    return UnpairedImages(training, crop), UnpairedImages(validation, WholeFrame(image_size))
+    transform = DegradedCrop(crop) if config.condition.degraded else crop
+    with accelerator.main_process_first():
+        training = UnpairedImages(
+            PreparedPhotographs(
+                open_sources(data.train), data.prepared_size, largest_broken_share=data.largest_broken_share
+            ),
+            transform,
+        )
+        validation = PreparedPhotographs(open_sources(data.validation), image_size)
+        if data.latent_cache_variants:
+            training = LatentCache(
+                training,
+                lambda images: backbone.encode(images.to(accelerator.device)),
+                variants=data.latent_cache_variants,
+                seed=config.training.seed,
+                key=backbone.without_denoiser().fingerprint(),
+                workers=config.training.workers,
+            )
+    return training, UnpairedImages(validation, WholeFrame(image_size))
 
 
 def validate(
@@ -162,13 +214,14 @@ def validate(
             found = score_image(result_pixels, target_pixels, mask[0].numpy())
             scores.append({"psnr": found.psnr, "ssim": found.ssim})
             pictures.append(np.concatenate([target_pixels, result_pixels], axis=1))
-    sheet = (np.concatenate(pictures[:4]) * 255).round().astype(np.uint8)
-    return Validation(mean_scores(accelerator, scores), {"original_sampled": sheet})
+    # With more processes than photographs, some have none.
+    sheets = {"original_sampled": (np.concatenate(pictures[:4]) * 255).round().astype(np.uint8)} if pictures else {}
+    return Validation(mean_scores(accelerator, scores), sheets)
 
 
 def main(config: ReconstructDenoiserConfig) -> None:
     accelerator, backbone = setup(config)
-    training_images, validation_images = prepare_data(config, accelerator)
+    training_images, validation_images = prepare_data(config, backbone, accelerator)
 
     def batches_from(first: int) -> Iterator[dict[str, Tensor]]:
         settings = config.training
@@ -184,7 +237,7 @@ def main(config: ReconstructDenoiserConfig) -> None:
         return iter(DataLoader(training_images, batch_sampler=sampler, num_workers=settings.workers))
 
     validation = train(
-        DenoisingStep(backbone, config.condition_noise),
+        DenoisingStep(backbone, config),
         name="denoiser",
         accelerator=accelerator,
         settings=config.training,

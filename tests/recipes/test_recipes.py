@@ -69,7 +69,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "output_folder": str(folder / "denoiser"),
             "backbone": shape,
             "data": data | {"prepared_size": 96},
-            "condition_noise": 0.3,
+            "condition": {"noise": 0.3},
             "training": LOOP,
         },
     )
@@ -93,7 +93,7 @@ def adapt_config(workshop: Path, output: Path) -> dict:
 def test_reconstruction_leaves_a_complete_backbone_with_standardized_latents(workshop: Path) -> None:
     backbone = load_backbone(workshop / "denoiser" / "backbone")
     assert backbone.denoiser is not None
-    assert backbone.autoencoder.config.scaling_factor != 1
+    assert (backbone.latent_deviation != 1).all()
     first = load_backbone(workshop / "autoencoder" / "backbone")
     same = [fingerprint_tensors(part.autoencoder.state_dict()) for part in (first, backbone)]
     assert same[0] == same[1]

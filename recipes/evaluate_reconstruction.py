@@ -1,0 +1,123 @@
+"""How well a backbone, without adaptors, reconstructs photographs that it was not trained on.
+
+    python recipes/evaluate_reconstruction.py --config recipes/configs/evaluate_reconstruction_nano.yaml
+
+Scores the autoencoder alone and, where the backbone has a denoiser, what is sampled under a photograph's own latent:
+PSNR and SSIM in the field of view, vessels kept and invented, and the contrast that vessels keep. Prints a table for
+each frame size, and writes `results_<size>.json`, `results_<size>.md` and a picture sheet to the output folder.
+"""
+
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate.utils import tqdm
+
+from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.backbones import load_backbone
+from retina_adapt.configuration import parse_configuration, store_configuration
+from retina_adapt.data import EvaluationBatchSampler, PhotographSource, PreparedPhotographs, UnpairedImages, WholeFrame
+from retina_adapt.data import open_sources
+from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
+from retina_adapt.enhancement import reconstruct_frames
+from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.evaluation import (
+    EvaluationReport,
+    PictureRow,
+    ReportRow,
+    score_image,
+    vessel_agreement,
+    write_picture_sheet,
+)
+
+# Differences are small: on the sheet they are enlarged around middle grey.
+DIFFERENCE_GAIN = 8
+
+
+@dataclass
+class ReconstructedDataSet:
+    """Held-out photographs of any quality.
+
+    Args:
+        name: as it stands in the table.
+        photographs: where they come from.
+    """
+
+    name: str
+    photographs: PhotographSource
+
+
+@dataclass
+class EvaluateReconstructionConfig:
+    """Everything that recipes/evaluate_reconstruction.py reads.
+
+    Args:
+        output_folder: where tables, JSON and picture sheet go.
+        data_sets: held-out photographs.
+        backbone: name of an embedded backbone, or a backbone folder.
+        frame_sizes: sides of the square frames in pixels.
+        steps: denoiser calls when sampling.
+        seed: of the diffusion noise.
+        pictures: photographs of each data set on the picture sheet.
+    """
+
+    output_folder: str
+    data_sets: list[ReconstructedDataSet]
+    backbone: str = DEFAULT_BACKBONE
+    frame_sizes: list[int] = field(default_factory=lambda: [256, 512])
+    steps: int = 4
+    seed: int = 0
+    pictures: int = 2
+
+
+def main(config: EvaluateReconstructionConfig) -> None:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    backbone = load_backbone(backbone_folder(config.backbone)).to(device)
+    methods = {"autoencoder": "fast"} | ({"sampled": "diffusion"} if backbone.denoiser is not None else {})
+    folder = Path(config.output_folder)
+    store_configuration(config, folder / "config.yaml")
+    sheet_rows: list[PictureRow] = []
+    for size in config.frame_sizes:
+        report = EvaluationReport(frame_size=size)
+        for data_set in config.data_sets:
+            photographs = PreparedPhotographs(open_sources([data_set.photographs]), size)
+            frames = UnpairedImages(photographs, WholeFrame(size))
+            sampler = EvaluationBatchSampler(len(frames), 1, seed=config.seed)
+            for (draw,) in tqdm(sampler, desc=f"{data_set.name}, {size} px"):
+                item = frames[draw]
+                image, mask = item["image"].permute(1, 2, 0).numpy(), item["mask"][0].numpy()
+                name = Path(photographs.names[draw.index]).name
+                pictures, scores = [image], [None]
+                for method, mode in methods.items():
+                    started = time.perf_counter()
+                    with torch.no_grad():
+                        reconstructed = reconstruct_frames(
+                            backbone, item["image"][None].to(device), mode=mode, steps=config.steps, seeds=[draw.seed]
+                        )
+                    result = reconstructed[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+                    seconds = time.perf_counter() - started
+                    found = score_image(result, image, mask)
+                    vessels = vessel_agreement(result, image, mask)
+                    report.add(ReportRow(data_set.name, "none", method, name, found, seconds, vessels))
+                    pictures += [result, np.clip(0.5 + DIFFERENCE_GAIN * (result - image), 0, 1)]
+                    scores += [found, None]
+                if draw.index < config.pictures:
+                    inside = [np.where(mask[..., None], picture, 0) for picture in pictures]
+                    sheet_rows.append(PictureRow(f"{data_set.name} {size} px {name}", inside, scores))
+        report.to_json(folder / f"results_{size}.json")
+        with write_file_atomically(folder / f"results_{size}.md") as temporary:
+            temporary.write_text(report.to_markdown() + "\n", encoding="utf-8")
+        report.print_table()
+    columns = [title for method in methods for title in (method, f"difference x {DIFFERENCE_GAIN}")]
+    write_picture_sheet(folder / "sheet.png", sheet_rows, ["photograph", *columns])
+    print(f"Written to {folder}")
+
+
+if __name__ == "__main__":
+    try:
+        main(parse_configuration(EvaluateReconstructionConfig, description=__doc__))
+    except RetinaAdaptError as error:
+        sys.exit(f"error: {error}")

@@ -229,8 +229,9 @@ def validate(
                 {"psnr": after.psnr, "ssim": after.ssim, "psnr_degraded": before.psnr, "ssim_degraded": before.ssim}
             )
             pictures.append(np.concatenate([low, result, high], axis=1))
-    sheet = (np.concatenate(pictures[:4]) * 255).round().astype(np.uint8)
-    return Validation(mean_scores(accelerator, scores), {"low_enhanced_high": sheet})
+    # With more processes than photographs, some have none.
+    sheets = {"low_enhanced_high": (np.concatenate(pictures[:4]) * 255).round().astype(np.uint8)} if pictures else {}
+    return Validation(mean_scores(accelerator, scores), sheets)
 
 
 def main(config: AdaptConfig) -> None:

@@ -1,11 +1,10 @@
-"""Enhancement adaptors: PEFT tuners over a backbone's hook points, and their files."""
+"""Enhancement adaptors: PEFT tuners over a backbone's hook points, what can be done with them, and their files."""
 
+from retina_adapt.adaptors.arithmetic import AdaptorArithmeticError, interpolate_adaptors, set_adaptor_weights
 from retina_adapt.adaptors.attach import (
-    AdaptorNameError,
     AttachedBackboneError,
     FrozenBackboneError,
     FrozenBackboneGuard,
-    adaptor_parameters,
     adaptors_bypassed,
     attach_adaptor,
     backbone_tensors,
@@ -19,16 +18,42 @@ from retina_adapt.adaptors.files import (
     load_adaptor,
     save_adaptor,
 )
+from retina_adapt.adaptors.hook_point.config import AdaptorConfigError, HookPointAdaptorConfig
+from retina_adapt.adaptors.hook_point.layout import HookLayoutError
+from retina_adapt.adaptors.hot_swap import hot_swap
+from retina_adapt.adaptors.kinds import KINDS, Kind, kind_of
+from retina_adapt.adaptors.merging import MergedAdaptor, MergeError, merge_adaptor
 from retina_adapt.adaptors.metadata import AdaptorMetadata, MetadataError
+from retina_adapt.adaptors.mixed_batch import MixedBatchError, mixed_batch
+from retina_adapt.adaptors.names import AdaptorNameError
 from retina_adapt.adaptors.registration import AdaptorKind, register_adaptor_kind
-from retina_adapt.adaptors.residual.config import AdaptorConfigError, ResidualAdaptorConfig
-from retina_adapt.adaptors.residual.layer import MergeError, MixedBatchError
-from retina_adapt.adaptors.residual.tuner import ResidualAdaptorTuner
+from retina_adapt.adaptors.residual.config import ResidualAdaptorConfig
+from retina_adapt.adaptors.residual.layer import ResidualAdaptorTuner
+from retina_adapt.adaptors.serial.config import SerialAdaptorConfig
+from retina_adapt.adaptors.serial.layer import SerialAdaptorTuner
 from retina_adapt.adaptors.settings import AdaptorSettings
+from retina_adapt.adaptors.tensors import (
+    AdaptorTensorError,
+    adaptor_parameters,
+    adaptor_tensors,
+    assign_adaptor_tensors,
+    check_adaptor_tensors,
+)
+from retina_adapt.adaptors.weight_deltas import (
+    BOFTAdaptorConfig,
+    DoraAdaptorConfig,
+    IA3AdaptorConfig,
+    LoHaAdaptorConfig,
+    LoKrAdaptorConfig,
+    LoraAdaptorConfig,
+)
 
 register_adaptor_kind(AdaptorKind.RESIDUAL, ResidualAdaptorConfig, ResidualAdaptorTuner)
+register_adaptor_kind(AdaptorKind.SERIAL, SerialAdaptorConfig, SerialAdaptorTuner)
 
 __all__ = [
+    "KINDS",
+    "AdaptorArithmeticError",
     "AdaptorConfigError",
     "AdaptorDescription",
     "AdaptorFileError",
@@ -36,22 +61,44 @@ __all__ = [
     "AdaptorMetadata",
     "AdaptorNameError",
     "AdaptorSettings",
+    "AdaptorTensorError",
     "AttachedBackboneError",
+    "BOFTAdaptorConfig",
+    "DoraAdaptorConfig",
     "FrozenBackboneError",
     "FrozenBackboneGuard",
+    "HookLayoutError",
+    "HookPointAdaptorConfig",
+    "IA3AdaptorConfig",
+    "Kind",
+    "LoHaAdaptorConfig",
+    "LoKrAdaptorConfig",
+    "LoraAdaptorConfig",
     "MergeError",
+    "MergedAdaptor",
     "MetadataError",
     "MixedBatchError",
     "ResidualAdaptorConfig",
     "ResidualAdaptorTuner",
+    "SerialAdaptorConfig",
+    "SerialAdaptorTuner",
     "adaptor_parameters",
+    "adaptor_tensors",
     "adaptors_bypassed",
+    "assign_adaptor_tensors",
     "attach_adaptor",
     "backbone_tensors",
+    "check_adaptor_tensors",
     "describe_adaptor",
     "detach_adaptor",
+    "hot_swap",
+    "interpolate_adaptors",
+    "kind_of",
     "load_adaptor",
+    "merge_adaptor",
+    "mixed_batch",
     "register_adaptor_kind",
     "save_adaptor",
+    "set_adaptor_weights",
     "train_only",
 ]

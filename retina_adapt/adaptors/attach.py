@@ -1,20 +1,23 @@
 """Adaptors on a backbone: attach, choose what trains, look past them, and prove that the backbone stays frozen."""
 
-import re
+import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from peft import PeftConfig, PeftModel
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
-from retina_adapt.backbones import HookPoint, ReconstructionBackbone, fingerprint_tensors, select_hook_points
+from retina_adapt.adaptors.dora import start_magnitudes_in_single_precision
+from retina_adapt.adaptors.hook_point.config import AdaptorConfigError, HookPointAdaptorConfig
+from retina_adapt.adaptors.kinds import kind_of
+from retina_adapt.adaptors.layers import adaptor_attributes, tuner_layers, unwrap_empty_layers
+from retina_adapt.adaptors.merging import require_unmerged
+from retina_adapt.adaptors.names import AdaptorNameError, require_attached, require_usable_name
+from retina_adapt.adaptors.tensors import adaptor_parameters
+from retina_adapt.adaptors.weight_deltas import WeightDeltaConfig, without_compiling
+from retina_adapt.backbones import ReconstructionBackbone, fingerprint_tensors, select_hook_points
 from retina_adapt.errors import RetinaAdaptError
-
-
-class AdaptorNameError(RetinaAdaptError):
-    """An adaptor name that is taken, unknown, or cannot be part of a tensor's name."""
 
 
 class FrozenBackboneError(RetinaAdaptError):
@@ -30,36 +33,66 @@ def attach_adaptor(
 ) -> PeftModel:
     """Attach an untrained adaptor; the first one wraps the backbone, further ones join it, not yet active.
 
-    The layers are put into `backbone` itself, so that its methods run through them.
+    The layers are put into `backbone` itself, so that its methods run through them. On an error nothing is attached.
 
     Args:
+        config: of any kind in `KINDS`, such as `AdaptorSettings.to_peft_config` gives; it is copied.
         without_values: create the parameters on the meta device, for a caller that assigns loaded ones.
 
     Raises:
         AdaptorNameError: if the name is taken or cannot be used.
+        AdaptorConfigError: if the configuration is of no kind in `KINDS`, of another kind than the adaptors attached
+            already, or does not fit the backbone.
         AttachedBackboneError: if a bare backbone carries adaptors already.
         HookPointError: if the backbone has none of a configured hook group.
+        MergeError: if an adaptor is merged into the backbone.
     """
-    # A dot would split the name of a tensor, in which the adaptor's name stands.
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise AdaptorNameError(f"'{name}' cannot name an adaptor: use letters, digits, '_' and '-'")
-    # Layers keep their adaptors in a ModuleDict, whose own attributes ('keys', 'half', ...) cannot be entries.
-    if hasattr(nn.ModuleDict, name):
-        raise AdaptorNameError(f"'{name}' cannot name an adaptor: PyTorch's modules use this word; choose another name")
+    require_usable_name(name)
+    if not isinstance(config, WeightDeltaConfig | HookPointAdaptorConfig):
+        raise AdaptorConfigError(
+            f"{type(config).__name__} says nothing of hook groups; give the `config_class` of one of `KINDS`, or what "
+            "`AdaptorSettings.to_peft_config` returns"
+        )
+    kind = kind_of(config)
+    base = backbone.get_base_model() if isinstance(backbone, PeftModel) else backbone
     if isinstance(backbone, PeftModel):
         if name in backbone.peft_config:
             raise AdaptorNameError(f"an adaptor named '{name}' is attached already; choose another name or delete it")
-    elif any(isinstance(module, BaseTunerLayer) for module in backbone.modules()):
+        if config.peft_type != backbone.peft_type:
+            attached = ", ".join(
+                f"'{other}' ({kind_of(backbone.peft_config[other])})" for other in backbone.peft_config
+            )
+            raise AdaptorConfigError(
+                f"'{name}' is of the kind {kind} and cannot join {attached}; detach these first, or use "
+                "a second backbone"
+            )
+        require_unmerged(base)
+    elif any(True for _ in tuner_layers(backbone)):
         raise AttachedBackboneError(
             "this backbone has adaptors already; give the PeftModel that attaching the first one returned"
         )
-    base = backbone.get_base_model() if isinstance(backbone, PeftModel) else backbone
-    # PEFT would find out halfway, with its own bookkeeping left on the backbone.
-    select_hook_points(base.hook_points(), config.hook_groups)
-    if isinstance(backbone, PeftModel):
-        backbone.add_adapter(name, config, low_cpu_mem_usage=without_values)
-        return backbone
-    return PeftModel(backbone, config, adapter_name=name, low_cpu_mem_usage=without_values)
+    # PEFT writes into the configuration.
+    config = copy.deepcopy(config)
+    if isinstance(config, WeightDeltaConfig):
+        config.aim_at(base)
+    else:
+        select_hook_points(base.hook_points(), config.hook_groups)
+    # Some of PEFT's kinds draw values even for the meta device.
+    with torch.random.fork_rng(devices=[], enabled=without_values), without_compiling():
+        try:
+            if isinstance(backbone, PeftModel):
+                adapted = backbone
+                adapted.add_adapter(name, config, low_cpu_mem_usage=without_values)
+            else:
+                adapted = PeftModel(backbone, config, adapter_name=name, low_cpu_mem_usage=without_values)
+        except BaseException:
+            for _, layer in tuner_layers(base):
+                layer.delete_adapter(name)
+            unwrap_empty_layers(base)
+            raise
+    if kind == "dora" and not without_values:
+        start_magnitudes_in_single_precision(adapted, name)
+    return adapted
 
 
 def detach_adaptor(adapted: PeftModel, name: str) -> None:
@@ -69,8 +102,10 @@ def detach_adaptor(adapted: PeftModel, name: str) -> None:
 
     Raises:
         AdaptorNameError: no adaptor of this name is attached.
+        MergeError: an adaptor is merged into the backbone.
     """
-    _require_attached(adapted, name)
+    require_attached(adapted, name)
+    require_unmerged(adapted.get_base_model())
     remaining = [other for other in adapted.peft_config if other != name]
     if not remaining:
         adapted.unload()
@@ -79,17 +114,7 @@ def detach_adaptor(adapted: PeftModel, name: str) -> None:
         # Left to itself, PEFT lets each layer choose a successor among the adaptors that this layer happens to hold.
         adapted.set_adapter(remaining[0])
     adapted.delete_adapter(name)
-    backbone = adapted.get_base_model()
-    for point in backbone.hook_points():
-        layer = backbone.get_submodule(point.name)
-        if isinstance(layer, BaseTunerLayer) and not any(getattr(layer, kind) for kind in layer.adapter_layer_names):
-            parent, _, child = point.name.rpartition(".")
-            setattr(backbone.get_submodule(parent), child, layer.get_base_layer())
-
-
-def adaptor_parameters(adapted: PeftModel, name: str, groups: Iterable[str] | None = None) -> list[nn.Parameter]:
-    """The parameters of the adaptor `name`, of all hook groups or of the given ones."""
-    return [parameter for _, parameter in named_adaptor_parameters(adapted, name, groups)]
+    unwrap_empty_layers(adapted.get_base_model())
 
 
 def train_only(adapted: PeftModel, name: str, groups: Iterable[str]) -> list[nn.Parameter]:
@@ -107,8 +132,12 @@ def adaptors_bypassed(module: nn.Module) -> Iterator[None]:
 
     PEFT's `disable_adapter` also resets which parameters require gradients, which must not happen inside a training
     step; this only changes the path of the forward pass.
+
+    Raises:
+        MergeError: an adaptor is merged into the backbone; PEFT would unmerge it by computing backwards.
     """
-    layers = [layer for layer in module.modules() if isinstance(layer, BaseTunerLayer)]
+    require_unmerged(module)
+    layers = [layer for _, layer in tuner_layers(module)]
     before = [layer._disable_adapters for layer in layers]
     for layer in layers:
         layer._disable_adapters = True
@@ -120,12 +149,16 @@ def adaptors_bypassed(module: nn.Module) -> Iterator[None]:
 
 
 def backbone_tensors(backbone: nn.Module) -> dict[str, Tensor]:
-    """The backbone's own tensors under their own names, whatever adaptors are attached."""
+    """The backbone's own tensors under their own names, whatever adaptors are attached.
+
+    Raises:
+        MergeError: an adaptor is merged into them.
+    """
+    require_unmerged(backbone)
     adaptor_prefixes = tuple(
         f"{layer_name}.{attribute}."
-        for layer_name, layer in backbone.named_modules()
-        if isinstance(layer, BaseTunerLayer)
-        for attribute in layer.adapter_layer_names
+        for layer_name, layer in tuner_layers(backbone)
+        for attribute in adaptor_attributes(layer)
     )
     return {
         name.replace(".base_layer.", "."): tensor
@@ -150,9 +183,8 @@ class FrozenBackboneGuard:
         """Raises FrozenBackboneError if the optimizer holds anything but adaptor parameters."""
         adaptor_parameter_ids = {
             id(parameter)
-            for layer in self.backbone.modules()
-            if isinstance(layer, BaseTunerLayer)
-            for attribute in layer.adapter_layer_names
+            for _, layer in tuner_layers(self.backbone)
+            for attribute in adaptor_attributes(layer)
             for parameter in getattr(layer, attribute).parameters()
         }
         foreign = [
@@ -165,39 +197,3 @@ class FrozenBackboneGuard:
             raise FrozenBackboneError(
                 f"the optimizer holds {len(foreign)} tensors that are no adaptor's; the backbone must stay frozen"
             )
-
-
-def named_adaptor_parameters(
-    adapted: PeftModel, name: str, groups: Iterable[str] | None = None
-) -> list[tuple[str, nn.Parameter]]:
-    """As `adaptor_parameters`, each with its name `<hook point>.<parameter>`, which holds no adaptor name."""
-    return [
-        (f"{point.name}.{key}", value)
-        for point, branch in adaptor_branches(adapted, name, groups)
-        for key, value in branch.named_parameters()
-    ]
-
-
-def adaptor_branches(
-    adapted: PeftModel, name: str, groups: Iterable[str] | None = None
-) -> list[tuple[HookPoint, nn.Module]]:
-    """The networks of the adaptor `name`, each with its hook point, in the order of the backbone."""
-    _require_attached(adapted, name)
-    backbone = adapted.get_base_model()
-    points = backbone.hook_points()
-    if groups is not None:
-        points = select_hook_points(points, groups)
-    found = []
-    for point in points:
-        layer = backbone.get_submodule(point.name)
-        if isinstance(layer, BaseTunerLayer):
-            for attribute in layer.adapter_layer_names:
-                branches = getattr(layer, attribute)
-                if name in branches:
-                    found.append((point, branches[name]))
-    return found
-
-
-def _require_attached(adapted: PeftModel, name: str) -> None:
-    if name not in adapted.peft_config:
-        raise AdaptorNameError(f"no adaptor is named '{name}'; attached are {', '.join(adapted.peft_config)}")

@@ -1,72 +1,123 @@
-"""The adaptor's card: a README.md for people and for the Hub, generated from the metadata alone."""
+"""The adaptor's card: a README.md for people and for the Hub, generated from the description alone."""
 
-from typing import TYPE_CHECKING
+import json
+import re
 
 import yaml
 
-if TYPE_CHECKING:
-    from retina_adapt.adaptors.files import AdaptorDescription
+from retina_adapt.adaptors.description import AdaptorDescription
+from retina_adapt.adaptors.metadata import AdaptorMetadata
+
+# Of the licences that the Hub knows by their SPDX identifiers, those that are given to weights.
+_HUB_LICENSES = {
+    "apache-2.0",
+    "bsd-2-clause",
+    "bsd-3-clause",
+    "cc-by-4.0",
+    "cc-by-nc-4.0",
+    "cc-by-nc-nd-4.0",
+    "cc-by-nc-sa-4.0",
+    "cc-by-nd-4.0",
+    "cc-by-sa-4.0",
+    "cc0-1.0",
+    "mit",
+    "mpl-2.0",
+    "unlicense",
+}
 
 
-def render_card(name: str, *, description: "AdaptorDescription", parameters: int, megabytes: float) -> str:
+def render_card(description: AdaptorDescription, *, parameters: int, tensor_bytes: int) -> str:
     """Markdown with a YAML header, as the Hugging Face Hub reads it.
 
     Args:
-        name: of the adaptor's folder.
         parameters: number of trained values.
-        megabytes: size of the tensor file.
+        tensor_bytes: size of the tensor file.
     """
     metadata = description.metadata
-    header = yaml.safe_dump(
-        {
-            "license": metadata.license.lower(),
-            "library_name": "retina_adapt",
-            "tags": ["retina", "fundus", "image-enhancement", "adaptor", metadata.degradation],
-        },
-        sort_keys=False,
-    )
     severity = "" if metadata.severity is None else f", severity {metadata.severity[0]:g} to {metadata.severity[1]:g}"
     steps = ", ".join(f"{count} steps of the {stage}" for stage, count in metadata.training_steps.items())
-    rows = "\n".join(f"| {key} | {value:.4g} |" for key, value in metadata.metrics.items())
-    groups = ", ".join(getattr(description.settings, "hook_groups", []))
+    facts = {
+        "kind": f"{description.kind} in {', '.join(description.settings.hook_groups)}",
+        "size": f"{parameters:,} parameters, {tensor_bytes / 1e6:.2f} MB",
+        "backbone": f"{metadata.backbone_name}, fingerprint `{description.backbone_fingerprint}`",
+        "training": "; ".join(part for part in (metadata.recipe, steps, f"seed {metadata.seed}") if part),
+        "licence": metadata.license,
+        "sha256": f"`{description.sha256}`",
+    }
+    rows = "\n".join(f"| {key} | {_cell(value)} |" for key, value in facts.items())
+    credits = "\n".join(f"- {_line(data_set)}" for data_set in metadata.data_sets)
     return f"""---
-{header}---
-# {name}
+{_hub_header(metadata)}---
+# {metadata.name}
 
-An enhancement adaptor for retinal photographs: it undoes **{metadata.degradation}**{severity}.
+An enhancement adaptor for retinal photographs: it undoes **{_line(metadata.degradation)}**{severity}.
 
 | | |
 |---|---|
-| kind | {description.kind.value} in {groups} |
-| size | {parameters:,} parameters, {megabytes:.2f} MB |
-| backbone | {metadata.backbone_name}, fingerprint `{description.backbone_fingerprint}` |
-| trained on | {"; ".join(metadata.data_sets)} ({metadata.pairs_seen} photographs) |
-| training | {metadata.recipe}; {steps}; seed {metadata.seed} |
-| licence | {metadata.license} |
+{rows}
 
 ## Use
 
-```
-retina-adapt enhance PHOTOS OUT --adaptor {name}
+With `retina-adapt` installed and this adaptor in the folder `{metadata.name}`:
+
+```sh
+retina-adapt adaptors verify {metadata.name}
+retina-adapt enhance photographs enhanced --adaptor {metadata.name} --backbone {_line(metadata.backbone_name)}
 ```
 
 ```python
+from PIL import Image
+
 from retina_adapt import Enhancer
 
-enhancer = Enhancer.from_pretrained()
-enhancer.load_adaptor("{name}")
-enhanced = enhancer(photograph)
+enhancer = Enhancer.from_pretrained({json.dumps(metadata.backbone_name)})
+enhancer.load_adaptor({json.dumps(metadata.name)})
+enhanced = enhancer(Image.open("photograph.png"))
 ```
+
+It fits the backbone of the fingerprint above and no other.
 
 ## Measured
 
-{metadata.protocol}
+{_measured(metadata)}
 
-| measure | value |
-|---|---|
-{rows}
+## Data and credits
+
+Trained on {metadata.pairs_seen} photographs or pairs of:
+
+{credits}
 
 ## Intended use and limits
 
-{metadata.intended_use}
+{metadata.intended_use.strip()}
 """
+
+
+def _hub_header(metadata: AdaptorMetadata) -> str:
+    license_ = metadata.license.lower()
+    header = {"license": license_} if license_ in _HUB_LICENSES else {"license": "other", "license_name": license_}
+    tags = ["retina", "fundus", "image-enhancement", "adaptor"]
+    # A preset's name; a description of real pairs is no tag.
+    if re.fullmatch(r"[a-z0-9_-]+", metadata.degradation):
+        tags.append(metadata.degradation)
+    header |= {"library_name": "retina_adapt", "pipeline_tag": "image-to-image", "tags": tags}
+    return yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
+
+
+def _measured(metadata: AdaptorMetadata) -> str:
+    pairs = metadata.metric_pairs()
+    if not pairs:
+        return "Nothing was measured when this adaptor was trained."
+    rows = []
+    for name, (before, after) in pairs.items():
+        shown = ("not measured", "") if before is None else (f"{before:.4g}", f"{after - before:+.3g}")
+        rows.append(f"| {_cell(name)} | {shown[0]} | {after:.4g} | {shown[1]} |")
+    return "\n".join(["| measure | degraded | enhanced | change |", "|---|---|---|---|", *rows, "", metadata.protocol])
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _cell(text: str) -> str:
+    return _line(text).replace("|", "\\|")

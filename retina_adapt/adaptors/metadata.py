@@ -1,12 +1,17 @@
 """What an adaptor knows of itself."""
 
 import dataclasses
+import math
+import re
 import types
 import typing
-from dataclasses import dataclass, field
+import unicodedata
+from dataclasses import dataclass
 from typing import Any
 
 from retina_adapt.errors import RetinaAdaptError
+
+DEGRADED_SUFFIX = "_degraded"
 
 
 class MetadataError(RetinaAdaptError):
@@ -25,11 +30,14 @@ class AdaptorMetadata:
         training_steps: optimiser steps by stage, e.g. {"autoencoder": 200, "denoiser": 100}.
         seed: of the training.
         recipe: the recipe that trained it and its version of the package.
-        metrics: means over the validation photographs, by name.
+        metrics: means over the validation photographs, by name. What the same measure gives for the photographs
+            before their enhancement has the same name with `_degraded` behind it.
         protocol: how the metrics were measured.
         license: SPDX identifier of the adaptor's own licence.
         intended_use: what it is good for, and what not.
         backbone_name: name of the backbone it belongs to, for readers; the fingerprint is what counts.
+        name: what the adaptor is called, of letters, digits, '_' and '-'. None, while it is not saved yet, stands for
+            the name under which it is attached.
     """
 
     data_sets: list[str]
@@ -43,7 +51,16 @@ class AdaptorMetadata:
     protocol: str
     license: str
     intended_use: str
-    backbone_name: str = field(default="unnamed")
+    backbone_name: str
+    name: str | None = None
+
+    def metric_pairs(self) -> dict[str, tuple[float | None, float]]:
+        """Each metric's value before (None if it was not measured) and after the enhancement, by the metric's name."""
+        enhanced = {name: value for name, value in self.metrics.items() if not self._is_of_degraded(name)}
+        return {name: (self.metrics.get(f"{name}{DEGRADED_SUFFIX}"), value) for name, value in enhanced.items()}
+
+    def _is_of_degraded(self, name: str) -> bool:
+        return name.endswith(DEGRADED_SUFFIX) and name.removesuffix(DEGRADED_SUFFIX) in self.metrics
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -51,16 +68,15 @@ class AdaptorMetadata:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], *, origin: str) -> "AdaptorMetadata":
-        """The inverse of `to_dict`, strict.
+        """The inverse of `to_dict` for an adaptor that was saved, strict.
 
         Raises:
             MetadataError: names `origin` and the field.
         """
+        if not isinstance(values, dict):
+            raise MetadataError(f"{origin}: metadata is a {type(values).__name__}; it must hold named fields")
         fields = {item.name: item for item in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - set(fields))
-        missing = sorted(
-            name for name, item in fields.items() if item.default is dataclasses.MISSING and name not in values
-        )
+        unknown, missing = sorted(values.keys() - fields.keys()), sorted(fields.keys() - values.keys())
         if unknown or missing:
             raise MetadataError(
                 f"{origin}: metadata fields unknown: {', '.join(unknown) or 'none'}; missing: "
@@ -68,13 +84,24 @@ class AdaptorMetadata:
             )
         for name, value in values.items():
             if not _fits(value, fields[name].type):
-                raise MetadataError(f"{origin}: metadata field '{name}' has an unexpected value: {value!r}")
+                raise MetadataError(f"{origin}: metadata field '{name}' has an unexpected value: {_shortened(value)}")
         severity = values["severity"]
         if severity is not None and len(severity) != 2:
             raise MetadataError(
-                f"{origin}: metadata field 'severity' must hold the lowest and the highest: {severity!r}"
+                f"{origin}: metadata field 'severity' must hold the lowest and the highest: {_shortened(severity)}"
+            )
+        # It becomes part of file names and of the card's commands.
+        if values["name"] is None or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", values["name"]):
+            raise MetadataError(
+                f"{origin}: metadata field 'name' is {_shortened(values['name'])}; it must start with a letter or "
+                "digit and hold at most 100 letters, digits, '_' and '-'"
             )
         return cls(**values)
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def _fits(value: Any, expected: Any) -> bool:
@@ -89,7 +116,12 @@ def _fits(value: Any, expected: Any) -> bool:
             _fits(key, arguments[0]) and _fits(item, arguments[1]) for key, item in value.items()
         )
     if expected is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool) and -math.inf < value < math.inf
     if expected is int:
         return isinstance(value, int) and not isinstance(value, bool)
+    if expected is str:
+        # Control characters steer a terminal that prints them, and lone surrogates cannot be written.
+        return isinstance(value, str) and not any(
+            unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t" for character in value
+        )
     return isinstance(value, expected)

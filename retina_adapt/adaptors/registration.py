@@ -13,9 +13,10 @@ from peft.tuners.tuners_utils import BaseTuner
 
 
 class AdaptorKind(StrEnum):
-    """The adaptor kinds of this package, as they stand in an adaptor's files."""
+    """The adaptor kinds that PEFT does not have, as they stand in an adaptor's files."""
 
     RESIDUAL = "RETINA_RESIDUAL"
+    SERIAL = "RETINA_SERIAL"
 
 
 def register_adaptor_kind(kind: AdaptorKind, config_class: type[PeftConfig], tuner_class: type[BaseTuner]) -> None:

@@ -5,9 +5,13 @@ from dataclasses import dataclass, field
 
 from peft import PeftConfig
 
-from retina_adapt.adaptors.residual.config import AdaptorConfigError, ResidualAdaptorConfig
+from retina_adapt.adaptors.hook_point.config import AdaptorConfigError, default_hook_groups
+from retina_adapt.adaptors.kinds import KINDS
 
-KINDS = ("residual",)
+REFUSED = {
+    "oft": "PEFT's OFT is not the identity at the start on 3x3 convolutions and would break the backbone; boft is the "
+    "orthogonal kind that is"
+}
 
 
 @dataclass
@@ -15,19 +19,31 @@ class AdaptorSettings:
     """An adaptor's kind, place and size.
 
     Args:
-        kind: residual.
+        kind: residual, serial, lora, dora, loha, lokr, ia3 or boft; docs/adaptors.md compares them.
         hook_groups: where adaptors sit: encoder, decoder, denoiser.down, denoiser.mid, denoiser.up, or denoiser
             for its three.
-        bottleneck_channels: hidden channels of the local branch; 0 is one 3x3 convolution over all channels.
-        context_grid: side of the grid that the context branch pools to; 0 leaves the branch out.
-        context_channels: hidden channels of the context branch.
+        identity_start: of residual and serial: start as the identity. False is the authors' start, for comparison
+            only: it breaks the backbone until trained.
+        bottleneck_channels: of residual: hidden channels of the local branch; 0 is one 3x3 convolution over all
+            channels.
+        depthwise: of residual: the local branch's 3x3 convolution works on each channel alone, a 1x1 mixes them.
+        context_grid: of residual: side of the grid that the context branch pools to; 0 leaves the branch out.
+        context_channels: of residual: hidden channels of the context branch.
+        rank: of lora, dora, loha and lokr: the rank of a layer's change; of boft: the side of its orthogonal blocks,
+            which must divide the inputs of every adapted layer. For each convolution BOFT keeps a square matrix over
+            its inputs times its kernel area in memory: 21 MB for 256 channels and 3x3.
+        alpha: of lora, dora, loha and lokr: the change is scaled by alpha / rank; null is the rank, a scale of 1.
     """
 
     kind: str = "residual"
-    hook_groups: list[str] = field(default_factory=lambda: ["encoder", "decoder", "denoiser"])
+    hook_groups: list[str] = field(default_factory=default_hook_groups)
+    identity_start: bool = True
     bottleneck_channels: int = 0
+    depthwise: bool = False
     context_grid: int = 8
     context_channels: int = 16
+    rank: int = 8
+    alpha: int | None = None
 
     def to_peft_config(self) -> PeftConfig:
         """The PEFT configuration that `attach_adaptor` takes.
@@ -35,13 +51,14 @@ class AdaptorSettings:
         Raises:
             AdaptorConfigError: for an unknown kind or a value out of range.
         """
+        if self.kind in REFUSED:
+            raise AdaptorConfigError(f"the adaptor kind '{self.kind}' is not offered: {REFUSED[self.kind]}")
         if self.kind not in KINDS:
             nearest = difflib.get_close_matches(self.kind, KINDS, n=1)
             hint = f"did you mean '{nearest[0]}'?" if nearest else f"known are {', '.join(KINDS)}"
             raise AdaptorConfigError(f"no adaptor kind is named '{self.kind}'; {hint}")
-        return ResidualAdaptorConfig(
-            hook_groups=self.hook_groups,
-            bottleneck_channels=self.bottleneck_channels,
-            context_grid=self.context_grid,
-            context_channels=self.context_channels,
-        )
+        alpha = self.rank if self.alpha is None else self.alpha
+        # Configurations call some settings as PEFT does.
+        by_own_name = vars(self) | {"r": self.rank, "boft_block_size": self.rank, "lora_alpha": alpha, "alpha": alpha}
+        config_class = KINDS[self.kind].config_class
+        return config_class(**{name: by_own_name[name] for name in config_class.own_settings})

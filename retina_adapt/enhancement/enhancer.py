@@ -130,14 +130,17 @@ class Enhancer:
         Raises:
             FieldOfViewError: no field of view is found; give a mask, or field_of_view="full_frame".
             EnhancementInputError: an image, mode or number of steps that cannot be used.
+            MissingDenoiserError: the mode is `diffusion` and the backbone has no denoiser.
         """
         if mode not in ("fast", "diffusion"):
             raise EnhancementInputError(f"there is no mode '{mode}'; use fast or diffusion")
         if field_of_view not in ("auto", "circle", "full_frame"):
             raise EnhancementInputError(f"there is no field_of_view '{field_of_view}'; use auto, circle or full_frame")
-        most_steps = int(self.backbone.scheduler.config.num_train_timesteps * SAMPLING_START)
-        if not 1 <= steps <= most_steps:
-            raise EnhancementInputError(f"steps is {steps}; it must be at least 1 and at most {most_steps}")
+        if mode == "diffusion":
+            self.backbone.require_denoiser()
+            most_steps = int(self.backbone.scheduler.config.num_train_timesteps * SAMPLING_START)
+            if not 1 <= steps <= most_steps:
+                raise EnhancementInputError(f"steps is {steps}; it must be at least 1 and at most {most_steps}")
         if isinstance(photograph, Photograph):
             pixels = self._enhance(photograph.pixels, mode, steps, seed, field_of_view, mask, name)
             return dataclasses.replace(photograph, pixels=pixels)

@@ -1,15 +1,24 @@
-"""One small configuration and metadata for every adaptor kind, for the contract tests."""
+"""One small adaptor of every kind, and metadata, for the contract tests."""
 
 import torch
 from peft import PeftConfig, PeftModel
+from torch import Tensor
 
-from retina_adapt.adaptors import AdaptorKind, AdaptorMetadata, ResidualAdaptorConfig, adaptor_parameters
+from retina_adapt.adaptors import AdaptorMetadata, AdaptorSettings, adaptor_parameters, attach_adaptor
+from retina_adapt.backbones import ReconstructionBackbone
 
-CONFIGS = {
-    "residual": lambda: ResidualAdaptorConfig(context_grid=4, context_channels=8),
-    "residual, bottleneck": lambda: ResidualAdaptorConfig(bottleneck_channels=4, context_grid=0),
+SETTINGS = {
+    "residual": AdaptorSettings(kind="residual", context_grid=4, context_channels=8),
+    "residual, bottleneck": AdaptorSettings(kind="residual", bottleneck_channels=4, context_grid=0),
+    "residual, depthwise": AdaptorSettings(kind="residual", depthwise=True, context_grid=0),
+    "serial": AdaptorSettings(kind="serial"),
+    "lora": AdaptorSettings(kind="lora", rank=4, alpha=2),
+    "dora": AdaptorSettings(kind="dora", rank=4),
+    "loha": AdaptorSettings(kind="loha", rank=4),
+    "lokr": AdaptorSettings(kind="lokr", rank=4),
+    "ia3": AdaptorSettings(kind="ia3"),
+    "boft": AdaptorSettings(kind="boft", rank=4),
 }
-KINDS_COVERED = {AdaptorKind.RESIDUAL}
 
 METADATA = AdaptorMetadata(
     data_sets=["drawn photographs"],
@@ -27,9 +36,16 @@ METADATA = AdaptorMetadata(
 )
 
 
-def config_of(kind: str) -> PeftConfig:
+def config_of(case: str) -> PeftConfig:
     """A fresh configuration."""
-    return CONFIGS[kind]()
+    return SETTINGS[case].to_peft_config()
+
+
+def attach(backbone: ReconstructionBackbone | PeftModel, case: str, name: str) -> PeftModel:
+    """Attach an untrained adaptor, always with the same values."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return attach_adaptor(backbone, config_of(case), name)
 
 
 def disturb(adapted: PeftModel, name: str, seed: int = 0) -> None:
@@ -37,4 +53,25 @@ def disturb(adapted: PeftModel, name: str, seed: int = 0) -> None:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in adaptor_parameters(adapted, name):
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.05)
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
+
+
+def outputs(backbone: ReconstructionBackbone, frames: Tensor) -> list[Tensor]:
+    """What each part of the backbone makes of the frames (batch, 3, 64, 64), in their precision."""
+    timesteps = torch.tensor([3, 700, 50])[: len(frames)]
+    with torch.no_grad():
+        latents = backbone.encode(frames)
+        # Not the adapted latents: a part's rows shall depend on this part alone.
+        given = torch.rand(latents.shape, generator=torch.Generator().manual_seed(2)).to(latents)
+        made = [latents, backbone.decode(given)]
+        return made if backbone.denoiser is None else [*made, backbone.predict(given, timesteps, given)]
+
+
+def equal(one: list[Tensor], other: list[Tensor]) -> bool:
+    """Bit for bit."""
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def largest_difference(one: list[Tensor], other: list[Tensor]) -> float:
+    """The largest difference, relative to the largest value."""
+    return max(((a - b).abs().max() / b.abs().max()).item() for a, b in zip(one, other, strict=True))

@@ -1,1 +1,1 @@
-"""The residual enhancement adaptor: config, branch, layer, tuner."""
+"""The residual adaptor: a branch on the block's output, zero at the start."""

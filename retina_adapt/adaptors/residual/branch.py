@@ -19,13 +19,13 @@ class ResidualBranch(nn.Module):
 
     def __init__(self, channels: int, config: ResidualAdaptorConfig) -> None:
         super().__init__()
-        self.normalize = nn.GroupNorm(math.gcd(NORMALIZATION_GROUPS, channels), channels)
-        self.local = local_branch(channels, config.bottleneck_channels)
+        self.normalize = group_norm(channels)
+        self.local = local_branch(channels, config)
         self.context = ContextBranch(channels, config) if config.context_grid else None
         if config.identity_start:
-            _start_at_zero(self.local)
+            start_at_zero(self.local)
         if self.context is not None:
-            _start_at_zero(self.context)
+            start_at_zero(self.context)
 
     def forward(self, features: Tensor) -> Tensor:
         activated = F.silu(self.normalize(features))
@@ -56,18 +56,31 @@ class ContextBranch(nn.Module):
         return F.interpolate(self.convolutions(coarse), size=features.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def local_branch(channels: int, bottleneck_channels: int) -> nn.Module:
-    """One 3x3 convolution, or a 3x3 to the bottleneck and a 1x1 back."""
-    if not bottleneck_channels:
+def group_norm(channels: int) -> nn.GroupNorm:
+    """The paper's normalisation, with as many of its groups as divide the channels."""
+    return nn.GroupNorm(math.gcd(NORMALIZATION_GROUPS, channels), channels)
+
+
+def local_branch(channels: int, config: ResidualAdaptorConfig) -> nn.Module:
+    """One 3x3 convolution, or with a bottleneck a 3x3 to it and a 1x1 back.
+
+    Depthwise begins with a 3x3 on each channel alone; the convolutions over channels that follow it are then 1x1.
+    """
+    hidden = config.bottleneck_channels
+    if not config.depthwise and not hidden:
         return nn.Conv2d(channels, channels, 3, padding=1)
-    return nn.Sequential(
-        nn.Conv2d(channels, bottleneck_channels, 3, padding=1),
-        nn.SiLU(),
-        nn.Conv2d(bottleneck_channels, channels, 1),
-    )
+    layers: list[nn.Module] = []
+    if config.depthwise:
+        layers.append(nn.Conv2d(channels, channels, 3, padding=1, groups=channels))
+    if hidden:
+        layers.append(nn.Conv2d(channels, hidden, 1) if config.depthwise else nn.Conv2d(channels, hidden, 3, padding=1))
+        layers.append(nn.SiLU())
+    layers.append(nn.Conv2d(hidden or channels, channels, 1))
+    return nn.Sequential(*layers)
 
 
-def _start_at_zero(module: nn.Module) -> None:
+def start_at_zero(module: nn.Module) -> None:
+    """Let the last convolution give zero."""
     last = [child for child in module.modules() if isinstance(child, nn.Conv2d)][-1]
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)

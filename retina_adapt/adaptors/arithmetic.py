@@ -1,0 +1,114 @@
+"""Sums of adaptors: several at once, each with a weight, and one between several."""
+
+import copy
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from peft import PeftConfig, PeftModel
+
+from retina_adapt.adaptors.attach import attach_adaptor
+from retina_adapt.adaptors.kinds import KINDS, kind_of
+from retina_adapt.adaptors.layers import tuner_layers
+from retina_adapt.adaptors.merging import require_unmerged
+from retina_adapt.adaptors.names import require_attached
+from retina_adapt.adaptors.tensors import adaptor_tensors, assign_adaptor_tensors
+from retina_adapt.errors import RetinaAdaptError
+
+# Of PEFT's own bookkeeping, or restated by `target_modules` in another order.
+_NO_SETTINGS = {"base_model_name_or_path", "inference_mode", "peft_version", "revision", "target_modules"}
+
+
+class AdaptorArithmeticError(RetinaAdaptError):
+    """A sum of adaptors that is not defined."""
+
+
+def set_adaptor_weights(adapted: PeftModel, weights: Mapping[str, float]) -> None:
+    """Let these adaptors act together, frozen, each with a weight on what it changes.
+
+    Every adapted layer gives output + sum_i weight_i * change_i, where change_i is what adaptor i alone would change in
+    that layer. 0 is no change, 1 the adaptor as it was trained; negative weights and weights above 1 extrapolate.
+    The weights hold until they are set anew, also when other adaptors are made active; adaptors that are not named have
+    the weight 1 again, and do not act.
+
+    Raises:
+        AdaptorNameError: no adaptor of one of these names is attached.
+        AdaptorArithmeticError: no weights were given, one is not finite, or an adaptor's kind changes the layer other
+            than by addition (DoRA, IA3 and BOFT multiply).
+        MergeError: an adaptor is merged into the backbone.
+    """
+    require_attached(adapted, *weights)
+    _require_finite(weights)
+    require_unmerged(adapted.get_base_model())
+    for name in weights:
+        kind = kind_of(adapted.peft_config[name])
+        if not KINDS[kind].additive:
+            raise AdaptorArithmeticError(
+                f"'{name}' is of the kind {kind}, whose change is no sum, so that weights mean nothing for it; "
+                "make it active alone with `set_adapter`"
+            )
+    for _, layer in tuner_layers(adapted.get_base_model()):
+        for name in adapted.peft_config:
+            if KINDS[kind_of(adapted.peft_config[name])].additive:
+                layer.set_scale(name, float(weights.get(name, 1.0)))
+    names = list(weights)
+    # PeftModel's own method knows one active adaptor only; its attribute names the one whose settings it reports.
+    adapted.active_adapter = names[0]
+    adapted.base_model.set_adapter(names, inference_mode=True)
+
+
+def interpolate_adaptors(adapted: PeftModel, weights: Mapping[str, float], new_name: str) -> None:
+    """Attach a frozen adaptor `new_name` whose every parameter is the weighted mean of these adaptors' parameters.
+
+    For adaptors that were trained from a common one: those of unrelated trainings have no meaningful mean.
+
+    Args:
+        weights: by name; their sum is 1. Negative ones extrapolate.
+
+    Raises:
+        AdaptorNameError: a name is not attached, or `new_name` is taken or cannot be used.
+        AdaptorArithmeticError: the weights do not sum to 1, or the adaptors are of different kinds or settings.
+    """
+    require_attached(adapted, *weights)
+    _require_finite(weights)
+    if not math.isclose(sum(weights.values()), 1.0, abs_tol=1e-6):
+        raise AdaptorArithmeticError(f"the weights sum to {sum(weights.values()):g}; weights of a mean sum to 1")
+    first, *others = weights
+    tensors = {name: adaptor_tensors(adapted, name) for name in weights}
+    for other in others:
+        differing = _differing_settings(adapted.peft_config[first], adapted.peft_config[other])
+        if not differing and tensors[first].keys() != tensors[other].keys():
+            differing = ["the layers they are in"]
+        if differing:
+            raise AdaptorArithmeticError(
+                f"'{first}' and '{other}' differ in {', '.join(differing)}; only adaptors of one kind with equal "
+                "settings can be interpolated"
+            )
+    mean = {
+        key: sum(weight * tensors[name][key].detach() for name, weight in weights.items()) for key in tensors[first]
+    }
+    attach_adaptor(adapted, copy.deepcopy(adapted.peft_config[first]), new_name, without_values=True)
+    assign_adaptor_tensors(adapted, new_name, mean)
+
+
+def _differing_settings(first: PeftConfig, other: PeftConfig) -> list[str]:
+    if kind_of(first) != kind_of(other):
+        return ["kind"]
+    return sorted(key for key, value in _settings(first).items() if _settings(other)[key] != value)
+
+
+def _settings(config: PeftConfig) -> dict[str, Any]:
+    return {
+        item.name: getattr(config, item.name)
+        for item in dataclasses.fields(config)
+        if item.name not in _NO_SETTINGS and item.compare
+    }
+
+
+def _require_finite(weights: Mapping[str, float]) -> None:
+    if not weights:
+        raise AdaptorArithmeticError("no weights were given; give at least one adaptor's")
+    for name, weight in weights.items():
+        if not math.isfinite(weight):
+            raise AdaptorArithmeticError(f"the weight of '{name}' is {weight}; give a finite number")

@@ -1,0 +1,79 @@
+"""How two adaptors differ: in their settings, in what they say of themselves, and in each tensor."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from retina_adapt.adaptors.description import AdaptorDescription
+from retina_adapt.adaptors.files import read_adaptor
+
+ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class AdaptorComparison:
+    """The differences of two adaptors.
+
+    Attributes:
+        identical: they have the same sha256.
+        configuration: the two values of each entry that differs, by its dotted name (`settings.context_grid`); an
+            entry that one of them lacks is `absent`.
+        distances: of each tensor that both have in the same shape, |a - b| / max(|a|, |b|) in Euclidean norms: 0 for
+            equal tensors, about 1.4 for unrelated ones of one size, at most 2.
+        unmatched: names of the tensors that only one has, or that differ in shape.
+    """
+
+    identical: bool
+    configuration: dict[str, tuple[Any, Any]]
+    distances: dict[str, float]
+    unmatched: list[str]
+
+    @property
+    def hot_swappable(self) -> bool:
+        """Whether one's values can be copied into the other where it is attached, without attaching anything anew."""
+        structure = ("adaptor_kind", "backbone_fingerprint", "settings.")
+        return not self.unmatched and not any(name.startswith(structure) for name in self.configuration)
+
+
+def compare_adaptors(first: str | Path, second: str | Path) -> AdaptorComparison:
+    """Compare two adaptors, each a folder or a single file.
+
+    Raises:
+        AdaptorFileError: one of them is missing or damaged.
+    """
+    (description, tensors), (other_description, other_tensors) = read_adaptor(first), read_adaptor(second)
+    shared = {
+        name for name in tensors.keys() & other_tensors.keys() if tensors[name].shape == other_tensors[name].shape
+    }
+    return AdaptorComparison(
+        identical=description.sha256 == other_description.sha256,
+        configuration=_differing(_flat(description), _flat(other_description)),
+        distances={name: relative_distance(tensors[name], other_tensors[name]) for name in sorted(shared)},
+        unmatched=sorted((tensors.keys() | other_tensors.keys()) - shared),
+    )
+
+
+def relative_distance(first: Tensor, second: Tensor) -> float:
+    """|a - b| / max(|a|, |b|) in Euclidean norms; 0 where both are zero."""
+    first, second = first.double(), second.double()
+    scale = max(first.norm().item(), second.norm().item())
+    return (first - second).norm().item() / scale if scale else 0.0
+
+
+def _flat(description: AdaptorDescription) -> dict[str, Any]:
+    """Entries of the configuration by dotted name, without the sums that follow from the others."""
+    entries: dict[str, Any] = {}
+    for key, value in description.to_dict().items():
+        if key in ("settings", "metadata"):
+            entries |= {f"{key}.{name}": entry for name, entry in value.items()}
+        elif key not in ("sha256", "tensors_sha256", "format_version"):
+            entries[key] = value
+    return entries
+
+
+def _differing(first: dict[str, Any], second: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    names = [*first, *(name for name in second if name not in first)]
+    pairs = {name: (first.get(name, ABSENT), second.get(name, ABSENT)) for name in names}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

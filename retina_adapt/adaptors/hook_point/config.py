@@ -1,0 +1,66 @@
+"""Configuration of a kind that has a network of its own at each hook point."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from peft import PeftConfig
+
+from retina_adapt.adaptors.registration import AdaptorKind
+from retina_adapt.errors import RetinaAdaptError
+
+LARGEST_NUMBER = 4096
+
+
+class AdaptorConfigError(RetinaAdaptError):
+    """An adaptor setting that is out of range, or that does not fit the backbone."""
+
+
+def default_hook_groups() -> list[str]:
+    """Every hook group."""
+    return ["encoder", "decoder", "denoiser"]
+
+
+def require_hook_groups(groups: Any) -> None:
+    """Raises AdaptorConfigError if this is no list of hook groups' names."""
+    if not isinstance(groups, list) or not groups or not all(isinstance(group, str) for group in groups):
+        raise AdaptorConfigError(f"hook_groups is {groups!r}; it must be a list of at least one hook group's name")
+
+
+def require_number(name: str, value: Any, *, least: int = 0) -> None:
+    """Raises AdaptorConfigError if the setting `name` is no whole number in `least` to 4096."""
+    # `type`, since a bool is an int to Python but not to PyTorch.
+    if type(value) is not int or not least <= value <= LARGEST_NUMBER:
+        raise AdaptorConfigError(f"{name} is {value!r}; it must be a whole number in {least} to {LARGEST_NUMBER}")
+
+
+def require_bool(name: str, value: Any) -> None:
+    """Raises AdaptorConfigError if the setting `name` is neither true nor false."""
+    if type(value) is not bool:
+        raise AdaptorConfigError(f"{name} is {value!r}; it must be true or false")
+
+
+@dataclass
+class HookPointAdaptorConfig(PeftConfig):
+    """Where the networks sit, and how they start.
+
+    Args:
+        hook_groups: where the adaptors sit: encoder, decoder, denoiser.down, denoiser.mid, denoiser.up, or denoiser
+            for its three.
+        identity_start: start as the identity. False gives the last convolution PyTorch's default start, as in the
+            authors' release: for comparisons only, since it breaks the backbone until trained.
+        target_modules: names of the hook points; found from `hook_groups` when the adaptor is attached.
+    """
+
+    kind: ClassVar[AdaptorKind]
+    own_settings: ClassVar[tuple[str, ...]]
+    """The settings that say all of an adaptor of this kind."""
+
+    hook_groups: list[str] = field(default_factory=default_hook_groups)
+    identity_start: bool = True
+    target_modules: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.peft_type = self.kind
+        require_hook_groups(self.hook_groups)
+        require_bool("identity_start", self.identity_start)

@@ -1,0 +1,43 @@
+"""Feature maps from tokens and back, so that one network serves convolutional and transformer blocks."""
+
+import math
+
+from torch import Tensor
+
+from retina_adapt.backbones import HookPoint
+from retina_adapt.errors import RetinaAdaptError
+
+
+class HookLayoutError(RetinaAdaptError):
+    """A block's output is not laid out as its hook point says."""
+
+
+def to_map(features: Tensor, point: HookPoint) -> Tensor:
+    """A hook point's output as a map (batch, channels, height, width).
+
+    Raises:
+        HookLayoutError: the output has another shape than the hook point's layout says, or its tokens form no square.
+    """
+    if point.layout == "map":
+        if features.dim() != 4:
+            raise HookLayoutError(
+                f"{point.name}: gave {tuple(features.shape)}, but its layout is a map (batch, channels, height, width)"
+            )
+        return features
+    if features.dim() != 3:
+        raise HookLayoutError(
+            f"{point.name}: gave {tuple(features.shape)}, but its layout is tokens (batch, height * width, channels)"
+        )
+    batch, tokens, channels = features.shape
+    side = math.isqrt(tokens)
+    if side * side != tokens:
+        raise HookLayoutError(
+            f"{point.name}: {tokens} tokens form no square map; give the backbone square frames, and no tokens besides "
+            "those of the frame"
+        )
+    return features.transpose(1, 2).reshape(batch, channels, side, side)
+
+
+def from_map(feature_map: Tensor, point: HookPoint) -> Tensor:
+    """The inverse of `to_map`."""
+    return feature_map if point.layout == "map" else feature_map.flatten(2).transpose(1, 2)

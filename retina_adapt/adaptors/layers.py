@@ -1,0 +1,54 @@
+"""The layers of a backbone that hold adaptors, of whatever kind."""
+
+from collections.abc import Iterable, Iterator
+
+from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import nn
+
+from retina_adapt.adaptors.names import require_attached
+from retina_adapt.backbones import HookPoint
+
+
+def tuner_layers(module: nn.Module) -> Iterator[tuple[str, BaseTunerLayer]]:
+    """Every layer of the module that holds adaptors, with its name in the module."""
+    for name, layer in module.named_modules():
+        if isinstance(layer, BaseTunerLayer):
+            yield name, layer
+
+
+def adaptor_attributes(layer: BaseTunerLayer) -> list[str]:
+    """The names of the layer's dictionaries of adaptors' modules and parameters."""
+    # PEFT lists DoRA's twice.
+    return list(dict.fromkeys(layer.adapter_layer_names))
+
+
+def adaptors_of(layer: BaseTunerLayer) -> set[str]:
+    """The names of the adaptors that this layer holds."""
+    return {name for attribute in adaptor_attributes(layer) for name in getattr(layer, attribute)}
+
+
+def adaptor_layers(adapted: PeftModel, name: str) -> list[tuple[str, BaseTunerLayer]]:
+    """The layers that hold the adaptor `name`, with their names in the backbone, in the order of the backbone.
+
+    Raises:
+        AdaptorNameError: no adaptor of this name is attached.
+    """
+    require_attached(adapted, name)
+    return [(key, layer) for key, layer in tuner_layers(adapted.get_base_model()) if name in adaptors_of(layer)]
+
+
+def hook_point_of(module_name: str, hook_points: Iterable[HookPoint]) -> HookPoint | None:
+    """The hook point that this module is, or is part of."""
+    for point in hook_points:
+        if module_name == point.name or module_name.startswith(f"{point.name}."):
+            return point
+    return None
+
+
+def unwrap_empty_layers(backbone: nn.Module) -> None:
+    """Put the backbone's own module back where a layer holds no adaptor any more; PEFT leaves such layers."""
+    for name, layer in list(tuner_layers(backbone)):
+        if not adaptors_of(layer):
+            parent, _, child = name.rpartition(".")
+            setattr(backbone.get_submodule(parent), child, layer.get_base_layer())

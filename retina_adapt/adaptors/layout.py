@@ -1,0 +1,75 @@
+"""Where an adaptor's parts lie: in a folder, or all in one file.
+
+folder/
+    adaptor_model.safetensors     tensors; the header holds format version, kind, backbone fingerprint and sha256
+    adaptor_config.json           the kind's settings, the typed metadata and the sha256 over everything
+    README.md                     the card, for people; never read back
+
+name.safetensors                  the same tensors and header, which also holds the configuration and the card
+"""
+
+from pathlib import Path
+
+from retina_adapt.adaptors.errors import AdaptorFileError
+from retina_adapt.adaptors.tensor_file import read_header, require_regular_file
+from retina_adapt.atomic_files import restore_interrupted_replacement
+
+TENSORS_FILE = "adaptor_model.safetensors"
+CONFIG_FILE = "adaptor_config.json"
+CARD_FILE = "README.md"
+ADAPTOR_FILES = (TENSORS_FILE, CONFIG_FILE, CARD_FILE)
+SINGLE_FILE_SUFFIX = ".safetensors"
+CONFIG_HEADER_KEY = "adaptor_config"
+CARD_HEADER_KEY = "adaptor_card"
+
+MOST_TEXT_BYTES = 2**20
+
+
+def tensors_path(adaptor: Path) -> Path:
+    """The file of the tensors."""
+    return adaptor if adaptor.is_file() else adaptor / TENSORS_FILE
+
+
+def configuration_origin(adaptor: Path) -> str:
+    """What error messages call the place of the configuration."""
+    return f"{adaptor} ({CONFIG_HEADER_KEY} in its header)" if adaptor.is_file() else str(adaptor / CONFIG_FILE)
+
+
+def read_configuration_text(adaptor: Path) -> str:
+    """The configuration's JSON, unchecked.
+
+    Raises:
+        AdaptorFileError: there is no adaptor, or its configuration cannot be read.
+    """
+    if adaptor.is_file():
+        text = read_header(adaptor).get(CONFIG_HEADER_KEY)
+        if text is None:
+            raise AdaptorFileError(
+                f"{adaptor}: holds no configuration; give the whole adaptor folder, or a file made by "
+                "'retina-adapt adaptors export'"
+            )
+        return text
+    restore_interrupted_replacement(adaptor)
+    path = adaptor / CONFIG_FILE
+    if not path.exists():
+        raise AdaptorFileError(
+            f"{path}: no such file; an adaptor is a folder with {CONFIG_FILE} and {TENSORS_FILE}, or one "
+            f"{SINGLE_FILE_SUFFIX} file made by 'retina-adapt adaptors export'"
+        )
+    return read_text(path)
+
+
+def read_text(path: Path) -> str:
+    """A small text file.
+
+    Raises:
+        AdaptorFileError: it is missing, too large, or no UTF-8.
+    """
+    require_regular_file(path)
+    size = path.stat().st_size
+    if size > MOST_TEXT_BYTES:
+        raise AdaptorFileError(f"{path}: holds {size:,} bytes, more than the {MOST_TEXT_BYTES:,} allowed")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AdaptorFileError(f"{path}: cannot be read as text: {error}") from error

@@ -1,0 +1,96 @@
+"""Merging an adaptor into the backbone's weights, which costs nothing at inference, and taking it out again.
+
+PEFT unmerges by computing backwards, which drifts (5e-4 in bfloat16); here the backbone's own weights are kept aside.
+"""
+
+from types import TracebackType
+
+from peft import PeftModel
+from torch import Tensor, nn
+
+from retina_adapt.adaptors.layers import adaptor_layers, tuner_layers
+from retina_adapt.errors import RetinaAdaptError
+
+
+class MergeError(RetinaAdaptError):
+    """An adaptor cannot be merged, or something was asked of a backbone that a merged adaptor does not allow."""
+
+    @classmethod
+    def of_non_linear_branch(cls) -> "MergeError":
+        return cls(
+            "this kind of adaptor holds a non-linear branch and cannot be merged into the backbone's weights; keep it "
+            "attached, or call `unload` to detach it"
+        )
+
+
+class MergedAdaptor:
+    """An adaptor that is merged into the backbone, until `unmerge` or the end of a `with` block.
+
+    Holds a copy of the backbone's weights in the adapted layers.
+    """
+
+    def __init__(self, adapted: PeftModel, name: str) -> None:
+        self._layers = [layer for _, layer in adaptor_layers(adapted, name)]
+        self._own_weights = [
+            {key: parameter.detach().clone() for key, parameter in layer.get_base_layer().named_parameters()}
+            for layer in self._layers
+        ]
+        try:
+            for layer in self._layers:
+                layer.merge(adapter_names=[name])
+        except BaseException:
+            self.unmerge()
+            raise
+
+    def unmerge(self) -> None:
+        """Give the backbone its own weights back, bit for bit; the adaptor acts as an attached one again."""
+        for layer, weights in zip(self._layers, self._own_weights, strict=True):
+            _restore(layer.get_base_layer(), weights)
+            layer.merged_adapters.clear()
+
+    def __enter__(self) -> "MergedAdaptor":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.unmerge()
+
+
+def merge_adaptor(adapted: PeftModel, name: str) -> MergedAdaptor:
+    """Merge the active adaptor `name`, of a kind that changes weights alone, into the backbone's weights.
+
+    Outputs in single precision differ from those of the attached adaptor by rounding: less than 1e-5 of their
+    largest value in tests. Until unmerged, no adaptor can be disabled, swapped or detached, and the backbone's
+    fingerprint cannot be taken.
+
+    ```python
+    with merge_adaptor(adapted, "light"):
+        enhanced = ...
+    ```
+
+    Raises:
+        AdaptorNameError: no adaptor of this name is attached.
+        MergeError: the kind cannot be merged, an adaptor is merged already, or `name` is not the one active adaptor.
+    """
+    require_unmerged(adapted.get_base_model())
+    layers = adaptor_layers(adapted, name)
+    if adapted.active_adapters != [name]:
+        active = ", ".join(adapted.active_adapters) or "none"
+        raise MergeError(f"'{name}' is not the one active adaptor ({active}); call `set_adapter('{name}')` first")
+    if any(layer.disable_adapters for _, layer in layers):
+        raise MergeError(f"'{name}' is disabled; merge it outside of `disable_adapter` and `adaptors_bypassed`")
+    return MergedAdaptor(adapted, name)
+
+
+def require_unmerged(backbone: nn.Module) -> None:
+    """Raises MergeError if an adaptor is merged into the backbone's weights."""
+    merged = sorted({name for _, layer in tuner_layers(backbone) for name in layer.merged_adapters})
+    if merged:
+        raise MergeError(f"'{', '.join(merged)}' is merged into the backbone's weights; unmerge it first")
+
+
+def _restore(module: nn.Module, weights: dict[str, Tensor]) -> None:
+    for key, parameter in module.named_parameters():
+        # PEFT replaces `data` when it merges, so that there may be no common memory to copy into.
+        parameter.data = weights[key].clone()

@@ -1,0 +1,70 @@
+"""Adaptors in PEFT's own layout, for programs that know PEFT and not this package's files."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import peft.mapping
+from peft import PeftConfig
+
+from retina_adapt.adaptors.description import AdaptorDescription
+from retina_adapt.adaptors.errors import AdaptorFileError
+from retina_adapt.adaptors.files import read_adaptor
+from retina_adapt.adaptors.hook_point.config import HookPointAdaptorConfig
+from retina_adapt.adaptors.layout import CARD_FILE
+from retina_adapt.adaptors.single_file import read_card
+from retina_adapt.adaptors.tensor_file import write_tensor_file
+from retina_adapt.atomic_files import write_folder_atomically
+
+PEFT_CONFIG_FILE = "adapter_config.json"
+PEFT_TENSORS_FILE = "adapter_model.safetensors"
+PEFT_PREFIX = "base_model.model."
+# A module in PEFT's layers whose one parameter is saved under the module's name.
+DORA_MAGNITUDE = "lora_magnitude_vector"
+
+
+def export_to_peft(adaptor: str | Path, folder: str | Path) -> AdaptorDescription:
+    """Write an adaptor in PEFT's layout, for `PeftModel.from_pretrained(backbone, folder)`.
+
+    PEFT checks neither the backbone nor that all tensors are there. For the kinds residual and serial, which PEFT does
+    not have, `retina_adapt.adaptors` must be imported first.
+
+    Args:
+        adaptor: a folder or a single file.
+        folder: a new folder.
+
+    Raises:
+        AdaptorFileError: the adaptor is damaged, or `folder` exists already.
+    """
+    adaptor, folder = Path(adaptor), Path(folder)
+    if folder.exists():
+        raise AdaptorFileError(f"{folder}: exists already; give a new folder")
+    description, tensors = read_adaptor(adaptor)
+    card = read_card(adaptor)
+    renamed = {_peft_name(name, description.settings): tensor for name, tensor in tensors.items()}
+    with write_folder_atomically(folder) as temporary:
+        _peft_settings(description.settings, list(tensors)).save_pretrained(str(temporary))
+        write_tensor_file(temporary / PEFT_TENSORS_FILE, renamed, {"format": "pt"})
+        (temporary / CARD_FILE).write_text(card, encoding="utf-8")
+    return description
+
+
+def _peft_name(name: str, settings: PeftConfig) -> str:
+    """What PEFT calls a tensor in its file, from `<layer>.<attribute>.<rest>`."""
+    prefix = peft.mapping.PEFT_TYPE_TO_PREFIX_MAPPING[settings.peft_type]
+    tuner_class = peft.mapping.PEFT_TYPE_TO_TUNER_MAPPING[settings.peft_type]
+    # In the model the adaptor's name stands behind the attribute. Each tuner takes it out in its own way.
+    in_model = re.sub(rf"(?<=\.)({prefix}\w*)", r"\1.default", name, count=1)
+    in_file = PEFT_PREFIX + tuner_class._remove_adapter_name_from_key(in_model, "default")
+    return in_file.replace(f".{DORA_MAGNITUDE}.weight", f".{DORA_MAGNITUDE}")
+
+
+def _peft_settings(settings: PeftConfig, tensor_names: list[str]) -> PeftConfig:
+    """The settings as PEFT's own class of this kind, which knows no hook groups but names of layers."""
+    config_class = peft.mapping.PEFT_TYPE_TO_CONFIG_MAPPING[settings.peft_type]
+    values = {item.name: getattr(settings, item.name) for item in dataclasses.fields(config_class) if item.init}
+    values["inference_mode"] = True
+    if not isinstance(settings, HookPointAdaptorConfig):
+        prefix = peft.mapping.PEFT_TYPE_TO_PREFIX_MAPPING[settings.peft_type]
+        values["target_modules"] = sorted({name.split(f".{prefix}", 1)[0] for name in tensor_names})
+    return config_class(**values)

@@ -1,0 +1,49 @@
+"""Attaching an adaptor to a copy of the backbone that has no values: what its settings ask for, before it is done.
+
+Settings from a file can be absurd in ways that no check of single values foresees, and PEFT finds out halfway. On the
+copy that costs neither memory nor a trace on the backbone.
+"""
+
+import copy
+from contextlib import nullcontext
+
+import torch
+from peft import BOFTConfig, PeftConfig, PeftModel
+from torch import nn
+
+from retina_adapt.adaptors.attach import AttachedBackboneError, attach_adaptor
+from retina_adapt.adaptors.errors import AdaptorFileError
+from retina_adapt.adaptors.names import AdaptorNameError
+from retina_adapt.backbones import ReconstructionBackbone
+
+
+def rehearse_attaching(
+    backbone: ReconstructionBackbone | PeftModel, settings: PeftConfig, name: str, *, origin: str
+) -> PeftModel:
+    """Attach an adaptor of these settings to a copy of the backbone on PyTorch's meta device, and return it.
+
+    Raises:
+        AdaptorFileError: names `origin`; the settings do not fit the backbone.
+        AdaptorNameError: the name is taken or cannot be used.
+        AttachedBackboneError: if a bare backbone carries adaptors already.
+    """
+    # Tensors that PEFT makes go to the meta device as well. BOFT computes with them; but the backbone sets their size.
+    device = nullcontext() if isinstance(settings, BOFTConfig) else torch.device("meta")
+    try:
+        with device:
+            return attach_adaptor(_without_values(backbone), settings, name, without_values=True)
+    except (AdaptorNameError, AttachedBackboneError):
+        raise
+    except Exception as error:  # PEFT checks few settings: any exception may come out of its layers
+        raise AdaptorFileError(f"{origin}: cannot be attached to this backbone: {error}") from error
+
+
+def _without_values(module: nn.Module) -> nn.Module:
+    """A copy with tensors of the same shapes and types, which hold no values and take no memory."""
+    replaced: dict[int, object] = {}
+    for parameter in module.parameters():
+        empty = torch.empty_like(parameter, device="meta")
+        replaced[id(parameter)] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
+    for buffer in module.buffers():
+        replaced[id(buffer)] = torch.empty_like(buffer, device="meta")
+    return copy.deepcopy(module, replaced)

@@ -1,0 +1,132 @@
+"""`retina-adapt adaptors`: the verbs for adaptor files."""
+
+import dataclasses
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+adaptors_app = typer.Typer(help="List, check, compare and share adaptors.", no_args_is_help=True)
+console = Console(soft_wrap=True, highlight=False)
+
+Adaptor = Annotated[str, typer.Argument(help="An embedded adaptor, an adaptor's folder, or its single file.")]
+Repository = Annotated[str, typer.Argument(help="owner/name on the Hugging Face Hub, or on the server of HF_ENDPOINT.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class ExportForm(StrEnum):
+    """What to export an adaptor to."""
+
+    SINGLE_FILE = "single-file"
+    PEFT = "peft"
+
+
+@adaptors_app.command("list")
+def list_adaptors(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A folder of adaptors, listed behind the embedded ones.")
+    ] = None,
+) -> None:
+    """List adaptors: what they undo, kind, size, and PSNR before and after."""
+    from retina_adapt.commands.adaptors import adaptor_table, find_adaptors
+
+    console.print(adaptor_table(find_adaptors(folder)))
+
+
+@adaptors_app.command(epilog="Example: retina-adapt adaptors info light --json")
+def info(adaptor: Adaptor, as_json: AsJson = False) -> None:
+    """Print what an adaptor says of itself."""
+    from retina_adapt.commands.adaptors import adaptor_information
+
+    information = adaptor_information(adaptor)
+    if as_json:
+        print(json.dumps(information, indent=2))
+        return
+    for key, value in information.items():
+        if isinstance(value, dict):
+            print(f"{key}:")
+            for name, entry in value.items():
+                print(f"  {name}: {entry}")
+        else:
+            print(f"{key}: {value}")
+
+
+@adaptors_app.command(epilog="Example: retina-adapt adaptors verify light --backbone nano")
+def verify(
+    adaptor: Adaptor,
+    backbone: Annotated[str | None, typer.Option(help="An embedded backbone or its folder, to check the fit.")] = None,
+) -> None:
+    """Check every bit of an adaptor, and whether it fits a backbone."""
+    from retina_adapt.commands.adaptors import verify_adaptor
+
+    description = verify_adaptor(adaptor, backbone)
+    fit = "" if backbone is None else f", fits {backbone}"
+    print(f"{adaptor}: whole{fit}, sha256 {description.sha256}")
+
+
+@adaptors_app.command(epilog="Example: retina-adapt adaptors diff light runs/light/adaptor")
+def diff(first: Adaptor, second: Adaptor, as_json: AsJson = False) -> None:
+    """Compare two adaptors: settings, metadata, each tensor, and whether one can be swapped into the other's place."""
+    from retina_adapt.adaptors.comparison import compare_adaptors
+    from retina_adapt.commands.adaptors import comparison_lines
+    from retina_adapt.embedded import adaptor_folder
+
+    comparison = compare_adaptors(adaptor_folder(first), adaptor_folder(second))
+    if as_json:
+        print(json.dumps({**dataclasses.asdict(comparison), "hot_swappable": comparison.hot_swappable}, indent=2))
+    else:
+        print("\n".join(comparison_lines(comparison)))
+
+
+@adaptors_app.command(epilog="Example: retina-adapt adaptors publish runs/light/adaptor owner/light --dry-run")
+def publish(
+    adaptor: Adaptor,
+    repository: Repository,
+    dry_run: Annotated[bool, typer.Option(help="Verify and list what would be uploaded, without network.")] = False,
+    public: Annotated[bool, typer.Option(help="Make a new repository public.")] = False,
+) -> None:
+    """Upload an adaptor; the token is that of HF_TOKEN or 'hf auth login'."""
+    from retina_adapt.adaptors.hub import publish_adaptor
+    from retina_adapt.embedded import adaptor_folder
+
+    publication = publish_adaptor(adaptor_folder(adaptor), repository, dry_run=dry_run, public=public)
+    for name, size in publication.files.items():
+        print(f"{name}: {size:,} bytes")
+    print(f"sha256: {publication.description.sha256}")
+    print(f"revision: {publication.revision or 'none, nothing was uploaded'}")
+
+
+@adaptors_app.command(epilog="Example: retina-adapt adaptors fetch owner/light adaptors/light --revision COMMIT")
+def fetch(
+    repository: Repository,
+    folder: Annotated[Path, typer.Argument(help="A new folder for the adaptor.")],
+    revision: Annotated[str, typer.Option(help="A commit's hash; a branch or tag is resolved and recorded.")] = "main",
+    sha256: Annotated[str | None, typer.Option(help="What the adaptor's sha256 must be.")] = None,
+    most_megabytes: Annotated[float, typer.Option(min=0, help="Refuse larger adaptors.")] = 200,
+) -> None:
+    """Download an adaptor, verify it, and put it in place."""
+    from retina_adapt.adaptors.hub import fetch_adaptor
+
+    origin = fetch_adaptor(repository, folder, revision=revision, sha256=sha256, most_megabytes=most_megabytes)
+    print(f"{folder}: {origin.repository} at {origin.revision}, sha256 {origin.sha256}")
+
+
+@adaptors_app.command(epilog="Example: retina-adapt adaptors export light light.safetensors")
+def export(
+    adaptor: Adaptor,
+    output: Annotated[Path, typer.Argument(help="The new file, or the new folder for PEFT.")],
+    form: Annotated[ExportForm, typer.Option(help="single-file: to share; peft: to load with PEFT alone.")] = (
+        ExportForm.SINGLE_FILE
+    ),
+) -> None:
+    """Write an adaptor to one file, or in PEFT's own layout."""
+    from retina_adapt.adaptors.peft_layout import export_to_peft
+    from retina_adapt.adaptors.single_file import export_single_file
+    from retina_adapt.embedded import adaptor_folder
+
+    write = export_to_peft if form is ExportForm.PEFT else export_single_file
+    description = write(adaptor_folder(adaptor), output)
+    print(f"{output}: adaptor {description.metadata.name}, sha256 {description.sha256}")

@@ -1,0 +1,123 @@
+"""`retina-adapt adaptors`: what adaptors there are, what they hold, whether they are whole, and where they go."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from retina_adapt.adaptors.comparison import AdaptorComparison
+from retina_adapt.adaptors.description import AdaptorDescription
+from retina_adapt.adaptors.errors import AdaptorFileError
+from retina_adapt.adaptors.files import describe_adaptor, read_adaptor, read_fitting_adaptor
+from retina_adapt.adaptors.hub import ORIGIN_FILE
+from retina_adapt.adaptors.layout import CONFIG_FILE, SINGLE_FILE_SUFFIX, read_text, tensors_path
+from retina_adapt.adaptors.metadata import AdaptorMetadata
+from retina_adapt.backbones import load_backbone
+from retina_adapt.embedded import adaptor_folder, backbone_folder, embedded_names
+
+
+@dataclass(frozen=True)
+class ListedAdaptor:
+    """One adaptor of a list.
+
+    Attributes:
+        label: what `--adaptor` takes: an embedded name or a path.
+        megabytes: size of its tensor file.
+        description: None if it cannot be read.
+        problem: why not.
+    """
+
+    label: str
+    megabytes: float
+    description: AdaptorDescription | None
+    problem: str = ""
+
+
+def find_adaptors(folder: Path | None) -> list[ListedAdaptor]:
+    """The embedded adaptors, and those that lie directly in `folder`, folders and single files.
+
+    Raises:
+        AdaptorFileError: `folder` is none.
+    """
+    found = [(name, adaptor_folder(name)) for name in embedded_names("adaptors")]
+    if folder is not None:
+        if not folder.is_dir():
+            raise AdaptorFileError(f"{folder}: no such folder")
+        found += [(str(path), path) for path in sorted(folder.iterdir()) if _looks_like_an_adaptor(path)]
+    return [_listed(label, path) for label, path in found]
+
+
+def adaptor_table(adaptors: list[ListedAdaptor]) -> Table:
+    """A line each: what it undoes, its kind and size, and the PSNR in dB before and after the enhancement."""
+    table = Table("adaptor", "undoes", "kind", "MB", "PSNR, dB", box=None, pad_edge=False)
+    for listed in adaptors:
+        if listed.description is None:
+            table.add_row(listed.label, f"cannot be read: {listed.problem}", "", f"{listed.megabytes:.2f}", "")
+        else:
+            metadata = listed.description.metadata
+            kind = listed.description.kind
+            table.add_row(listed.label, metadata.degradation, kind, f"{listed.megabytes:.2f}", _psnr(metadata))
+    return table
+
+
+def adaptor_information(adaptor: str) -> dict[str, Any]:
+    """The configuration, and for a fetched adaptor where it comes from, as plain values.
+
+    Raises:
+        UnknownModelError, AdaptorFileError: there is no such adaptor, or its configuration is damaged.
+    """
+    path = adaptor_folder(adaptor)
+    information = {"path": str(path), **describe_adaptor(path).to_dict()}
+    if (path / ORIGIN_FILE).is_file():
+        try:
+            information["origin"] = json.loads(read_text(path / ORIGIN_FILE))
+        except (ValueError, RecursionError) as error:
+            raise AdaptorFileError(f"{path / ORIGIN_FILE}: cannot be read as JSON: {error}") from error
+    return information
+
+
+def verify_adaptor(adaptor: str, backbone: str | None) -> AdaptorDescription:
+    """Check every bit of an adaptor and, if a backbone is given, that it fits it.
+
+    Raises:
+        UnknownModelError, AdaptorFileError, BackboneFileError: names the file and what is wrong.
+    """
+    path = adaptor_folder(adaptor)
+    if backbone is None:
+        return read_adaptor(path)[0]
+    return read_fitting_adaptor(load_backbone(backbone_folder(backbone)), path, "verified")[0]
+
+
+def comparison_lines(comparison: AdaptorComparison) -> list[str]:
+    """The differences for a reader, the largest distances first."""
+    if comparison.identical:
+        return ["identical: the same sha256"]
+    lines = [f"{name}: {before!r} -> {after!r}" for name, (before, after) in comparison.configuration.items()]
+    lines += [f"tensor {name}: only in one, or of another shape" for name in comparison.unmatched]
+    by_distance = sorted(comparison.distances.items(), key=lambda item: -item[1])
+    lines += [f"tensor {name}: relative distance {distance:.3g}" for name, distance in by_distance if distance > 0]
+    lines.append(f"tensors that are equal: {sum(distance == 0 for distance in comparison.distances.values())}")
+    lines.append(f"hot-swappable: {'yes' if comparison.hot_swappable else 'no'}")
+    return lines
+
+
+def _looks_like_an_adaptor(path: Path) -> bool:
+    return (path / CONFIG_FILE).is_file() or (path.is_file() and path.suffix == SINGLE_FILE_SUFFIX)
+
+
+def _listed(label: str, path: Path) -> ListedAdaptor:
+    tensors = tensors_path(path)
+    megabytes = tensors.stat().st_size / 1e6 if tensors.is_file() else 0.0
+    try:
+        return ListedAdaptor(label, megabytes, describe_adaptor(path))
+    except AdaptorFileError as error:
+        return ListedAdaptor(label, megabytes, None, str(error))
+
+
+def _psnr(metadata: AdaptorMetadata) -> str:
+    for name, (before, after) in metadata.metric_pairs().items():
+        if name.split()[-1] == "psnr":
+            return f"{after:.2f}" if before is None else f"{before:.2f} -> {after:.2f}"
+    return ""

@@ -1,0 +1,65 @@
+"""How well a router does: which class was taken for which, and how its estimates rank real photographs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from retina_adapt.routing.errors import RouterSettingsError
+
+
+@dataclass
+class ConfusionTable:
+    """Counts of how photographs of each kind were routed.
+
+    Attributes:
+        outcomes: names of the columns.
+        counts: by the row's name, counts by outcome; rows appear in the order of their first photograph.
+    """
+
+    outcomes: Sequence[str]
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def add(self, truth: str, outcome: str) -> None:
+        """Count one photograph; ValueError for an unknown outcome."""
+        if outcome not in self.outcomes:
+            raise ValueError(f"there is no outcome {outcome!r}; there are: {', '.join(self.outcomes)}")
+        row = self.counts.setdefault(truth, dict.fromkeys(self.outcomes, 0))
+        row[outcome] += 1
+
+    def share(self, truth: str, outcome: str) -> float:
+        """Of the photographs of this kind, how many were routed so, in [0, 1]; 0 where there are none."""
+        row = self.counts.get(truth, {})
+        return row.get(outcome, 0) / max(1, sum(row.values()))
+
+    def accuracy(self) -> float:
+        """Mean over the rows whose name is an outcome of their share on the diagonal, in [0, 1]."""
+        shares = [self.share(truth, truth) for truth in self.counts if truth in self.outcomes]
+        return float(np.mean(shares)) if shares else 0.0
+
+    def to_markdown(self) -> str:
+        """The table: a row's photographs, and of them the percentage with each outcome."""
+        lines = [
+            f"| | photographs | {' | '.join(self.outcomes)} |",
+            f"|---|{'---:|' * (len(self.outcomes) + 1)}",
+        ]
+        for truth, row in self.counts.items():
+            cells = [f"{100 * self.share(truth, outcome):.0f}" if row[outcome] else "·" for outcome in self.outcomes]
+            lines.append(f"| {truth} | {sum(row.values())} | {' | '.join(cells)} |")
+        return "\n".join(lines)
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
+    """Spearman's rank correlation: Pearson's of the ranks, equal values sharing their mean rank; in [-1, 1].
+
+    Raises:
+        RouterSettingsError: unequal lengths, fewer than two values, or all values of one side equal.
+    """
+    if len(first) != len(second) or len(set(first)) < 2 or len(set(second)) < 2:
+        raise RouterSettingsError("a rank correlation needs two lists of one length, each of at least two values")
+    return float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])
+
+
+def _ranks(values: Sequence[float]) -> np.ndarray:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]

@@ -1,0 +1,144 @@
+"""Which adaptor a photograph needs, if any."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from retina_adapt.data import prepare_photograph
+from retina_adapt.data.preparation import FieldOfViewShape
+from retina_adapt.imaging import Photograph, resize
+from retina_adapt.routing.errors import RouterSettingsError
+from retina_adapt.routing.faults import CLEAR
+from retina_adapt.routing.network import FaultNetwork
+from retina_adapt.routing.settings import RouterSettings
+
+
+@dataclass(frozen=True)
+class Route:
+    """A router's choice for one photograph.
+
+    Attributes:
+        adaptor: the chosen adaptor's name; None is to leave the photograph as it is.
+        fault: the class that it was chosen for; `clear` where the photograph counts as clear.
+        confidence: the probability of that class, in [0, 1].
+        severity: of the fault as estimated, 0 (none) to 1 (the presets' strongest).
+        probabilities: of every class.
+        note: why a photograph with a fault gets no adaptor; empty otherwise.
+    """
+
+    adaptor: str | None
+    fault: str
+    confidence: float
+    severity: float
+    probabilities: dict[str, float]
+    note: str = ""
+
+    def __str__(self) -> str:
+        chosen = f"adaptor {self.adaptor}" if self.adaptor is not None else "no adaptor"
+        severity = "" if self.fault == CLEAR else f", severity {self.severity:.2f}"
+        note = f" ({self.note})" if self.note else ""
+        return f"{self.fault} at {self.confidence:.0%}{severity}: {chosen}{note}"
+
+
+class Router:
+    """A trained network and the rule by which its probabilities become a choice.
+
+    >>> router = load_router(router_folder())
+    >>> route = router.route(photograph, enhancer.adaptors)
+    >>> enhancer.set_adaptor(route.adaptor)
+    """
+
+    def __init__(self, network: FaultNetwork, settings: RouterSettings) -> None:
+        self.network = network
+        self.settings = settings
+
+    @torch.no_grad()
+    def judge(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Judge prepared frames.
+
+        Args:
+            frames: float32 (batch, 3, S, S) in [0, 1], S the settings' image size, the surround mirrored as by
+                `prepare_photograph`.
+
+        Returns:
+            Probabilities (batch, classes), and severities (batch,) in [0, 1]; both on the CPU.
+        """
+        frames = frames.to(next(self.network.parameters()).device)
+        scores, severities = self.network(frames)
+        return scores.softmax(dim=1).cpu(), severities.cpu()
+
+    def choose(self, probabilities: Tensor, severity: float, available: Collection[str]) -> Route:
+        """The rule: no adaptor where the probability of `clear` reaches the threshold, else the likeliest fault's.
+
+        Args:
+            probabilities: (classes,) of one frame.
+            severity: in [0, 1].
+            available: names of the adaptors that there are; a missing one is not replaced by another.
+        """
+        by_class = dict(zip(self.settings.classes, probabilities.tolist(), strict=True))
+        if by_class[CLEAR] >= self.settings.clear_threshold:
+            return Route(None, CLEAR, by_class[CLEAR], severity, by_class)
+        fault = max((name for name in by_class if name != CLEAR), key=by_class.__getitem__)
+        adaptor = self.settings.adaptors.get(fault)
+        note = ""
+        if adaptor is None:
+            note = f"this router has no adaptor for the class '{fault}'"
+        elif adaptor not in available:
+            note = f"the adaptor '{adaptor}' is not among those loaded: {', '.join(sorted(available)) or 'none'}"
+        return Route(None if note else adaptor, fault, by_class[fault], severity, by_class, note)
+
+    def route(
+        self,
+        photograph: Photograph,
+        available: Collection[str],
+        *,
+        field_of_view: FieldOfViewShape = "auto",
+        mask: np.ndarray | None = None,
+        name: str = "photograph",
+    ) -> Route:
+        """Choose an adaptor for a photograph of any size; the same photograph gives the same choice.
+
+        Args:
+            photograph: colour or grey; a grey one is judged as three equal channels, which it was not trained on.
+            available: names of the adaptors to choose from.
+            field_of_view, mask, name: see `prepare_photograph`.
+
+        Raises:
+            FieldOfViewError: see `prepare_photograph`.
+        """
+        prepared = prepare_photograph(
+            photograph, name, self.settings.prepared_size, mask=mask, field_of_view=field_of_view
+        )
+        image = resize(prepared.image, self.settings.image_size, self.settings.image_size)
+        frame = torch.from_numpy(image.transpose(2, 0, 1).copy()).expand(3, -1, -1)
+        probabilities, severities = self.judge(frame[None])
+        return self.choose(probabilities[0], float(severities[0]), available)
+
+
+def build_network(settings: RouterSettings) -> FaultNetwork:
+    """An untrained network of these settings."""
+    return FaultNetwork(
+        len(settings.classes), settings.image_size, channels=settings.channels, hidden_features=settings.hidden_features
+    )
+
+
+def clear_threshold(clear_probabilities: np.ndarray, largest_touched_share: float) -> float:
+    """The highest threshold by which at most this share of clear photographs would get an adaptor.
+
+    Args:
+        clear_probabilities: of the class `clear`, for views of clear photographs, (n,).
+        largest_touched_share: in [0, 1).
+
+    Raises:
+        RouterSettingsError: no probability is given, or the share is out of range.
+    """
+    if len(clear_probabilities) == 0 or not 0.0 <= largest_touched_share < 1.0:
+        raise RouterSettingsError(
+            f"a threshold needs clear photographs and a share in [0, 1), got {len(clear_probabilities)} and "
+            f"{largest_touched_share}"
+        )
+    # Touched are those *below* the threshold: of the value itself at this place, and above, none is.
+    return float(np.sort(clear_probabilities)[int(largest_touched_share * len(clear_probabilities))])

@@ -19,8 +19,14 @@ from accelerate.utils import tqdm
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.backbones import load_backbone
 from retina_adapt.configuration import parse_configuration, store_configuration
-from retina_adapt.data import EvaluationBatchSampler, PhotographSource, PreparedPhotographs, UnpairedImages, WholeFrame
-from retina_adapt.data import open_sources
+from retina_adapt.data import (
+    EvaluationBatchSampler,
+    PhotographSource,
+    PreparedPhotographs,
+    UnpairedImages,
+    WholeFrame,
+    open_sources,
+)
 from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
 from retina_adapt.enhancement import reconstruct_frames
 from retina_adapt.errors import RetinaAdaptError

@@ -198,7 +198,9 @@ def validate(backbone: ReconstructionBackbone, images: UnpairedImages, accelerat
             scores.append({"psnr": found.psnr, "ssim": found.ssim})
             pictures.append(np.concatenate([target_pixels, result_pixels], axis=1))
     # With more processes than photographs, some have none.
-    sheets = {"original_reconstructed": (np.concatenate(pictures[:4]) * 255).round().astype(np.uint8)} if pictures else {}
+    sheets = (
+        {"original_reconstructed": (np.concatenate(pictures[:4]) * 255).round().astype(np.uint8)} if pictures else {}
+    )
     return Validation(mean_scores(accelerator, scores), sheets)
 
 

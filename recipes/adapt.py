@@ -51,6 +51,7 @@ from retina_adapt.objectives import (
     latent_adaptation_loss,
     latent_preservation_loss,
     masked_absolute_error,
+    structural_dissimilarity,
 )
 from retina_adapt.training import TrainingSettings, Validation, mean_scores, start_run, train
 
@@ -60,18 +61,20 @@ Pairs = DegradedPairs | RealPairs
 
 @dataclass
 class AdaptationLossWeights:
-    """Weights of stage one's losses; the paper's loss is 1, 1, 0.
+    """Weights of stage one's losses; the paper's loss is 1, 1, 0, 0.
 
     Args:
         latent_adaptation: of mean |E0(high) - Ea(low)|.
         latent_preservation: of mean |E0(high) - Ea(high)|, which keeps clear photographs as they are.
         pixel: of the absolute error in the field of view, between the enhanced low and the high photograph. Decoder
-            adaptors learn from this term alone.
+            adaptors learn from this term and the next alone.
+        structural: of 1 - SSIM between the enhanced low and the high photograph.
     """
 
     latent_adaptation: float = 1.0
     latent_preservation: float = 1.0
     pixel: float = 10.0
+    structural: float = 1.0
 
 
 @dataclass
@@ -124,7 +127,7 @@ class AdaptConfig:
 
 
 class AutoencoderAdaptationStep(nn.Module):
-    """Stage one: both latent terms of the paper, and the error of the enhanced photograph."""
+    """Stage one: both latent terms of the paper, and how far the enhanced photograph is from the clear one."""
 
     def __init__(self, backbone: ReconstructionBackbone, weights: AdaptationLossWeights) -> None:
         super().__init__()
@@ -142,6 +145,7 @@ class AutoencoderAdaptationStep(nn.Module):
             "latent_adaptation": latent_adaptation_loss(high_latent, adapted_low),
             "latent_preservation": latent_preservation_loss(high_latent, adapted_high),
             "pixel": masked_absolute_error(enhanced, high, batch["mask"]),
+            "structural": structural_dissimilarity(enhanced, high),
         }
         weighted = [getattr(self.weights, name) * value for name, value in losses.items()]
         return {"loss": torch.stack(weighted).sum(), **losses}

@@ -40,8 +40,8 @@ class AdaptorSettings:
     identity_start: bool = True
     bottleneck_channels: int = 0
     depthwise: bool = False
-    context_grid: int = 8
-    context_channels: int = 16
+    context_grid: int = 4
+    context_channels: int = 24
     rank: int = 8
     alpha: int | None = None
 

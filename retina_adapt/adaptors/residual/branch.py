@@ -37,7 +37,12 @@ class ResidualBranch(nn.Module):
 
 
 class ContextBranch(nn.Module):
-    """A correction that varies slowly over the frame: pooled to a coarse grid, convolved, and enlarged smoothly."""
+    """A gain and an offset that vary slowly over the frame, as uneven light, haze and colour casts do.
+
+    The feature map is pooled to a coarse grid, convolved there, and the two resulting maps are enlarged smoothly:
+    gain * features + offset is the change (cf. Perez et al. 2018, "FiLM", whose gain and offset are the same all over
+    a map).
+    """
 
     def __init__(self, channels: int, config: ResidualAdaptorConfig) -> None:
         super().__init__()
@@ -48,12 +53,14 @@ class ContextBranch(nn.Module):
             nn.SiLU(),
             nn.Conv2d(hidden, hidden, 3, padding=1),
             nn.SiLU(),
-            nn.Conv2d(hidden, channels, 3, padding=1),
+            nn.Conv2d(hidden, 2 * channels, 1),
         )
 
     def forward(self, features: Tensor) -> Tensor:
         coarse = F.adaptive_avg_pool2d(features, self.grid)
-        return F.interpolate(self.convolutions(coarse), size=features.shape[-2:], mode="bilinear", align_corners=False)
+        maps = F.interpolate(self.convolutions(coarse), size=features.shape[-2:], mode="bilinear", align_corners=False)
+        gain, offset = maps.chunk(2, dim=1)
+        return gain * features + offset
 
 
 def group_norm(channels: int) -> nn.GroupNorm:

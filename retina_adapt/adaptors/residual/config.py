@@ -38,8 +38,8 @@ class ResidualAdaptorConfig(HookPointAdaptorConfig):
 
     bottleneck_channels: int = 0
     depthwise: bool = False
-    context_grid: int = 8
-    context_channels: int = 16
+    context_grid: int = 4
+    context_channels: int = 24
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -6,6 +6,8 @@ from retina_adapt.routing.errors import RouterSettingsError
 from retina_adapt.routing.faults import CLASSES, CLEAR
 
 _STRIDE = 32
+# Far above any sensible router, so that a damaged or hostile file cannot ask for all memory.
+_LARGEST_IMAGE, _LARGEST_PREPARED, _MOST_FEATURES = 1024, 4096, 1024
 
 
 def _adaptors_named_as_classes() -> dict[str, str]:
@@ -38,19 +40,27 @@ class RouterSettings:
     classes: tuple[str, ...] = CLASSES
 
     def __post_init__(self) -> None:
-        if self.image_size < 2 * _STRIDE or self.image_size % _STRIDE:
+        if not 2 * _STRIDE <= self.image_size <= _LARGEST_IMAGE or self.image_size % _STRIDE:
             raise RouterSettingsError(
-                f"image_size is {self.image_size}; it must be divisible by {_STRIDE}, and at least {2 * _STRIDE}"
+                f"image_size is {self.image_size}; it must be divisible by {_STRIDE}, and from {2 * _STRIDE} to "
+                f"{_LARGEST_IMAGE}"
             )
-        if self.prepared_size < self.image_size:
+        if not self.image_size <= self.prepared_size <= _LARGEST_PREPARED:
             raise RouterSettingsError(
-                f"prepared_size is {self.prepared_size}; it must be at least image_size, {self.image_size}"
+                f"prepared_size is {self.prepared_size}; it must be from image_size, {self.image_size}, to "
+                f"{_LARGEST_PREPARED}"
             )
-        if len(self.channels) != 5 or min(self.channels) < 1 or self.hidden_features < 1:
-            raise RouterSettingsError(f"channels must be five numbers from 1 on, got {list(self.channels)}")
+        if len(self.channels) != 5 or not all(1 <= count <= _MOST_FEATURES for count in self.channels):
+            raise RouterSettingsError(
+                f"channels must be five numbers from 1 to {_MOST_FEATURES}, got {list(self.channels)[:6]}"
+            )
+        if not 1 <= self.hidden_features <= _MOST_FEATURES:
+            raise RouterSettingsError(
+                f"hidden_features is {self.hidden_features}; it must be from 1 to {_MOST_FEATURES}"
+            )
         if not 0.0 <= self.clear_threshold <= 1.0:
             raise RouterSettingsError(f"clear_threshold is {self.clear_threshold}; it must lie in [0, 1]")
-        if tuple(self.classes) != CLASSES:
+        if self.classes != CLASSES:
             raise RouterSettingsError(
                 f"this router tells {', '.join(self.classes)} apart, but this version of retina_adapt knows "
                 f"{', '.join(CLASSES)}; train it again with recipes/train_router.py"

@@ -9,14 +9,18 @@ router/
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
+from torch import Tensor
 
 from retina_adapt.atomic_files import restore_interrupted_replacement, write_folder_atomically
+from retina_adapt.backbones import fingerprint_tensors
 from retina_adapt.routing.card import render_card
 from retina_adapt.routing.errors import RouterFileError
+from retina_adapt.routing.records import record_from_plain
 from retina_adapt.routing.router import Router, build_network
 from retina_adapt.routing.settings import RouterMetadata, RouterSettings
 
@@ -24,8 +28,12 @@ CONFIG_FILE = "router_config.json"
 TENSORS_FILE = "router_model.safetensors"
 CARD_FILE = "README.md"
 _FORMAT_VERSION = 1
+_KEYS = {"format_version", "settings", "metadata", "tensors_sha256"}
 
-Record = TypeVar("Record", RouterSettings, RouterMetadata)
+# A damaged or hostile file is refused before it is read into memory: no router's settings take more than the first,
+# and no list of its tensors' names and places more than the second.
+_MOST_CONFIG_BYTES = 2**20
+_MOST_HEADER_BYTES = 2**16
 
 
 def save_router(router: Router, folder: str | Path, metadata: RouterMetadata) -> None:
@@ -35,6 +43,7 @@ def save_router(router: Router, folder: str | Path, metadata: RouterMetadata) ->
         "format_version": _FORMAT_VERSION,
         "settings": dataclasses.asdict(router.settings),
         "metadata": dataclasses.asdict(metadata),
+        "tensors_sha256": fingerprint_tensors(tensors),
     }
     parameters = sum(tensor.numel() for tensor in tensors.values())
     with write_folder_atomically(folder) as temporary:
@@ -48,30 +57,24 @@ def load_router(folder: str | Path) -> Router:
     """Read a router from `folder`, in evaluation mode, on the CPU.
 
     Raises:
-        RouterFileError: names the file that is missing, or the setting or tensor that does not fit.
-        RouterSettingsError: a setting is out of range.
+        RouterFileError: names the file that is missing or damaged, and the setting or tensor that does not fit.
     """
     folder = Path(folder)
     restore_interrupted_replacement(folder)
-    settings, _ = _read_config(folder / CONFIG_FILE)
+    settings, _, tensors_sha256 = _read_config(folder / CONFIG_FILE)
+    # Without memory and without random numbers: only names, shapes and types are wanted, and later the tensors' places.
+    with torch.device("meta"):
+        network = build_network(settings)
     path = folder / TENSORS_FILE
-    network = build_network(settings)
-    try:
-        tensors = safetensors.torch.load_file(path)
-    except FileNotFoundError as error:
-        raise RouterFileError(f"{path}: no such file; the router folder is incomplete") from error
-    except (OSError, safetensors.SafetensorError) as error:
-        raise RouterFileError(f"{path}: is no safetensors file ({error}); get the router again") from error
-    expected = {name: (tensor.dtype, tensor.shape) for name, tensor in network.state_dict().items()}
-    found = {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()}
-    if differing := sorted({name for name, _ in expected.items() ^ found.items()}):
-        raise RouterFileError(
-            f"{path}: tensors missing, unexpected or of another shape or type than {CONFIG_FILE} says: "
-            f"{', '.join(differing[:3])}{' …' if len(differing) > 3 else ''}; get the router again"
-        )
+    tensors = _read_tensors(path, network.state_dict())
     if broken := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
         raise RouterFileError(f"{path}: {broken[0]} holds values that are not finite; get the router again")
-    network.load_state_dict(tensors)
+    if fingerprint_tensors(tensors) != tensors_sha256:
+        raise RouterFileError(
+            f"{path}: its tensors are not those that {CONFIG_FILE} was written for (their sha256 differs); get the "
+            "whole router again"
+        )
+    network.load_state_dict(tensors, assign=True)
     return Router(network.eval().requires_grad_(False), settings)
 
 
@@ -79,38 +82,63 @@ def read_router_metadata(folder: str | Path) -> RouterMetadata:
     """What the router's file says of its training.
 
     Raises:
-        RouterFileError, RouterSettingsError: as for `load_router`.
+        RouterFileError: as for `load_router`.
     """
     return _read_config(Path(folder) / CONFIG_FILE)[1]
 
 
-def _read_config(path: Path) -> tuple[RouterSettings, RouterMetadata]:
+def _read_tensors(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The file's tensors, of the names, shapes and types of those expected, in memory of their own."""
+    most_bytes = sum(tensor.nbytes for tensor in expected.values()) + _MOST_HEADER_BYTES
+    content = _read_file(path, most_bytes)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        tensors = safetensors.torch.load(content)
+    # A type that this PyTorch does not know is an AttributeError or a KeyError in the library.
+    except (safetensors.SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RouterFileError(f"{path}: is no whole safetensors file ({error}); get the router again") from error
+    shapes, found = (
+        {name: (tensor.dtype, tensor.shape) for name, tensor in named.items()} for named in (expected, tensors)
+    )
+    if differing := sorted({name for name, _ in shapes.items() ^ found.items()}):
+        raise RouterFileError(
+            f"{path}: tensors missing, unexpected or of another shape or type than {CONFIG_FILE} says: "
+            f"{', '.join(differing[:3])}{' …' if len(differing) > 3 else ''}; get the router again"
+        )
+    return tensors
+
+
+def _read_config(path: Path) -> tuple[RouterSettings, RouterMetadata, str]:
+    try:
+        content: Any = json.loads(_read_file(path, _MOST_CONFIG_BYTES).decode())
+    except (ValueError, RecursionError) as error:
+        raise RouterFileError(f"{path}: is not valid JSON: {error}") from error
+    if not isinstance(content, dict) or set(content) != _KEYS:
+        raise RouterFileError(f"{path}: must hold {', '.join(sorted(_KEYS))}, and nothing else")
+    if content["format_version"] != _FORMAT_VERSION:
+        raise RouterFileError(
+            f"{path}: has format {content['format_version']!r}, but this version of retina_adapt reads format "
+            f"{_FORMAT_VERSION}; use the version that wrote it, or a newer one"
+        )
+    settings = record_from_plain(content["settings"], RouterSettings, origin=f"{path}: settings")
+    metadata = record_from_plain(content["metadata"], RouterMetadata, origin=f"{path}: metadata")
+    return settings, metadata, content["tensors_sha256"]
+
+
+def _read_file(path: Path, most_bytes: int) -> bytes:
+    """A regular file's content; a pipe or a device would never end."""
+    try:
+        if path.exists() and not path.is_file():
+            raise RouterFileError(f"{path}: is no regular file")
+        size = path.stat().st_size
+        if size > most_bytes:
+            raise RouterFileError(
+                f"{path}: holds {size:,} bytes, more than the {most_bytes:,} that it can need; it is not what it "
+                "claims to be"
+            )
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise RouterFileError(
             f"{path}: no such file; a router folder holds {CONFIG_FILE} and {TENSORS_FILE}"
         ) from error
-    except (OSError, ValueError) as error:
-        raise RouterFileError(f"{path}: is not valid JSON: {error}") from error
-    if not isinstance(content, dict) or set(content) != {"format_version", "settings", "metadata"}:
-        raise RouterFileError(f"{path}: must hold format_version, settings and metadata, and nothing else")
-    if content["format_version"] != _FORMAT_VERSION:
-        raise RouterFileError(
-            f"{path}: has format {content['format_version']}, but this version of retina_adapt reads format "
-            f"{_FORMAT_VERSION}; use the version that wrote it, or a newer one"
-        )
-    settings = _read_record(path, "settings", content["settings"], RouterSettings)
-    return settings, _read_record(path, "metadata", content["metadata"], RouterMetadata)
-
-
-def _read_record(path: Path, section: str, values: Any, record_class: type[Record]) -> Record:
-    known = {field.name for field in dataclasses.fields(record_class)}
-    if not isinstance(values, dict) or set(values) != known:
-        differing = sorted(known ^ set(values)) if isinstance(values, dict) else sorted(known)
-        raise RouterFileError(f"{path}: {section}: missing or unknown: {', '.join(differing)}")
-    values = {key: tuple(value) if key in ("channels", "classes") else value for key, value in values.items()}
-    try:
-        return record_class(**values)
-    except (TypeError, ValueError) as error:
-        raise RouterFileError(f"{path}: {section}: not understood: {error}") from error
+    except OSError as error:
+        raise RouterFileError(f"{path}: cannot be read: {error}") from error

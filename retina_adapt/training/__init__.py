@@ -3,17 +3,20 @@
 from retina_adapt.training.checkpoint import CheckpointError
 from retina_adapt.training.divergence import TrainingDivergedError
 from retina_adapt.training.gather import NoScoresError, mean_scores
+from retina_adapt.training.interruption import STOPPED_STATUS, TrainingStopped
 from retina_adapt.training.loop import NothingToTrainError, UnusedParameterError, train
 from retina_adapt.training.settings import TrainingSettings, TrainingSettingsError
 from retina_adapt.training.tracking import Validation, start_run
 
 __all__ = [
+    "STOPPED_STATUS",
     "CheckpointError",
     "NoScoresError",
     "NothingToTrainError",
     "TrainingDivergedError",
     "TrainingSettings",
     "TrainingSettingsError",
+    "TrainingStopped",
     "UnusedParameterError",
     "Validation",
     "mean_scores",

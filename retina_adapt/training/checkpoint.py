@@ -1,12 +1,13 @@
 """Checkpoints: the trainable tensors and what the loop knows besides, in safetensors and JSON, one folder a step.
 
-Nothing else is needed to resume bit for bit: data order, augmentation and noise are functions of the seed and the
-step, and so is the learning rate. Frozen tensors are not stored, so that an adaptor's checkpoint is as small as it.
+Nothing else is needed to resume bit for bit: data order, augmentation, noise and torch's own generators are functions
+of the seed and the step, and so is the learning rate. Frozen tensors are not stored, so that an adaptor's checkpoint is
+as small as it. Tensors that are sharded over processes are stored whole: a run may resume on another number of them.
 """
 
 import json
+import os
 import re
-import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from retina_adapt.atomic_files import write_folder_atomically
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.training.divergence import DivergenceWatch
 from retina_adapt.training.moving_average import MovingAverage
+from retina_adapt.training.sharding import copy_whole, like_sharded, whole
 
 TENSORS_FILE = "training_state.safetensors"
 STATE_FILE = "training_state.json"
@@ -55,20 +57,41 @@ class TrainingState:
         return weights
 
 
-def save_checkpoint(folder: Path, state: TrainingState, *, kept: int) -> Path:
-    """Write `folder/step-<step>`, then drop all but the `kept` newest checkpoints. Atomic: never half a checkpoint."""
+def write_checkpoint(folder: Path, state: TrainingState, *, writes: bool = True) -> Path:
+    """Write `folder/step-<step>`, atomically: never half a checkpoint.
+
+    Args:
+        writes: whether this process writes; all of them call this, for sharded tensors are made whole by all.
+
+    Raises:
+        CheckpointError: if it cannot be written, as on a full disk; what was there before is untouched.
+    """
     tensors = state.weights()
     for name, parameter in state.parameters.items():
         for key, value in state.optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer.{name}.{key}"] = torch.as_tensor(value)
-    numbers = {"step": state.step, "divergence_watch": asdict(state.watch)}
     checkpoint = folder / f"step-{state.step:08d}"
-    with write_folder_atomically(checkpoint) as temporary:
-        contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-        safetensors.torch.save_file(contiguous, temporary / TENSORS_FILE)
-        (temporary / STATE_FILE).write_text(json.dumps(numbers) + "\n", encoding="utf-8")
-    for old in list_checkpoints(folder)[:-kept]:
-        shutil.rmtree(old, ignore_errors=True)
+    gathered = {}
+    for name, tensor in tensors.items():
+        complete = whole(tensor)
+        if writes:
+            gathered[name] = complete.cpu().contiguous()
+    if not writes:
+        return checkpoint
+    numbers = {"step": state.step, "divergence_watch": asdict(state.watch)}
+    try:
+        with write_folder_atomically(checkpoint) as temporary:
+            safetensors.torch.save_file(gathered, temporary / TENSORS_FILE)
+            (temporary / STATE_FILE).write_text(json.dumps(numbers) + "\n", encoding="utf-8")
+            for file in temporary.iterdir():
+                _flush_to_disk(file)
+    except (OSError, safetensors.SafetensorError) as error:
+        remaining = list_checkpoints(folder)
+        resumption = f"resumes from {remaining[-1]}, which is whole" if remaining else "starts again"
+        raise CheckpointError(
+            f"{checkpoint}: cannot be written ({error}); make room or give the right to write, then run again: it "
+            f"{resumption}"
+        ) from error
     return checkpoint
 
 
@@ -97,14 +120,14 @@ def load_checkpoint(checkpoint: Path, state: TrainingState) -> None:
             f"{' …' if len(differing) > 3 else ''}. Use another output_folder, or delete this one to start again"
         )
     for name, tensor in weights.items():
-        tensor.copy_(tensors[name])
+        copy_whole(tensors[name], tensor)
     for name, parameter in state.parameters.items():
         prefix = f"optimizer.{name}."
         moments = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         if moments:
             # Adam keeps its step count on the CPU, its moments beside the parameter.
             state.optimizer.state[parameter] = {
-                key: value if value.ndim == 0 else value.to(parameter) for key, value in moments.items()
+                key: value if value.ndim == 0 else like_sharded(value, parameter) for key, value in moments.items()
             }
     state.step, state.watch = step, watch
 
@@ -114,3 +137,9 @@ def list_checkpoints(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if _FOLDER_NAME.fullmatch(path.name))
+
+
+def _flush_to_disk(file: Path) -> None:
+    # A killed process loses nothing without it; a machine that loses its power would.
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())

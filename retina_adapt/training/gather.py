@@ -1,4 +1,6 @@
-"""Scores of a validation that several processes share."""
+"""What several processes share: scores of a validation, and failures of one of them."""
+
+from collections.abc import Callable
 
 from accelerate import Accelerator
 from accelerate.utils import gather_object
@@ -28,3 +30,24 @@ def mean_scores(accelerator: Accelerator, scores: list[dict[str, float]]) -> dic
         for name, value in item.items():
             by_name.setdefault(name, []).append(value)
     return {name: sum(values) / len(values) for name, values in by_name.items()}
+
+
+def fail_together(accelerator: Accelerator, work: Callable[[], None]) -> None:
+    """Do what only some processes can fail at; an error of one that the user can mend is raised on all of them.
+
+    Without it the others would wait for the failed one until the launcher ends them.
+
+    Raises:
+        RetinaAdaptError: the first process's that failed; of the same type on every process.
+    """
+    failure: RetinaAdaptError | None = None
+    try:
+        work()
+    except RetinaAdaptError as error:
+        failure = error
+    if accelerator.num_processes > 1:
+        failures = [error for error in gather_object([failure]) if error is not None]
+    else:
+        failures = [] if failure is None else [failure]
+    if failures:
+        raise failure or failures[0]

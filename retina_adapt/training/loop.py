@@ -4,20 +4,26 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import send_to_device, tqdm
+from accelerate.utils import send_to_device, set_seed, tqdm
 from torch import Tensor, nn
 
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.training.checkpoint import TrainingState, list_checkpoints, load_checkpoint, save_checkpoint
+from retina_adapt.training.checkpoint import TrainingState, load_checkpoint
+from retina_adapt.training.checkpoint_folder import CheckpointFolder, checkpoint_folder
 from retina_adapt.training.divergence import CALM_FACTOR, DIVERGED_FACTOR, TrainingDivergedError
+from retina_adapt.training.gather import fail_together
+from retina_adapt.training.interruption import StopRequest, TrainingStopped
 from retina_adapt.training.moving_average import MovingAverage
 from retina_adapt.training.schedule import learning_rate_factor
 from retina_adapt.training.settings import TrainingSettings
-from retina_adapt.training.tracking import Validation, log_validation
+from retina_adapt.training.sharding import gathered_parameters, make_whole, whole
+from retina_adapt.training.tracking import Validation, forget_entries_after, log_validation
 
 Batch = dict[str, Tensor]
 
@@ -59,100 +65,210 @@ def train(
             no checkpoint is taken but the last step's, so that one from before the rise remains.
 
     Returns:
-        The validation after the last step.
+        The validation of the result: after the last step, or of the best checkpoint.
 
     Raises:
+        TrainingStopped: after SIGTERM on any process, on all of them; a checkpoint of the step is then written.
         TrainingDivergedError: on all processes; names the step, and the checkpoint to go on from.
         NothingToTrainError: if no parameter requires a gradient.
         UnusedParameterError: after the first step, if a parameter that requires a gradient got none.
-        CheckpointError: see `load_checkpoint`.
+        CheckpointError: a checkpoint cannot be read or written, or there is one against `settings.resume`.
+        TrainingSettingsError: `settings.best_by` is no score of the validation.
     """
-    checkpoints = Path(output_folder) / "checkpoints" / name
-    trainable = {key: parameter for key, parameter in training_step.named_parameters() if parameter.requires_grad}
-    if not trainable:
-        raise NothingToTrainError(f"{name}: no parameter requires a gradient; check which hook groups are chosen")
-    optimizer = torch.optim.AdamW(trainable.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    inspect_optimizer(optimizer)
-    prepared_step, prepared_optimizer = accelerator.prepare(training_step, optimizer)
-    # These settings hold, whatever the accelerator was made with and wherever an earlier training of it was stopped.
-    accelerator.gradient_accumulation_steps = settings.gradient_accumulation
-    accelerator.step = 0
-    # Only now the parameters are on their device, and the same on all processes.
-    average = MovingAverage(trainable, settings.moving_average_decay) if settings.moving_average_decay else None
-    state = TrainingState(trainable, optimizer, average)
-    if found := list_checkpoints(checkpoints):
-        load_checkpoint(found[-1], state)
-        accelerator.print(f"{name}: resuming after step {state.step} from {found[-1]}")
-
-    first_step = state.step
-    batches = iter(batches_from(first_step * settings.gradient_accumulation))
+    checkpoints = checkpoint_folder(output_folder, name, settings)
+    state, prepared_step, prepared_optimizer = _prepare(
+        training_step, name, accelerator, settings, inspect_optimizer=inspect_optimizer
+    )
+    loop = _Loop(name, training_step, accelerator, settings, checkpoints, state, validate, watched_loss)
+    loop.resume()
+    batches = iter(batches_from(state.step * settings.gradient_accumulation))
     progress = tqdm(
         main_process_only=True,
-        initial=first_step,
+        initial=state.step,
         total=settings.steps,
         desc=name,
         dynamic_ncols=True,
         mininterval=1,
     )
     validation = None
-    checkpoint_due = False
-    seconds_started, steps_timed = time.perf_counter(), 0
-    for step in range(first_step, settings.steps):
-        factor = learning_rate_factor(step, steps=settings.steps, warmup_steps=settings.warmup_steps)
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * factor
-        prepared_step.train()
-        losses = _optimize(prepared_step, prepared_optimizer, accelerator, settings, state, batches)
-        done = state.step = step + 1
-        steps_timed += 1
-        # At every step, for no checkpoint may hold what a gradient that is not finite has made of the parameters.
-        if not (math.isfinite(losses["loss"]) and math.isfinite(losses["gradient_norm"])):
-            raise TrainingDivergedError(
-                f"{name}: at step {done} the loss is {losses['loss']:.4g} and its gradient's norm "
-                f"{losses['gradient_norm']:.4g}; {_remedy(settings, checkpoints)}"
+    with StopRequest() as stop:
+        if state.step > 0 and loop.validation_is_due and not checkpoints.is_validated(state.step):
+            # The process was killed while it validated.
+            validation = loop.validate()
+        first_step = state.step
+        loop.start_timing()
+        for step in range(first_step, settings.steps):
+            factor = learning_rate_factor(step, steps=settings.steps, warmup_steps=settings.warmup_steps)
+            for group in state.optimizer.param_groups:
+                group["lr"] = settings.learning_rate * factor
+            prepared_step.train()
+            losses, stops = _optimize(
+                prepared_step,
+                prepared_optimizer,
+                accelerator,
+                settings,
+                state,
+                batches,
+                wants_to_stop=stop.is_requested,
             )
-        if step == first_step:
-            _require_that_all_are_used(state, name)
-        if average is not None:
-            average.update(done)
-        if done > settings.warmup_steps:
-            state.watch.observe(losses[watched_loss])
-        if state.watch.has_diverged:
-            raise TrainingDivergedError(
-                f"{name}: at step {done} the smoothed '{watched_loss}' is {state.watch.smoothed:.4g}, more than "
-                f"{DIVERGED_FACTOR:g} times its lowest value {state.watch.lowest:.4g}; {_remedy(settings, checkpoints)}"
-            )
-        if done % settings.log_every == 0 or done == settings.steps:
-            seconds = (time.perf_counter() - seconds_started) / steps_timed
-            entries = {**losses, "learning_rate": settings.learning_rate * factor, "seconds_per_step": seconds}
-            accelerator.log({f"{name}/{key}": value for key, value in entries.items()}, step=done)
+            state.step = step + 1
+            loop.refuse_divergence(losses)
+            if step == first_step:
+                _require_that_all_are_used(state, name)
+            if state.average is not None:
+                state.average.update(state.step)
+            loop.log(losses, learning_rate=settings.learning_rate * factor)
             progress.set_postfix(loss=f"{losses['loss']:.4f}")
-            seconds_started, steps_timed = time.perf_counter(), 0
-        progress.update()
-        is_last = done == settings.steps
-        if done % settings.checkpoint_every == 0:
-            checkpoint_due = True
-            if not (state.watch.is_calm or is_last):
+            progress.update()
+            loop.save_if_due(stops=stops)
+            if stops and state.step < settings.steps:
                 accelerator.print(
-                    f"{name}: no checkpoint after step {done}, while '{watched_loss}' is above {CALM_FACTOR:g} times "
-                    "its lowest smoothed value"
+                    f"{name}: SIGTERM; stopped after step {state.step}, the same command goes on from "
+                    f"{checkpoints.newest() or 'the start'}"
                 )
-        if is_last or (checkpoint_due and state.watch.is_calm):
-            if accelerator.is_main_process:
-                save_checkpoint(checkpoints, state, kept=settings.checkpoints_kept)
-            accelerator.wait_for_everyone()
-            checkpoint_due = False
-        if done % settings.validate_every == 0 or is_last:
-            validation = _validate(training_step, validate, average, accelerator, name, done)
-            progress.set_postfix(validation.scores)
-            seconds_started, steps_timed = time.perf_counter(), 0
+                raise TrainingStopped
+            if loop.validation_is_due:
+                validation = loop.validate()
+                progress.set_postfix(validation.scores)
     progress.close()
     if validation is None:
-        validation = _validate(training_step, validate, average, accelerator, name, settings.steps)
-    if average is not None:
-        average.copy_to_parameters()
+        validation = loop.validate()
+    if settings.result == "best" and (best := checkpoints.best()) is not None and best != checkpoints.newest():
+        load_checkpoint(best, state)
+        accelerator.print(f"{name}: the result is {best}")
+        validation = loop.validate()
+    if state.average is not None:
+        state.average.copy_to_parameters()
+    make_whole(training_step)
     accelerator.free_memory()
     return validation
+
+
+def _prepare(
+    training_step: nn.Module,
+    name: str,
+    accelerator: Accelerator,
+    settings: TrainingSettings,
+    inspect_optimizer: Callable[[torch.optim.Optimizer], None],
+) -> tuple[TrainingState, nn.Module, torch.optim.Optimizer]:
+    trainable = [parameter for parameter in training_step.parameters() if parameter.requires_grad]
+    if not trainable:
+        raise NothingToTrainError(f"{name}: no parameter requires a gradient; check which hook groups are chosen")
+    optimizer = torch.optim.AdamW(trainable, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    inspect_optimizer(optimizer)
+    prepared_step, prepared_optimizer = accelerator.prepare(training_step, optimizer)
+    # These settings hold, whatever the accelerator was made with and wherever an earlier training of it was stopped.
+    accelerator.gradient_accumulation_steps = settings.gradient_accumulation
+    accelerator.step = 0
+    # Only now the parameters are on their device, the same on all processes, and sharded if they are to be.
+    parameters = {key: parameter for key, parameter in training_step.named_parameters() if parameter.requires_grad}
+    average = MovingAverage(parameters, settings.moving_average_decay) if settings.moving_average_decay else None
+    return TrainingState(parameters, optimizer, average), prepared_step, prepared_optimizer
+
+
+@dataclass
+class _Loop:
+    """What `train` does beside optimising: resume, watch, log, keep checkpoints, validate."""
+
+    name: str
+    training_step: nn.Module
+    accelerator: Accelerator
+    settings: TrainingSettings
+    checkpoints: CheckpointFolder
+    state: TrainingState
+    compute_validation: Callable[[], Validation]
+    watched_loss: str
+    checkpoint_is_due: bool = False
+
+    def resume(self) -> None:
+        # All look before the main process tidies up.
+        found = self.checkpoints.to_resume_from(self.settings.resume)
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            self.checkpoints.remove_leftovers()
+        if found is not None:
+            fail_together(self.accelerator, lambda: load_checkpoint(found, self.state))
+            self.accelerator.print(f"{self.name}: resuming after step {self.state.step} from {found}")
+        forget_entries_after(self.accelerator, self.name, self.state.step)
+
+    def start_timing(self) -> None:
+        self.seconds_started, self.steps_timed = time.perf_counter(), 0
+
+    @property
+    def is_last(self) -> bool:
+        return self.state.step == self.settings.steps
+
+    @property
+    def validation_is_due(self) -> bool:
+        return self.state.step % self.settings.validate_every == 0 or self.is_last
+
+    def refuse_divergence(self, losses: dict[str, float]) -> None:
+        # At every step, for no checkpoint may hold what a gradient that is not finite has made of the parameters.
+        watch, name, step = self.state.watch, self.name, self.state.step
+        if not (math.isfinite(losses["loss"]) and math.isfinite(losses["gradient_norm"])):
+            raise TrainingDivergedError(
+                f"{name}: at step {step} the loss is {losses['loss']:.4g} and its gradient's norm "
+                f"{losses['gradient_norm']:.4g}; {self._remedy()}"
+            )
+        if step > self.settings.warmup_steps:
+            watch.observe(losses[self.watched_loss])
+        if watch.has_diverged:
+            raise TrainingDivergedError(
+                f"{name}: at step {step} the smoothed '{self.watched_loss}' is {watch.smoothed:.4g}, more than "
+                f"{DIVERGED_FACTOR:g} times its lowest value {watch.lowest:.4g}; {self._remedy()}"
+            )
+
+    def log(self, losses: dict[str, float], *, learning_rate: float) -> None:
+        self.steps_timed += 1
+        if self.state.step % self.settings.log_every and not self.is_last:
+            return
+        seconds = (time.perf_counter() - self.seconds_started) / self.steps_timed
+        entries = {**losses, "learning_rate": learning_rate, "seconds_per_step": seconds}
+        self.accelerator.log({f"{self.name}/{key}": value for key, value in entries.items()}, step=self.state.step)
+        self.start_timing()
+
+    def save_if_due(self, *, stops: bool) -> None:
+        """Save at the steps that are due; while the watched loss is too high, later, but at the last step always."""
+        if self.state.step % self.settings.checkpoint_every == 0 or self.validation_is_due or stops:
+            self.checkpoint_is_due = True
+            if not (self.state.watch.is_calm or self.is_last):
+                self.accelerator.print(
+                    f"{self.name}: no checkpoint after step {self.state.step}, while '{self.watched_loss}' is above "
+                    f"{CALM_FACTOR:g} times its lowest smoothed value"
+                )
+        if self.is_last or (self.checkpoint_is_due and self.state.watch.is_calm):
+            writes = self.accelerator.is_main_process
+            fail_together(self.accelerator, lambda: self.checkpoints.save(self.state, writes=writes))
+            self.checkpoint_is_due = False
+
+    def validate(self) -> Validation:
+        self.training_step.eval()
+        average = self.state.average
+        with (
+            torch.no_grad(),
+            average.swapped_in() if average is not None else nullcontext(),
+            gathered_parameters(self.training_step),
+        ):
+            validation = self.compute_validation()
+        self.checkpoints.require_score(validation.scores)
+        if not self.checkpoints.is_validated(self.state.step):
+            log_validation(self.accelerator, self.name, validation, self.state.step)
+            # The others have looked as well.
+            self.accelerator.wait_for_everyone()
+            if self.accelerator.is_main_process:
+                self.checkpoints.record_validation(self.state.step, validation.scores)
+            self.accelerator.wait_for_everyone()
+        self.start_timing()
+        return validation
+
+    def _remedy(self) -> str:
+        found = self.checkpoints.newest()
+        resumption = (
+            f"it resumes from {found}, the last one before the loss rose"
+            if found
+            else "it starts again, for there is no checkpoint yet"
+        )
+        return f"lower training.learning_rate ({self.settings.learning_rate}), then run again: {resumption}"
 
 
 def _optimize(
@@ -162,12 +278,16 @@ def _optimize(
     settings: TrainingSettings,
     state: TrainingState,
     batches: Iterator[Batch],
-) -> dict[str, float]:
+    *,
+    wants_to_stop: bool,
+) -> tuple[dict[str, float], bool]:
     """One optimiser step over `gradient_accumulation` micro-batches.
 
     Returns:
-        The losses, means over micro-batches and processes, and the "gradient_norm" before clipping.
+        The losses, means over micro-batches and processes, and the "gradient_norm" before clipping; and whether any
+        process was told to stop.
     """
+    _seed_generators(settings.seed, state.step, accelerator.process_index)
     means: dict[str, Tensor] = {}
     for _ in range(settings.gradient_accumulation):
         batch = send_to_device(next(batches) | {"step": torch.tensor(state.step)}, accelerator.device)
@@ -175,14 +295,21 @@ def _optimize(
             losses = training_step(batch)
             accelerator.backward(losses["loss"])
             if accelerator.sync_gradients:
-                means["gradient_norm"] = accelerator.clip_grad_norm_(state.parameters.values(), settings.gradient_clip)
+                norm = accelerator.clip_grad_norm_(state.parameters.values(), settings.gradient_clip)
+                means["gradient_norm"] = whole(norm)
             optimizer.step()
             optimizer.zero_grad()
         for key, value in losses.items():
             means[key] = means.get(key, 0.0) + value.detach().float() / settings.gradient_accumulation
     # One exchange between the processes and one wait for the device, for all values together.
-    values = accelerator.reduce(torch.stack(list(means.values())), "mean").tolist()
-    return dict(zip(means, values, strict=True))
+    stops = torch.tensor(float(wants_to_stop), device=accelerator.device)
+    *values, stopping = accelerator.reduce(torch.stack([*means.values(), stops]), "mean").tolist()
+    return dict(zip(means, values, strict=True)), stopping > 0
+
+
+def _seed_generators(seed: int, step: int, process: int) -> None:
+    """Let what a network draws, as for dropout, be a function of the step: it is the same after a resume."""
+    set_seed(int(np.random.SeedSequence([seed, step, process]).generate_state(1)[0]))
 
 
 def _require_that_all_are_used(state: TrainingState, name: str) -> None:
@@ -197,28 +324,3 @@ def _require_that_all_are_used(state: TrainingState, name: str) -> None:
             f"{name}: the loss does not depend on {len(unused)} of the parameters to train, the first being "
             f"'{unused[0]}'; freeze them, or give the loss that they serve"
         )
-
-
-def _remedy(settings: TrainingSettings, checkpoints: Path) -> str:
-    found = list_checkpoints(checkpoints)
-    resumption = (
-        f"it resumes from {found[-1]}, the last one before the loss rose"
-        if found
-        else "it starts again, for there is no checkpoint yet"
-    )
-    return f"lower training.learning_rate ({settings.learning_rate}), then run again: {resumption}"
-
-
-def _validate(
-    training_step: nn.Module,
-    validate: Callable[[], Validation],
-    average: MovingAverage | None,
-    accelerator: Accelerator,
-    name: str,
-    step: int,
-) -> Validation:
-    training_step.eval()
-    with torch.no_grad(), average.swapped_in() if average is not None else nullcontext():
-        validation = validate()
-    log_validation(accelerator, name, validation, step)
-    return validation

@@ -3,6 +3,13 @@
 from dataclasses import dataclass
 
 from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.suggestions import did_you_mean
+
+_CHOICES = {
+    "mixed_precision": ("no", "bf16"),
+    "resume": ("auto", "never", "always"),
+    "result": ("last", "best"),
+}
 
 
 class TrainingSettingsError(RetinaAdaptError):
@@ -28,8 +35,13 @@ class TrainingSettings:
         workers: processes that prepare batches; 0 prepares them in the training process.
         log_every: steps between entries in the tracker.
         validate_every: steps between validations; the last step is always validated.
-        checkpoint_every: steps between checkpoints; the last step is always kept.
-        checkpoints_kept: how many checkpoints to keep, the newest ones.
+        checkpoint_every: steps between checkpoints; there is also one at each validation and at the last step.
+        checkpoints_kept: how many checkpoints to keep, the newest ones; the best one is kept besides.
+        best_by: name of the validation score that tells which checkpoint is the best, "-name" where lower is better;
+            "" takes the first score, higher being better.
+        result: what the training ends with: the last weights, or those of the best checkpoint ("last" or "best").
+        resume: "auto" goes on from the newest checkpoint if there is one; "never" refuses to if there is one, and
+            "always" if there is none.
         moving_average_decay: of an exponential moving average of what is trained, in [0, 1), e.g. 0.999; the averaged
             weights are validated and are the result. It costs the memory of the trained weights once more. 0 is off.
         gradient_checkpointing: compute features anew in the backward pass instead of keeping them: far less memory,
@@ -50,6 +62,9 @@ class TrainingSettings:
     validate_every: int = 200
     checkpoint_every: int = 200
     checkpoints_kept: int = 2
+    best_by: str = ""
+    result: str = "last"
+    resume: str = "auto"
     moving_average_decay: float = 0.0
     gradient_checkpointing: bool = False
 
@@ -75,5 +90,9 @@ class TrainingSettings:
             raise TrainingSettingsError(
                 f"training.moving_average_decay is {self.moving_average_decay}; it must lie in [0, 1), and 0 is off"
             )
-        if self.mixed_precision not in ("no", "bf16"):
-            raise TrainingSettingsError(f"training.mixed_precision is '{self.mixed_precision}'; use no or bf16")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                value = str(getattr(self, name))
+                raise TrainingSettingsError(
+                    f"training.{name} is '{value}'; use {' or '.join(choices)}{did_you_mean(value, choices)}"
+                )

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.configuration import configuration_to_dict, store_configuration
+from retina_adapt.training.event_files import discard_entries_after
 
 RECORDED_PACKAGES = ("retina-adapt", "torch", "diffusers", "peft", "accelerate", "datasets", "numpy")
 
@@ -52,6 +53,14 @@ def log_validation(accelerator: Accelerator, name: str, validation: Validation, 
         if tracker.name == "tensorboard" and accelerator.is_main_process:
             pictures = {f"{name}/{key}": picture[None] for key, picture in validation.pictures.items()}
             tracker.log_images(pictures, step=step, dataformats="NHWC")
+
+
+def forget_entries_after(accelerator: Accelerator, name: str, step: int) -> None:
+    """Remove what the training `name` had logged after the step it resumes from, so that no step is there twice."""
+    for tracker in accelerator.trackers:
+        if tracker.name == "tensorboard" and accelerator.is_main_process:
+            tracker.writer.flush()
+            discard_entries_after(Path(tracker.writer.log_dir), name, step)
 
 
 def _is_installed(package: str) -> bool:

@@ -71,7 +71,7 @@ def vessel_agreement(result: np.ndarray, target: np.ndarray, mask: np.ndarray) -
     """
     require_same_shape(result, target)
     result_vessels, target_vessels = vessel_map(result, mask), vessel_map(target, mask)
-    tolerance = max(1, round(MATCH_DISTANCE * _diameter(mask)))
+    tolerance = match_tolerance(mask)
     lost = _unmatched(target_vessels, result_vessels, tolerance)
     contrasts = [_vessel_contrast(pixels, target_vessels, mask) for pixels in (result, target)]
     return VesselAgreement(
@@ -100,13 +100,29 @@ def vessel_map(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     Raises:
         FrameError: an image or mask of the wrong shape, type or range.
     """
+    return vessels_of_response(vessel_response(pixels, mask), mask)
+
+
+def vessel_response(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """How much each pixel looks like part of a vessel: what `vessel_map` thresholds.
+
+    Args:
+        pixels, mask: as for `vessel_map`.
+
+    Returns:
+        float32 (H, W) in local standard deviations of the green channel; 0 outside the field of view and along its
+        rim, positive on dark lines.
+
+    Raises:
+        FrameError: an image or mask of the wrong shape, type or range.
+    """
     require_frame(pixels, mask, role="image")
     diameter = _diameter(mask)
     green = _green(pixels)
     # The rim is itself a strong edge: a vessel cannot be told from it there, and its contrast dwarfs the vessels'.
     inside = _distance_inside(mask) > max(2, round(RIM_WIDTH * diameter))
     if not inside.any():
-        return inside
+        return np.zeros(mask.shape, dtype=np.float32)
     normalized = _normalize_locally(green, mask, inside, sigma=BACKGROUND_SIGMA * diameter)
     response = np.max(
         [
@@ -117,8 +133,18 @@ def vessel_map(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
         axis=0,
     )
     response[~inside] = 0
+    return response
+
+
+def vessels_of_response(response: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The vessels, bool (H, W), of a `vessel_response` (H, W), by hysteresis; specks are left out."""
     vessels = apply_hysteresis_threshold(response, POSSIBLE_RESPONSE, CERTAIN_RESPONSE)
-    return remove_small_objects(vessels, max_size=round((SMALLEST_VESSEL_SIDE * diameter) ** 2))
+    return remove_small_objects(vessels, max_size=round((SMALLEST_VESSEL_SIDE * _diameter(mask)) ** 2))
+
+
+def match_tolerance(mask: np.ndarray) -> int:
+    """Pixels that a vessel may lie beside its match: 0.4 % of the field of view's diameter, at least 1."""
+    return max(1, round(MATCH_DISTANCE * _diameter(mask)))
 
 
 def _vessel_contrast(pixels: np.ndarray, vessels: np.ndarray, mask: np.ndarray) -> float:

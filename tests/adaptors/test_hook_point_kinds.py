@@ -80,7 +80,7 @@ def test_the_residual_adaptor_adds_its_branch_to_a_tokens_block_as_to_the_square
     tokens, keywords = torch.rand(2, 16, 16), {"timestep": torch.tensor([3, 5]), "class_labels": torch.tensor([1, 1])}
     with torch.no_grad():
         features = block(tokens, **keywords)
-        square = features.reshape(2, 4, 4, 16).permute(0, 3, 1, 2)
+        square = features.reshape(2, 4, 4, 16).permute(0, 3, 1, 2).contiguous()
         change = layer.residual_adaptor["light"](square).permute(0, 2, 3, 1).reshape(2, 16, 16)
         assert torch.equal(layer(tokens, **keywords), features + change)
 

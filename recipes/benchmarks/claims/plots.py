@@ -1,0 +1,83 @@
+"""Plots of the claims."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.claims.tables import Results, mean_curve, measure
+from benchmarks.claims.trainings import Training
+from retina_adapt.atomic_files import write_file_atomically
+
+mpl.use("Agg")
+
+Rows = dict[str, list[Training]]
+
+
+def draw_pairs(rows: Rows, results: Results, path: Path) -> None:
+    """PSNR over the number of pairs, a line for each arm; `all` stands at the right."""
+    counts = list(dict.fromkeys(name.split(" | ")[1] for name in rows))
+    figure, axes = _figure()
+    for arm in dict.fromkeys(name.split(" | ")[0] for name in rows):
+        values = [measure(results, rows.get(f"{arm} | {count}", []), "psnr_enhanced") for count in counts]
+        places = [place for place, found in enumerate(values) if len(found)]
+        axes.errorbar(
+            places,
+            [values[place].mean() for place in places],
+            [values[place].std() for place in places],
+            marker="o",
+            capsize=3,
+            label=arm,
+        )
+    axes.set_xticks(range(len(counts)), counts)
+    _finish(figure, axes, "pairs", "PSNR on the test splits, dB", path)
+
+
+def draw_parameters(rows: Rows, results: Results, path: Path) -> None:
+    """PSNR over the number of trainable parameters."""
+    figure, axes = _figure()
+    for name, trainings in rows.items():
+        values = measure(results, trainings, "psnr_enhanced")
+        if len(values):
+            count = next(results[each.key]["trainable_parameters"] for each in trainings if each.key in results)
+            axes.errorbar([count], [values.mean()], [values.std()], marker="o", capsize=3)
+            axes.annotate(name, (count, values.mean()), textcoords="offset points", xytext=(5, 4), fontsize=7)
+    axes.set_xscale("log")
+    _finish(figure, axes, "trainable parameters", "PSNR on the test splits, dB", path, legend=False)
+
+
+def draw_convergence(rows: Rows, results: Results, path: Path) -> None:
+    """Validation PSNR over optimiser steps and over seconds."""
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    for axes, across in zip(figure.subplots(1, 2), ("step", "seconds"), strict=True):
+        for arm, trainings in rows.items():
+            places, values = mean_curve(results, trainings, across)
+            if len(places):
+                axes.plot(places, values, marker=".", label=arm)
+        axes.set_xscale("log")
+        axes.set_xlabel({"step": "optimiser steps", "seconds": "seconds of training"}[across])
+        axes.set_ylabel("validation PSNR, dB")
+        axes.grid(alpha=0.3)
+    axes.legend(fontsize=7)
+    _save(figure, path)
+
+
+def _figure() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _finish(figure: Figure, axes: Axes, across: str, up: str, path: Path, *, legend: bool = True) -> None:
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.grid(alpha=0.3)
+    if legend:
+        axes.legend(fontsize=7)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with write_file_atomically(path) as temporary:
+        # No date in the file: the same results give the same bytes.
+        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})

@@ -1,0 +1,84 @@
+"""Means and spreads of trainings' scores, and Markdown tables of them."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from benchmarks.claims.trainings import Training
+
+Results = dict[str, dict]
+
+
+def measure(results: Results, trainings: Sequence[Training], name: str, data_set: str | None = None) -> np.ndarray:
+    """One value for each training that has been run: of one data set, or the mean of its test sets."""
+    values = []
+    for training in trainings:
+        found = results.get(training.key)
+        if found is not None:
+            sets = [data_set] if data_set is not None else list(found["scores"])
+            values.append(np.mean([found["scores"][each][name] for each in sets]))
+    return np.array(values)
+
+
+def cell(values: np.ndarray, digits: int = 2) -> str:
+    """Mean and standard deviation over seeds; a dash where nothing has been run."""
+    if len(values) == 0:
+        return "–"
+    spread = f" ± {values.std():.{digits}f}" if len(values) > 1 else ""
+    return f"{values.mean():.{digits}f}{spread}"
+
+
+def gain(results: Results, trainings: Sequence[Training], data_set: str | None = None) -> np.ndarray:
+    """PSNR of the enhanced less that of the degraded, in dB."""
+    return measure(results, trainings, "psnr_enhanced", data_set) - measure(
+        results, trainings, "psnr_degraded", data_set
+    )
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def by_two(rows: dict[str, list[Training]], show: Callable[[list[Training]], str], corner: str) -> str:
+    """A table of rows that are named `first | second`, the second across."""
+    names = [name.split(" | ") for name in rows]
+    across = list(dict.fromkeys(second for _, second in names))
+    down = list(dict.fromkeys(first for first, _ in names))
+    return table(
+        [corner, *across],
+        ([first, *(show(rows.get(f"{first} | {second}", [])) for second in across)] for first in down),
+    )
+
+
+def parameters(results: Results, trainings: Sequence[Training]) -> str:
+    """Trainable parameters, and their share of the backbone's."""
+    found = next((results[training.key] for training in trainings if training.key in results), None)
+    if found is None:
+        return "–"
+    count = found["trainable_parameters"]
+    return f"{count:,} ({count / found['backbone_parameters']:.1%})"
+
+
+def seconds(results: Results, trainings: Sequence[Training]) -> np.ndarray:
+    """Of training, without validation."""
+    return np.array([results[training.key]["seconds"] for training in trainings if training.key in results])
+
+
+def mean_curve(results: Results, trainings: Sequence[Training], across: str) -> tuple[np.ndarray, np.ndarray]:
+    """Validation PSNR over `across`, which is "step" or "seconds"; means over the seeds."""
+    curves = [results[training.key]["curve"] for training in trainings if training.key in results]
+    curves = [curve for curve in curves if curve]
+    if not curves:
+        return np.array([]), np.array([])
+    places = np.mean([[point[across] for point in curve] for curve in curves], axis=0)
+    return places, np.mean([[point["psnr_enhanced"] for point in curve] for curve in curves], axis=0)
+
+
+def first_reaching(results: Results, trainings: Sequence[Training], level: float, across: str) -> str:
+    """Where the mean curve first reaches a PSNR."""
+    places, values = mean_curve(results, trainings, across)
+    reached = places[values >= level]
+    return f"{reached[0]:.0f}" if len(reached) else "not reached"

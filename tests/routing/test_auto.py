@@ -1,0 +1,108 @@
+"""`retina-adapt enhance --adaptor auto`: what needs nothing is copied byte for byte, the rest gets what it needs."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from toy_files import save_toy_adaptor
+
+from retina_adapt.backbones import ReconstructionBackbone
+from retina_adapt.commands import enhance
+from retina_adapt.commands.batch import BatchResult
+from retina_adapt.commands.draw import draw_photographs
+from retina_adapt.imaging import read_photograph, write_photograph
+from retina_adapt.routing import CLASSES, CLEAR, Router, RouterMetadata, load_router, save_router
+
+FAULTS = CLASSES[1:]
+CLEAR_ONE, OTHER = "clear.jpg", "other.png"
+
+
+@pytest.fixture
+def photographs(router: Router, tmp_path: Path) -> Path:
+    """Two, of which the router holds the JPEG for the clearer one."""
+    folder = tmp_path / "photographs"
+    drawn = draw_photographs(folder, count=2, seed=0, size=128)
+    other, clearer = sorted(drawn, key=lambda path: probability_of_clear(router, path))
+    other.rename(folder / OTHER)
+    # A JPEG changes when its pixels are written anew, even if none of them was changed.
+    write_photograph(read_photograph(clearer), folder / CLEAR_ONE)
+    clearer.unlink()
+    return folder
+
+
+def probability_of_clear(router: Router, path: Path) -> float:
+    return router.route(read_photograph(path), FAULTS).probabilities[CLEAR]
+
+
+@pytest.fixture
+def adaptors(toy_backbone: ReconstructionBackbone, tmp_path: Path) -> list[str]:
+    """One adaptor a fault, each with its own change."""
+    for seed, fault in enumerate(FAULTS):
+        save_toy_adaptor(toy_backbone, tmp_path / "adaptors" / fault, seed=seed)
+    return [str(tmp_path / "adaptors" / fault) for fault in FAULTS]
+
+
+@pytest.fixture
+def installed_router(
+    router: Router,
+    metadata: RouterMetadata,
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Router:
+    """In the place of the embedded one; not trained, but with its threshold between the two photographs."""
+    threshold = probability_of_clear(router, photographs / CLEAR_ONE)
+    assert probability_of_clear(router, photographs / OTHER) < threshold
+    router = Router(router.network, dataclasses.replace(router.settings, clear_threshold=threshold))
+    save_router(router, tmp_path / "router", metadata)
+    monkeypatch.setattr(enhance, "router_folder", lambda: tmp_path / "router")
+    return load_router(tmp_path / "router")
+
+
+def run(photographs: Path, output: Path, adaptors: list[str], backbone: Path) -> BatchResult:
+    return enhance.enhance_photographs(
+        photographs,
+        output,
+        adaptors=adaptors,
+        backbone=str(backbone),
+        mode="fast",
+        steps=1,
+        seed=0,
+        field_of_view="auto",
+        masks=None,
+        device="cpu",
+        console=Console(quiet=True),
+    )
+
+
+def test_a_clear_photograph_keeps_every_byte_and_another_gets_what_its_adaptor_gives(
+    photographs: Path, adaptors: list[str], installed_router: Router, toy_backbone_folder: Path, tmp_path: Path
+) -> None:
+    result = run(photographs, tmp_path / "out", ["auto", *adaptors], toy_backbone_folder)
+    assert not result.failures
+    auto = tmp_path / "out" / "auto"
+    assert (auto / CLEAR_ONE).read_bytes() == (photographs / CLEAR_ONE).read_bytes()
+
+    route = installed_router.route(read_photograph(photographs / OTHER), FAULTS)
+    assert route.adaptor in FAULTS
+    expected = read_photograph(tmp_path / "out" / route.adaptor / OTHER).pixels
+    assert np.array_equal(read_photograph(auto / OTHER).pixels, expected)
+    assert not np.array_equal(read_photograph(photographs / OTHER).pixels, expected)
+
+    routes = json.loads((auto / "routes.json").read_text())
+    assert set(routes) == {CLEAR_ONE, OTHER}
+    assert routes[OTHER] == dataclasses.asdict(route)
+    assert (routes[CLEAR_ONE]["adaptor"], routes[CLEAR_ONE]["fault"]) == (None, CLEAR)
+
+
+def test_a_photograph_that_fails_is_not_among_the_routes(
+    photographs: Path, adaptors: list[str], installed_router: Router, toy_backbone_folder: Path, tmp_path: Path
+) -> None:
+    (photographs / "broken.png").write_bytes(b"no picture")
+    result = run(photographs, tmp_path / "out", ["auto", *adaptors], toy_backbone_folder)
+    assert len(result.failures) == 1
+    assert "broken.png" in result.failures[0]
+    assert set(json.loads((tmp_path / "out" / "auto" / "routes.json").read_text())) == {CLEAR_ONE, OTHER}

@@ -1,0 +1,48 @@
+"""Which backbone and which adaptors: names for readers, fingerprints for certainty."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from retina_adapt.adaptors import backbone_tensors, describe_adaptor
+from retina_adapt.backbones import ReconstructionBackbone, fingerprint_tensors
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """One model that took part.
+
+    Attributes:
+        role: "backbone" or "adaptor".
+        name: for readers; two models may have the same.
+        fingerprint: sha256, 64 hexadecimal digits: equal if and only if the model is. A backbone's is taken over its
+            tensors, an adaptor's over its configuration and tensors.
+        kind: an adaptor's kind; empty for a backbone.
+        purpose: what an adaptor undoes; empty for a backbone.
+    """
+
+    role: str
+    name: str
+    fingerprint: str
+    kind: str = ""
+    purpose: str = ""
+
+
+def identify_adaptor(adaptor: Path | str, name: str | None = None) -> ModelIdentity:
+    """The identity of an adaptor's folder or file; `name` is what it is called by, its own name if None.
+
+    Raises:
+        AdaptorFileError: names the file and what is wrong.
+    """
+    description = describe_adaptor(adaptor)
+    return ModelIdentity(
+        role="adaptor",
+        name=name or description.metadata.name or Path(adaptor).stem,
+        fingerprint=description.sha256,
+        kind=description.kind,
+        purpose=description.metadata.degradation,
+    )
+
+
+def identify_backbone(backbone: ReconstructionBackbone, name: str) -> ModelIdentity:
+    """The identity of a backbone, with or without adaptors attached to it."""
+    return ModelIdentity(role="backbone", name=name, fingerprint=fingerprint_tensors(backbone_tensors(backbone)))

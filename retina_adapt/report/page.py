@@ -1,0 +1,133 @@
+"""The report: one page of HTML with everything in it, which asks nothing of any network."""
+
+import datetime
+import statistics
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import jinja2
+
+from retina_adapt import __version__
+from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.report.entry import ReportEntry
+from retina_adapt.report.errors import ReportInputError, ReportWriteError
+from retina_adapt.report.identity import ModelIdentity
+from retina_adapt.report.inspection import StructureBounds
+from retina_adapt.report.pictures import (
+    CHANGE_COLORS,
+    CHANGE_SCALE,
+    UNCERTAINTY_COLORS,
+    UNCERTAINTY_SCALE,
+    VESSEL_COLORS,
+    style_color,
+    style_gradient,
+)
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def write_report(
+    entries: Sequence[ReportEntry],
+    path: Path | str,
+    *,
+    models: Sequence[ModelIdentity],
+    settings: Mapping[str, str | int | float],
+    title: str = "Enhanced photographs",
+    bounds: StructureBounds | None = None,
+    failures: Sequence[str] = (),
+) -> None:
+    """Write one self-contained page; a killed process leaves the previous file whole.
+
+    The page holds the photographs' pictures: about 0.3 MB each. Treat it as what it shows, photographs of patients.
+
+    Args:
+        entries: one for each enhanced photograph, see `report_entry`.
+        path: ends in `.html`.
+        models: the backbone and every adaptor that took part.
+        settings: how it was enhanced, for readers: mode, steps, seeds.
+        title: of the page.
+        bounds: that the entries were inspected with; the defaults if None.
+        failures: one message for each photograph that could not be enhanced.
+
+    Raises:
+        ReportInputError: there is nothing to report, or the name does not end in `.html`.
+        ReportWriteError: the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ReportInputError(f"{path}: a report is an HTML file; give a name that ends in .html")
+    if not entries and not failures:
+        raise ReportInputError(f"{path}: no photograph was enhanced, so that there is nothing to report")
+    page = (
+        templates()
+        .get_template("report.html")
+        .render(
+            entries=entries,
+            models=models,
+            settings=settings,
+            title=title,
+            bounds=bounds or StructureBounds(),
+            failures=failures,
+            version=__version__,
+            date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            summary=_summary(entries),
+            style="\n".join((ASSETS / name).read_text(encoding="utf-8") for name in ("viewer.css", "report.css")),
+            script="\n".join((ASSETS / name).read_text(encoding="utf-8") for name in ("viewer.js", "report.js")),
+        )
+    )
+    try:
+        with write_file_atomically(path) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ReportWriteError(
+            f"{path}: cannot write the report ({error.strerror}); choose a writable folder"
+        ) from error
+
+
+def render_photograph(entry: ReportEntry, number: int) -> str:
+    """The HTML of one photograph's viewer, as the report shows it; `number` tells it from others on the page."""
+    return templates().get_template("photograph.html").render(entry=entry, number=number)
+
+
+@cache
+def templates() -> jinja2.Environment:
+    """The page's templates; whatever is put into them is escaped, file names first of all."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ASSETS),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["percent"] = _percent
+    environment.globals.update(
+        change_gradient=style_gradient(CHANGE_COLORS),
+        change_scale=CHANGE_SCALE,
+        uncertainty_gradient=style_gradient(UNCERTAINTY_COLORS),
+        uncertainty_scale=UNCERTAINTY_SCALE,
+        vessel_colors={name: style_color(color) for name, color in VESSEL_COLORS.items()},
+    )
+    return environment
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def _summary(entries: Sequence[ReportEntry]) -> dict[str, str]:
+    """The figures at the top of the page."""
+    if not entries:
+        return {}
+    gains = [
+        entry.quality_after.sharpness / entry.quality_before.sharpness
+        for entry in entries
+        if entry.quality_before.sharpness > 0
+    ]
+    kept = [entry.kept for entry in entries if entry.kept is not None]
+    return {
+        "photographs": str(len(entries)),
+        "with a warning": str(sum(bool(entry.reasons) for entry in entries)),
+        "median sharpness, after over before": f"× {statistics.median(gains):.2f}" if gains else "–",
+        "median of vessels kept": _percent(statistics.median(kept)) if kept else "–",
+    }

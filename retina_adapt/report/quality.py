@@ -1,0 +1,106 @@
+"""How good is a photograph by itself, with no clear one of the same eye to compare with?
+
+Measured at one scale, since sharpness depends on it: `measured_frame` brings the field of view to 512 px. The measures
+compare a photograph before and after its enhancement. They reward noise and invented detail as they reward real
+detail: read them together with the vessel overlay.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from retina_adapt.evaluation.frame import require_frame
+from retina_adapt.imaging import resize, resize_mask
+
+MEASURED_DIAMETER = 512
+"""Diameter in pixels that a field of view is brought to; smaller ones stay as they are."""
+
+# Lengths are fractions of the field of view's diameter: the widths of thin and of main vessels lie between the first
+# two; illumination varies over the third; the rim's blur is narrower than the fourth.
+FINE_SIGMA, COARSE_SIGMA = 0.002, 0.01
+ILLUMINATION_SIGMA = 0.08
+RIM_WIDTH = 0.03
+_LUMINANCE = np.float32([0.2126, 0.7152, 0.0722])  # ITU-R BT.709
+_DARKEST, _BRIGHTEST = 2 / 255, 253 / 255
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Measures of one photograph inside its field of view, all of them numbers without a unit.
+
+    Attributes:
+        sharpness: root mean square of the green channel's detail of vessel width, times 1000. Its rank correlation
+            (Spearman) with experts' scores of cataract's blur is -0.91 on 109 training and -0.88 on 13 validation
+            photographs of CSDI.
+        evenness: 1 - the coefficient of variation of the illumination (luminance at a scale of 8 % of the diameter);
+            1 is perfectly even light.
+        brightness: mean luminance, in [0, 1].
+        clipped: share of pixels in [0, 1] in which a colour is at its highest value or all are at their lowest.
+    """
+
+    sharpness: float
+    evenness: float
+    brightness: float
+    clipped: float
+
+
+def measured_frame(pixels: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scale a photograph and its mask so that the field of view's diameter is `MEASURED_DIAMETER`, or smaller.
+
+    Args:
+        pixels: (H, W, C) in [0, 1].
+        mask: bool (H, W), True inside the field of view.
+
+    Returns:
+        Both, float32 and bool; unchanged where the field of view is small already.
+    """
+    scale = min(1.0, MEASURED_DIAMETER / _diameter(mask)) if mask.any() else 1.0
+    height, width = (max(1, round(scale * side)) for side in mask.shape)
+    return resize(pixels, height, width), resize_mask(mask, height, width)
+
+
+def measure_quality(pixels: np.ndarray, mask: np.ndarray) -> Quality:
+    """Measure one photograph.
+
+    Args:
+        pixels: float array (H, W, C), RGB (C=3) or grey (C=1), values in [0, 1], from `measured_frame`.
+        mask: bool array (H, W), True inside the field of view.
+
+    Raises:
+        FrameError: an image or mask of the wrong shape, type or range.
+    """
+    require_frame(pixels, mask, role="photograph")
+    pixels = pixels.astype(np.float32)
+    diameter = _diameter(mask)
+    green = pixels[..., 1 if pixels.shape[2] == 3 else 0]
+    luminance = pixels @ _LUMINANCE if pixels.shape[2] == 3 else green
+    inside = _inside(mask, RIM_WIDTH * diameter)
+    detail = _smoothed(green, mask, FINE_SIGMA * diameter) - _smoothed(green, mask, COARSE_SIGMA * diameter)
+    illumination = _smoothed(luminance, mask, ILLUMINATION_SIGMA * diameter)[inside]
+    clipped = (pixels.max(axis=2) >= _BRIGHTEST) | (pixels.max(axis=2) <= _DARKEST)
+    return Quality(
+        sharpness=1000 * float(np.sqrt(np.mean(detail[inside] ** 2))),
+        evenness=1 - float(illumination.std() / max(float(illumination.mean()), 1e-6)),
+        brightness=float(luminance[mask].mean()),
+        clipped=float(clipped[mask].mean()),
+    )
+
+
+def _inside(mask: np.ndarray, rim: float) -> np.ndarray:
+    """The field of view without its rim; all of it where nothing would be left."""
+    distance = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    return distance > rim if (distance > rim).any() else mask
+
+
+def _smoothed(channel: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian mean over the field of view only, so that the black surround does not bleed in."""
+    weight = mask.astype(np.float32)
+    share = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)
+    return cv2.GaussianBlur(channel * weight, (0, 0), sigma) / share
+
+
+def _diameter(mask: np.ndarray) -> float:
+    """Diameter in pixels of the disc with the field of view's area."""
+    return 2 * math.sqrt(mask.sum() / math.pi)

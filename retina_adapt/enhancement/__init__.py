@@ -1,12 +1,23 @@
 """Enhancement: photographs in, photographs out."""
 
-from retina_adapt.enhancement.enhancer import EnhancementInputError, Enhancer
+from retina_adapt.enhancement.copies import PreparedPhotograph, apply_at_own_size
+from retina_adapt.enhancement.detail import Detail, SmallChange
+from retina_adapt.enhancement.enhancer import Enhancement, Enhancer
+from retina_adapt.enhancement.errors import EnhancementInputError, EnhancementMemoryError
 from retina_adapt.enhancement.modes import EnhancementMode, apply_change, enhance_frames, reconstruct_frames
+from retina_adapt.enhancement.settings import EnhancementSettings
 
 __all__ = [
+    "Detail",
+    "Enhancement",
     "EnhancementInputError",
+    "EnhancementMemoryError",
     "EnhancementMode",
+    "EnhancementSettings",
     "Enhancer",
+    "PreparedPhotograph",
+    "SmallChange",
+    "apply_at_own_size",
     "apply_change",
     "enhance_frames",
     "reconstruct_frames",

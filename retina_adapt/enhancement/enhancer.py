@@ -1,26 +1,45 @@
 """What a user calls: a backbone, named adaptors on it, and photographs of any size in and out."""
 
-import dataclasses
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Generic, get_args, overload
 
 import numpy as np
 import torch
 from peft import PeftModel
-from PIL import Image
+from torch import Tensor
 
 from retina_adapt.adaptors import AdaptorNameError, adaptors_bypassed, detach_adaptor, load_adaptor
 from retina_adapt.backbones import ReconstructionBackbone, load_backbone
 from retina_adapt.embedded import DEFAULT_BACKBONE, adaptor_folder, backbone_folder
-from retina_adapt.enhancement.modes import SAMPLING_START, EnhancementMode, enhance_frames
-from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging import Photograph, SquareCrop, find_field_of_view, resize
+from retina_adapt.enhancement.copies import FieldOfViewShape, PreparedPhotograph, apply_at_own_size, prepare_copies
+from retina_adapt.enhancement.detail import SmallChange
+from retina_adapt.enhancement.errors import EnhancementInputError
+from retina_adapt.enhancement.images import AnyImage, take_apart
+from retina_adapt.enhancement.network import small_changes
+from retina_adapt.enhancement.settings import EnhancementSettings
+from retina_adapt.imaging import FieldOfView
 
-AnyPhotograph = TypeVar("AnyPhotograph", Photograph, Image.Image, np.ndarray)
 
+@dataclass(frozen=True, eq=False)
+class Enhancement(Generic[AnyImage]):
+    """An enhanced picture and how it came about.
 
-class EnhancementInputError(RetinaAdaptError):
-    """An input that the backbone or the mode cannot take."""
+    Attributes:
+        image: of the type, size, orientation and bit depth of what was given.
+        field_of_view: where it may have changed.
+        adaptor: name of the adaptor; None is the plain backbone, which changes nothing.
+        settings: as asked for.
+        tile_size: of the tiles that the network saw, smaller than asked for where memory ran out; None for none.
+    """
+
+    image: AnyImage
+    field_of_view: FieldOfView
+    adaptor: str | None
+    settings: EnhancementSettings
+    tile_size: int | None
 
 
 class Enhancer:
@@ -100,143 +119,134 @@ class Enhancer:
         if self._active == name:
             self._active = None
 
-    def __call__(
-        self,
-        photograph: AnyPhotograph,
-        *,
-        mode: EnhancementMode = "fast",
-        steps: int = 4,
-        seed: int = 0,
-        field_of_view: str = "auto",
-        mask: np.ndarray | None = None,
-        name: str = "photograph",
-    ) -> AnyPhotograph:
-        """Enhance one photograph; what comes out has the type, size, orientation and bit depth of what went in.
+    @overload
+    def __call__(self, image: Sequence[AnyImage], **options: Any) -> list[AnyImage]: ...
+
+    @overload
+    def __call__(self, image: AnyImage, **options: Any) -> AnyImage: ...
+
+    def __call__(self, image, **options):
+        """Enhance one picture or several; what comes out has the type, size, orientation and bit depth of what went in.
 
         The network sees the square around the field of view at the backbone's frame size. What it changed there is
-        enlarged and added to the photograph at its own size, so that detail finer than the network's frame is kept.
-        Outside the field of view nothing changes.
+        applied to the photograph at its own size; `detail` says what happens to detail finer than the frame. Outside
+        the field of view nothing changes.
 
         Args:
-            photograph: a `Photograph`, a PIL image of mode L, LA, RGB or RGBA, or an array (height, width, channels),
-                either uint8, uint16, or floating point in [0, 1].
-            mode: `fast` or `diffusion`; see `enhance_frames`.
-            steps: denoiser calls in `diffusion`.
-            seed: of the noise in `diffusion`.
-            field_of_view: auto, circle or full_frame; see `find_field_of_view`.
-            mask: the known field of view, bool (height, width).
-            name: what error messages call the photograph.
+            image: what `take_apart` lists, a list of such, or a tensor (batch, channels, height, width).
+            options: fields of `EnhancementSettings` by name, and those of `enhance` beside `settings`; for several
+                pictures, `mask` and `name` may be lists.
 
         Raises:
             FieldOfViewError: no field of view is found; give a mask, or field_of_view="full_frame".
             EnhancementInputError: an image, mode or number of steps that cannot be used.
             MissingDenoiserError: the mode is `diffusion` and the backbone has no denoiser.
         """
-        if mode not in ("fast", "diffusion"):
-            raise EnhancementInputError(f"there is no mode '{mode}'; use fast or diffusion")
-        if field_of_view not in ("auto", "circle", "full_frame"):
-            raise EnhancementInputError(f"there is no field_of_view '{field_of_view}'; use auto, circle or full_frame")
-        if mode == "diffusion":
-            self.backbone.require_denoiser()
-            most_steps = int(self.backbone.scheduler.config.num_train_timesteps * SAMPLING_START)
-            if not 1 <= steps <= most_steps:
-                raise EnhancementInputError(f"steps is {steps}; it must be at least 1 and at most {most_steps}")
-        if isinstance(photograph, Photograph):
-            pixels = self._enhance(photograph.pixels, mode, steps, seed, field_of_view, mask, name)
-            return dataclasses.replace(photograph, pixels=pixels)
-        if isinstance(photograph, Image.Image):
-            return self._enhance_pil(photograph, mode, steps, seed, field_of_view, mask, name)
-        return self._enhance_array(photograph, mode, steps, seed, field_of_view, mask, name)
+        own = {key: options.pop(key) for key in ("field_of_view", "mask", "name") if key in options}
+        try:
+            settings = EnhancementSettings(**options)
+        except TypeError as error:
+            raise EnhancementInputError(f"{error}; known are the fields of EnhancementSettings") from None
+        if isinstance(image, Tensor) and image.dim() == 4:
+            return torch.stack([result.image for result in self.enhance_all(list(image), settings, **own)])
+        if isinstance(image, list | tuple):
+            return [result.image for result in self.enhance_all(image, settings, **own)]
+        return self.enhance(image, settings, **own).image
 
-    def _enhance_pil(self, image: Image.Image, *arguments: object) -> Image.Image:
-        if image.mode not in ("L", "LA", "RGB", "RGBA"):
-            raise EnhancementInputError(
-                f"a PIL image of mode {image.mode} would lose bits or colours; convert it to RGB or L yourself, "
-                "or read its file with retina_adapt.imaging.read_photograph"
-            )
-        color = image.convert(image.mode.removesuffix("A")) if image.mode.endswith("A") else image
-        enhanced = Image.fromarray(self._enhance_array(np.asarray(color), *arguments))
-        if image.mode.endswith("A"):
-            enhanced.putalpha(image.getchannel("A"))
-        # EXIF with its orientation, colour profile and resolution.
-        enhanced.info = dict(image.info)
-        return enhanced
+    def enhance(
+        self,
+        image: AnyImage,
+        settings: EnhancementSettings | None = None,
+        *,
+        field_of_view: FieldOfViewShape = "auto",
+        mask: np.ndarray | None = None,
+        name: str = "photograph",
+    ) -> Enhancement[AnyImage]:
+        """Enhance one picture, and tell how.
 
-    def _enhance_array(self, array: np.ndarray, *arguments: object) -> np.ndarray:
-        if not isinstance(array, np.ndarray):
-            raise EnhancementInputError(
-                f"a {type(array).__name__} cannot be enhanced; use an array, a PIL image, or a Photograph "
-                "from retina_adapt.imaging.read_photograph"
-            )
-        if array.dtype in (np.uint8, np.uint16):
-            peak = np.iinfo(array.dtype).max
-        elif np.issubdtype(array.dtype, np.floating):
-            peak = 1
-        else:
-            raise EnhancementInputError(
-                f"an array of {array.dtype} cannot be enhanced; use uint8, uint16, or floating point in [0, 1]"
-            )
-        pixels = array[..., None] if array.ndim == 2 else array
-        if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or pixels.size == 0:
-            raise EnhancementInputError(
-                f"an array of shape {array.shape} is no image; use (height, width, 3), (height, width, 1) or "
-                "(height, width)"
-            )
-        if peak == 1 and not (pixels.min() >= 0 and pixels.max() <= 1):
-            raise EnhancementInputError(
-                f"a floating point array must lie in [0, 1], but this one spans {pixels.min()} to {pixels.max()}; "
-                "divide it by its largest possible value"
-            )
-        low = pixels.astype(np.float32) / peak
-        high = self._enhance(low, *arguments)
-        converted = (np.rint(high * peak) if peak > 1 else high).astype(array.dtype)
-        # What did not change keeps every bit, also of types finer than float32.
-        return np.where(high == low, pixels, converted).reshape(array.shape)
+        Args:
+            field_of_view: auto, circle or full_frame; see `find_field_of_view`.
+            mask: the known field of view, bool (height, width).
+            name: what error messages call the picture.
 
-    def _enhance(
+        Raises:
+            As calling the enhancer.
+        """
+        return self.enhance_all([image], settings, field_of_view=field_of_view, mask=[mask], name=[name])[0]
+
+    def enhance_all(
+        self,
+        images: Sequence[AnyImage],
+        settings: EnhancementSettings | None = None,
+        *,
+        field_of_view: FieldOfViewShape = "auto",
+        mask: Sequence[np.ndarray | None] | None = None,
+        name: str | Sequence[str] = "photograph",
+    ) -> list[Enhancement[AnyImage]]:
+        """Enhance pictures of any sizes, whose frames share the batches; arguments and errors as for `enhance`."""
+        settings = settings or EnhancementSettings()
+        names = [f"{name} {position}" for position in range(len(images))] if isinstance(name, str) else name
+        masks = [None] * len(images) if mask is None else mask
+        if not len(names) == len(masks) == len(images):
+            raise EnhancementInputError(f"{len(images)} pictures, {len(masks)} masks, {len(names)} names; give as many")
+        settings.check(self.backbone)
+        parts = [take_apart(image) for image in images]
+        prepared = [
+            self.prepare(pixels, settings, field_of_view=field_of_view, mask=own_mask, name=own_name)
+            for (pixels, _), own_mask, own_name in zip(parts, masks, names, strict=True)
+        ]
+        changes = self.small_changes(prepared, settings)
+        return [
+            Enhancement(
+                image=put_together(apply_at_own_size(photograph, change)),
+                field_of_view=photograph.field_of_view,
+                adaptor=self._active,
+                settings=settings,
+                tile_size=change.tile_side,
+            )
+            for photograph, change, (_, put_together) in zip(prepared, changes, parts, strict=True)
+        ]
+
+    def prepare(
         self,
         pixels: np.ndarray,
-        mode: EnhancementMode,
-        steps: int,
-        seed: int,
-        field_of_view: str,
-        mask: np.ndarray | None,
-        name: str,
-    ) -> np.ndarray:
-        """float32 (H, W, C) in [0, 1] to the same."""
-        found = find_field_of_view(pixels, name=name, given_mask=mask, shape=field_of_view)
-        crop = SquareCrop.around(found)
-        square = crop.extract(pixels)
-        frame_size = self.backbone.settings.image_size
-        low = resize(square, frame_size, frame_size)
-        low = self._with_backbone_channels(low, name)
-        tensor = torch.from_numpy(low.transpose(2, 0, 1)[None].copy())
-        tensor = tensor.to(next(self.backbone.parameters()).device)
-        if self._active is None:
-            with adaptors_bypassed(self.backbone):
-                enhanced = enhance_frames(self.backbone, tensor, mode=mode, steps=steps, seeds=[seed])
-        else:
-            enhanced = enhance_frames(self.backbone, tensor, mode=mode, steps=steps, seeds=[seed])
-        high = enhanced[0].permute(1, 2, 0).cpu().numpy()
-        change = high - low
-        if pixels.shape[2] < change.shape[2]:
-            # The mean of the change, not of the colours: no change stays exactly none.
-            change = change.mean(axis=2, keepdims=True)
-        # `resize` clips to [0, 1]: the signed change is enlarged as two halves.
-        enlarged = resize(np.maximum(change, 0), crop.side, crop.side)
-        enlarged = enlarged - resize(np.maximum(-change, 0), crop.side, crop.side)
-        return crop.restore(np.clip(square + enlarged, 0, 1), onto=pixels)
+        settings: EnhancementSettings,
+        *,
+        field_of_view: FieldOfViewShape = "auto",
+        mask: np.ndarray | None = None,
+        name: str = "photograph",
+    ) -> PreparedPhotograph:
+        """The first of the three stages of `enhance`, for programs that let stages overlap: no network in it.
 
-    def _with_backbone_channels(self, pixels: np.ndarray, name: str) -> np.ndarray:
-        channels = self.backbone.settings.image_channels
-        if pixels.shape[2] == channels:
-            return pixels
-        if pixels.shape[2] == 1:
-            return np.repeat(pixels, channels, axis=2)
-        raise EnhancementInputError(
-            f"{name}: is a colour image, but the backbone was trained on images of {channels} channel; "
-            "convert it to grey, or load another backbone"
+        Args:
+            pixels: float32 (H, W, C) in [0, 1].
+
+        Raises:
+            FieldOfViewError, EnhancementInputError: as calling the enhancer.
+        """
+        if field_of_view not in get_args(FieldOfViewShape):
+            raise EnhancementInputError(f"there is no field_of_view '{field_of_view}'; use auto, circle or full_frame")
+        return prepare_copies(
+            pixels,
+            frame_size=self.backbone.settings.image_size,
+            working_size=settings.working_size if settings.detail == "tiles" else None,
+            field_of_view=field_of_view,
+            mask=mask,
+            name=name,
         )
+
+    def small_changes(self, prepared: Sequence[PreparedPhotograph], settings: EnhancementSettings) -> list[SmallChange]:
+        """The second stage, the network, with the active adaptor; `apply_at_own_size` is the third.
+
+        Raises:
+            EnhancementInputError, EnhancementMemoryError: see `retina_adapt.enhancement.network.small_changes`.
+        """
+        settings.check(self.backbone)
+        with self._chosen_adaptor():
+            return small_changes(self.backbone, prepared, settings)
+
+    def _chosen_adaptor(self) -> AbstractContextManager[None]:
+        return adaptors_bypassed(self.backbone) if self._active is None else nullcontext()
 
     def _require(self, name: str) -> None:
         if name not in self.adaptors:

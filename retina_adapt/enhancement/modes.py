@@ -24,6 +24,7 @@ def enhance_frames(
     mode: EnhancementMode = "fast",
     steps: int = 4,
     seeds: Sequence[int] | None = None,
+    scheduler: str | None = None,
 ) -> Tensor:
     """Enhance frames with whatever adaptors are active on the backbone.
 
@@ -33,15 +34,17 @@ def enhance_frames(
     Args:
         low_images: (batch, channels, height, width) in [0, 1], sides divisible by the backbone's stride.
         seeds: of the noise, one for each image, for `diffusion`; zeros by default.
+        scheduler: name of the diffusers scheduler for `diffusion`; the backbone's own by default.
 
     Returns:
         Enhanced images, the same shape, clamped to [0, 1].
     """
     row_seeds = [0] * len(low_images) if seeds is None else seeds
-    adapted = reconstruct_frames(backbone, low_images, mode=mode, steps=steps, seeds=row_seeds)
+    options = {"mode": mode, "steps": steps, "seeds": row_seeds, "scheduler": scheduler}
+    adapted = reconstruct_frames(backbone, low_images, **options)
     with adaptors_bypassed(backbone):
         # The same seeds: what sampling adds by chance is much the same in both and cancels as well.
-        frozen = reconstruct_frames(backbone, low_images, mode=mode, steps=steps, seeds=row_seeds)
+        frozen = reconstruct_frames(backbone, low_images, **options)
     return apply_change(low_images, adapted, frozen).clamp(0, 1)
 
 
@@ -52,11 +55,12 @@ def reconstruct_frames(
     mode: EnhancementMode = "fast",
     steps: int = 4,
     seeds: Sequence[int] = (),
+    scheduler: str | None = None,
 ) -> Tensor:
     """What the networks alone make of the images, with the active adaptors; the same shape, not clamped."""
     latents = backbone.encode(images)
     if mode == "diffusion":
-        latents = sample_latents(backbone, latents, steps=steps, seeds=seeds, start=SAMPLING_START)
+        latents = sample_latents(backbone, latents, steps=steps, seeds=seeds, start=SAMPLING_START, scheduler=scheduler)
     return backbone.decode(latents)
 
 

@@ -1,0 +1,111 @@
+"""Every kind of picture that a user may have, to plain pixels and back to the same kind."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from retina_adapt.enhancement.errors import EnhancementInputError
+from retina_adapt.imaging import Photograph
+
+AnyImage = TypeVar("AnyImage", Photograph, Image.Image, np.ndarray, Tensor)
+
+
+def take_apart(image: AnyImage) -> tuple[np.ndarray, Callable[[np.ndarray], AnyImage]]:
+    """The pixels of a picture, and a function that puts others in their place.
+
+    Args:
+        image: a `Photograph`; a PIL image of mode L, LA, RGB or RGBA; an array (height, width, channels) or
+            (height, width); or a tensor (channels, height, width). Arrays and tensors are uint8, uint16, or floating
+            point in [0, 1].
+
+    Returns:
+        float32 (H, W, C) in [0, 1], and the function from such an array to the picture's own type. A sample that did
+        not change keeps every bit.
+
+    Raises:
+        EnhancementInputError: a picture that cannot be used; says what to give instead.
+    """
+    if isinstance(image, Photograph):
+        return image.pixels, lambda pixels: dataclasses.replace(image, pixels=pixels)
+    if isinstance(image, Image.Image):
+        return _take_apart_pil(image)
+    if isinstance(image, Tensor):
+        return _take_apart_tensor(image)
+    if isinstance(image, np.ndarray):
+        return _take_apart_array(image)
+    raise EnhancementInputError(
+        f"a {type(image).__name__} cannot be enhanced; use an array, a tensor, a PIL image, or a Photograph "
+        "from retina_adapt.imaging.read_photograph"
+    )
+
+
+def _take_apart_pil(image: Image.Image) -> tuple[np.ndarray, Callable[[np.ndarray], Image.Image]]:
+    if image.mode not in ("L", "LA", "RGB", "RGBA"):
+        raise EnhancementInputError(
+            f"a PIL image of mode {image.mode} would lose bits or colours; convert it to RGB or L yourself, "
+            "or read its file with retina_adapt.imaging.read_photograph"
+        )
+    color = image.convert(image.mode.removesuffix("A")) if image.mode.endswith("A") else image
+    pixels, to_array = _take_apart_array(np.asarray(color))
+
+    def to_image(changed: np.ndarray) -> Image.Image:
+        enhanced = Image.fromarray(to_array(changed))
+        if image.mode.endswith("A"):
+            enhanced.putalpha(image.getchannel("A"))
+        # EXIF with its orientation, colour profile and resolution.
+        enhanced.info = dict(image.info)
+        return enhanced
+
+    return pixels, to_image
+
+
+def _take_apart_tensor(image: Tensor) -> tuple[np.ndarray, Callable[[np.ndarray], Tensor]]:
+    if image.dim() != 3:
+        raise EnhancementInputError(
+            f"a tensor of shape {tuple(image.shape)} is no image; use (channels, height, width), or a batch of them"
+        )
+    # NumPy knows no bfloat16.
+    exact = image.detach().cpu()
+    array = (exact.float() if exact.dtype == torch.bfloat16 else exact).permute(1, 2, 0).numpy()
+    pixels, to_array = _take_apart_array(array)
+
+    def to_tensor(changed: np.ndarray) -> Tensor:
+        enhanced = torch.from_numpy(np.ascontiguousarray(to_array(changed).transpose(2, 0, 1)))
+        return enhanced.to(image.device, image.dtype)
+
+    return pixels, to_tensor
+
+
+def _take_apart_array(array: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    if array.dtype in (np.uint8, np.uint16):
+        peak = np.iinfo(array.dtype).max
+    elif np.issubdtype(array.dtype, np.floating):
+        peak = 1
+    else:
+        raise EnhancementInputError(
+            f"an array of {array.dtype} cannot be enhanced; use uint8, uint16, or floating point in [0, 1]"
+        )
+    pixels = array[..., None] if array.ndim == 2 else array
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or pixels.size == 0:
+        raise EnhancementInputError(
+            f"an array of shape {array.shape} is no image; use (height, width, 3), (height, width, 1) or "
+            "(height, width)"
+        )
+    if peak == 1 and not (pixels.min() >= 0 and pixels.max() <= 1):
+        raise EnhancementInputError(
+            f"a floating point array must lie in [0, 1], but this one spans {pixels.min()} to {pixels.max()}; "
+            "divide it by its largest possible value"
+        )
+    low = pixels.astype(np.float32) / np.float32(peak)
+
+    def to_array(changed: np.ndarray) -> np.ndarray:
+        converted = (np.rint(changed * peak) if peak > 1 else changed).astype(array.dtype)
+        # What did not change keeps every bit, also of types finer than float32.
+        return np.where(changed == low, pixels, converted).reshape(array.shape)
+
+    return low, to_array

@@ -1,0 +1,141 @@
+"""Frames and tiles through the network, in as large batches and tiles as memory allows."""
+
+import contextlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from retina_adapt.backbones import ReconstructionBackbone
+from retina_adapt.enhancement.copies import PreparedPhotograph
+from retina_adapt.enhancement.detail import SmallChange
+from retina_adapt.enhancement.errors import EnhancementInputError, EnhancementMemoryError
+from retina_adapt.enhancement.modes import enhance_frames
+from retina_adapt.enhancement.settings import SMALLEST_TILE, EnhancementSettings
+from retina_adapt.enhancement.tiles import tiled_change
+
+# What PyTorch's and oneDNN's allocators on the CPU say; those of accelerators raise `torch.OutOfMemoryError`.
+_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "could not create a memory")
+
+
+def small_changes(
+    backbone: ReconstructionBackbone, prepared: Sequence[PreparedPhotograph], settings: EnhancementSettings
+) -> list[SmallChange]:
+    """What the network, with whatever adaptors are active, changes in each photograph's copies.
+
+    Where memory runs out, batches and then tiles are halved.
+
+    Raises:
+        EnhancementInputError: a photograph's channels do not fit the backbone.
+        EnhancementMemoryError: one frame, or the smallest tile, is too much already.
+    """
+    for photograph in prepared:
+        _require_channels(backbone, photograph)
+    changes: list[SmallChange] = []
+    for first in range(0, len(prepared), settings.batch_size):
+        batch = prepared[first : first + settings.batch_size]
+        frames = np.stack([photograph.frame for photograph in batch])
+        try:
+            changed = _change_of(backbone, frames, [settings.seed] * len(batch), settings)
+        except _OutOfMemoryError as error:
+            raise EnhancementMemoryError(
+                f"{batch[0].name}: a frame of {frames.shape[1]} px does not fit in memory; close other programs, or "
+                "use --device cpu"
+            ) from error
+        changes += [
+            SmallChange(photograph.frame, change, follow_detail=settings.detail != "kept")
+            for photograph, change in zip(batch, changed, strict=True)
+        ]
+    if settings.detail != "tiles":
+        return changes
+    return [_with_tiles(backbone, *pair, settings) for pair in zip(prepared, changes, strict=True)]
+
+
+class _OutOfMemoryError(Exception):
+    """Whatever allocator it was that could not."""
+
+
+def _with_tiles(
+    backbone: ReconstructionBackbone,
+    photograph: PreparedPhotograph,
+    frame_change: SmallChange,
+    settings: EnhancementSettings,
+) -> SmallChange:
+    tile_side = settings.tile_size or backbone.settings.image_size
+    if photograph.working.shape[0] <= max(tile_side, photograph.frame.shape[0]):
+        # The frame shows all that there is.
+        return frame_change
+
+    def change_of_tiles(tiles: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
+        return _change_of(backbone, tiles, [settings.seed + number for number in numbers], settings)
+
+    while True:
+        try:
+            change = tiled_change(
+                photograph.working,
+                photograph.working_mask,
+                frame_change,
+                change_of_tiles,
+                tile_side=tile_side,
+                batch_size=settings.batch_size,
+            )
+            return SmallChange(photograph.working, change, tile_side=tile_side)
+        except _OutOfMemoryError as error:
+            smaller = tile_side // 2 // backbone.stride * backbone.stride
+            if smaller < SMALLEST_TILE:
+                raise EnhancementMemoryError(
+                    f"{photograph.name}: tiles of {tile_side} px do not fit in memory; close other programs, or use "
+                    "--detail guided"
+                ) from error
+            tile_side = smaller
+
+
+def _change_of(
+    backbone: ReconstructionBackbone, frames: np.ndarray, seeds: Sequence[int], settings: EnhancementSettings
+) -> np.ndarray:
+    """What the network changes in frames (batch, side, side, C), the same shape; in halves where memory runs out."""
+    try:
+        return _change_of_batch(backbone, frames, seeds, settings)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        if len(frames) == 1:
+            raise _OutOfMemoryError from error
+    # Outside of the `except` block, whose error keeps the failed pass's tensors alive.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    half = len(frames) // 2
+    parts = [(frames[:half], seeds[:half]), (frames[half:], seeds[half:])]
+    return np.concatenate([_change_of(backbone, *part, settings) for part in parts])
+
+
+def _change_of_batch(
+    backbone: ReconstructionBackbone, frames: np.ndarray, seeds: Sequence[int], settings: EnhancementSettings
+) -> np.ndarray:
+    parameter = next(backbone.parameters())
+    channels = backbone.settings.image_channels
+    low = np.repeat(frames, channels, axis=3) if frames.shape[3] < channels else frames
+    tensor = torch.from_numpy(np.ascontiguousarray(low.transpose(0, 3, 1, 2))).to(parameter.device)
+    half_precision = settings.precision == "bfloat16"
+    with torch.autocast(parameter.device.type, torch.bfloat16) if half_precision else contextlib.nullcontext():
+        enhanced = enhance_frames(
+            backbone, tensor, mode=settings.mode, steps=settings.steps, seeds=seeds, scheduler=settings.scheduler
+        )
+    change = (enhanced - tensor).permute(0, 2, 3, 1).cpu().numpy()
+    # Of grey: the mean of the change, not of the colours, so that no change stays exactly none.
+    return change.mean(axis=3, keepdims=True) if frames.shape[3] < channels else change
+
+
+def _require_channels(backbone: ReconstructionBackbone, photograph: PreparedPhotograph) -> None:
+    channels = backbone.settings.image_channels
+    if photograph.pixels.shape[2] not in (1, channels):
+        raise EnhancementInputError(
+            f"{photograph.name}: is a colour image, but the backbone was trained on images of {channels} channel; "
+            "convert it to grey, or load another backbone"
+        )
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        said in str(error).lower() for said in _OUT_OF_MEMORY
+    )

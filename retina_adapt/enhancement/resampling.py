@@ -1,0 +1,47 @@
+"""Change the size of squares of pixels that may be negative, and enlarge one a band of rows at a time."""
+
+import cv2
+import numpy as np
+
+# The cubic that reproduces parabolas (Keys 1981, "Cubic convolution interpolation"): OpenCV's own, of -0.75, overshoots
+# more, which beside vessels would be seen as halos.
+_CUBIC = -0.5
+
+
+def shrink(square: np.ndarray, side: int) -> np.ndarray:
+    """Average (n, n, C) over areas to float32 (side, side, C), side <= n; at the same size the values come back."""
+    if square.shape[0] == side:
+        return square.astype(np.float32, copy=False)
+    shrunk = cv2.resize(square.astype(np.float32, copy=False), (side, side), interpolation=cv2.INTER_AREA)
+    return shrunk.reshape(side, side, square.shape[2])  # OpenCV drops the axis of a single channel
+
+
+def enlarge(square: np.ndarray, side: int) -> np.ndarray:
+    """Interpolate (n, n, C) cubically to float32 (side, side, C), side >= n; may overshoot."""
+    return enlarge_rows(square, side, 0, side)
+
+
+def enlarge_rows(square: np.ndarray, side: int, start: int, stop: int, columns: slice = slice(None)) -> np.ndarray:
+    """Rows `start` to `stop` (not included) and `columns` of what `enlarge` gives, without the rest of it."""
+    taps, weights = _cubic_taps(square.shape[0], side, start, stop)
+    first = int(taps.min())
+    source = square[first : int(taps.max()) + 1].astype(np.float32, copy=False)
+    column_taps, column_weights = (part[columns] for part in _cubic_taps(square.shape[1], side, 0, side))
+    wide = sum(source[:, column_taps[:, tap]] * column_weights[:, tap, None] for tap in range(4))
+    # A dense matrix of few columns, since one band needs few source rows: faster than gathering four rows for each.
+    matrix = np.zeros((stop - start, source.shape[0]), dtype=np.float32)
+    for tap in range(4):
+        np.add.at(matrix, (np.arange(stop - start), taps[:, tap] - first), weights[:, tap])
+    return (matrix @ wide.reshape(source.shape[0], -1)).reshape(stop - start, wide.shape[1], square.shape[2])
+
+
+def _cubic_taps(size: int, target: int, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each target pixel in [start, stop) its four source pixels, the border's repeated, and their weights."""
+    position = (np.arange(start, stop) + 0.5) * (size / target) - 0.5
+    before = np.floor(position).astype(np.intp)
+    taps = before[:, None] + np.arange(-1, 3)
+    distance = np.abs(position[:, None] - taps)
+    near = ((_CUBIC + 2) * distance - (_CUBIC + 3)) * distance**2 + 1
+    far = ((_CUBIC * distance - 5 * _CUBIC) * distance + 8 * _CUBIC) * distance - 4 * _CUBIC
+    weights = np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))
+    return taps.clip(0, size - 1), weights.astype(np.float32)

@@ -1,0 +1,74 @@
+"""How to enhance: everything that the result depends on besides photograph, backbone and adaptor."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from retina_adapt.backbones import ReconstructionBackbone
+from retina_adapt.enhancement.detail import Detail
+from retina_adapt.enhancement.errors import EnhancementInputError
+from retina_adapt.enhancement.modes import SAMPLING_START, EnhancementMode
+
+Precision = Literal["float32", "bfloat16"]
+
+# Below it, tiles hold too little of the eye for a network that was trained on whole ones.
+SMALLEST_TILE = 64
+
+
+@dataclass(frozen=True)
+class EnhancementSettings:
+    """How to enhance.
+
+    Attributes:
+        mode: `fast`, one pass through the autoencoder, or `diffusion`, sampled with the denoiser; see `enhance_frames`.
+        steps: denoiser steps in `diffusion`.
+        seed: of the noise in `diffusion`.
+        scheduler: name of the diffusers scheduler in `diffusion`; the backbone's own by default.
+        detail: where detail comes from that is finer than the backbone's frame of the whole eye. `kept`: it stays as
+            it is in the photograph. `guided`: it is the photograph's own, with the gain in contrast that the network
+            gave to its surroundings. `tiles`: the network looks at overlapping tiles of a larger copy as well, which
+            can sharpen what the frame does not show; finer detail still is guided.
+        working_size: side in pixels of the larger copy for `tiles`; of a smaller photograph its own size.
+        tile_size: side of a tile; the backbone's frame size by default.
+        batch_size: frames or tiles that go through the network at once.
+        precision: `bfloat16` computes convolutions in half precision, by PyTorch's autocast.
+    """
+
+    mode: EnhancementMode = "fast"
+    steps: int = 4
+    seed: int = 0
+    scheduler: str | None = None
+    detail: Detail = "guided"
+    working_size: int = 1024
+    tile_size: int | None = None
+    batch_size: int = 4
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("mode", self.mode, get_args(EnhancementMode)),
+            ("detail", self.detail, get_args(Detail)),
+            ("precision", self.precision, get_args(Precision)),
+        ):
+            if value not in known:
+                raise EnhancementInputError(f"there is no {name} '{value}'; use {', '.join(known[:-1])} or {known[-1]}")
+        for name, least in (("steps", 1), ("working_size", 1), ("batch_size", 1), ("tile_size", SMALLEST_TILE)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise EnhancementInputError(f"{name} is {value}; it must be at least {least}")
+
+    def check(self, backbone: ReconstructionBackbone) -> None:
+        """Raise what the backbone cannot do.
+
+        Raises:
+            MissingDenoiserError: the mode is `diffusion` and there is no denoiser.
+            EnhancementInputError: more steps than its noise schedule has, or tiles that its latents do not divide.
+        """
+        if self.tile_size is not None and self.tile_size % backbone.stride:
+            raise EnhancementInputError(
+                f"tile_size is {self.tile_size}; it must be a multiple of {backbone.stride} for this backbone"
+            )
+        if self.mode == "diffusion":
+            backbone.require_denoiser()
+            most_steps = int(backbone.scheduler.config.num_train_timesteps * SAMPLING_START)
+            if self.steps > most_steps:
+                raise EnhancementInputError(f"steps is {self.steps}; it must be at least 1 and at most {most_steps}")

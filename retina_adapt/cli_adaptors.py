@@ -29,11 +29,16 @@ def list_adaptors(
     folder: Annotated[
         Path | None, typer.Argument(help="A folder of adaptors, listed behind the embedded ones.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List adaptors: what they undo, kind, size, and PSNR before and after."""
-    from retina_adapt.commands.adaptors import adaptor_table, find_adaptors
+    from retina_adapt.commands.adaptors import adaptor_table, find_adaptors, listed_values
 
-    console.print(adaptor_table(find_adaptors(folder)))
+    found = find_adaptors(folder)
+    if as_json:
+        _print_json(listed_values(found))
+    else:
+        console.print(adaptor_table(found))
 
 
 @adaptors_app.command(epilog="Example: retina-adapt adaptors info light --json")
@@ -43,7 +48,7 @@ def info(adaptor: Adaptor, as_json: AsJson = False) -> None:
 
     information = adaptor_information(adaptor)
     if as_json:
-        print(json.dumps(information, indent=2))
+        _print_json(information)
         return
     for key, value in information.items():
         if isinstance(value, dict):
@@ -58,11 +63,15 @@ def info(adaptor: Adaptor, as_json: AsJson = False) -> None:
 def verify(
     adaptor: Adaptor,
     backbone: Annotated[str | None, typer.Option(help="An embedded backbone or its folder, to check the fit.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check every bit of an adaptor, and whether it fits a backbone."""
     from retina_adapt.commands.adaptors import verify_adaptor
 
     description = verify_adaptor(adaptor, backbone)
+    if as_json:
+        _print_json({"adaptor": adaptor, "whole": True, "fits": backbone, "sha256": description.sha256})
+        return
     fit = "" if backbone is None else f", fits {backbone}"
     print(f"{adaptor}: whole{fit}, sha256 {description.sha256}")
 
@@ -71,12 +80,12 @@ def verify(
 def diff(first: Adaptor, second: Adaptor, as_json: AsJson = False) -> None:
     """Compare two adaptors: settings, metadata, each tensor, and whether one can be swapped into the other's place."""
     from retina_adapt.adaptors.comparison import compare_adaptors
-    from retina_adapt.commands.adaptors import comparison_lines
+    from retina_adapt.commands.adaptors import comparison_lines, comparison_values
     from retina_adapt.embedded import adaptor_folder
 
     comparison = compare_adaptors(adaptor_folder(first), adaptor_folder(second))
     if as_json:
-        print(json.dumps({**dataclasses.asdict(comparison), "hot_swappable": comparison.hot_swappable}, indent=2))
+        _print_json(comparison_values(comparison))
     else:
         print("\n".join(comparison_lines(comparison)))
 
@@ -87,12 +96,18 @@ def publish(
     repository: Repository,
     dry_run: Annotated[bool, typer.Option(help="Verify and list what would be uploaded, without network.")] = False,
     public: Annotated[bool, typer.Option(help="Make a new repository public.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Upload an adaptor; the token is that of HF_TOKEN or 'hf auth login'."""
     from retina_adapt.adaptors.hub import publish_adaptor
     from retina_adapt.embedded import adaptor_folder
 
     publication = publish_adaptor(adaptor_folder(adaptor), repository, dry_run=dry_run, public=public)
+    if as_json:
+        sha256 = publication.description.sha256
+        files = publication.files
+        _print_json({"repository": repository, "revision": publication.revision, "sha256": sha256, "files": files})
+        return
     for name, size in publication.files.items():
         print(f"{name}: {size:,} bytes")
     print(f"sha256: {publication.description.sha256}")
@@ -106,11 +121,15 @@ def fetch(
     revision: Annotated[str, typer.Option(help="A commit's hash; a branch or tag is resolved and recorded.")] = "main",
     sha256: Annotated[str | None, typer.Option(help="What the adaptor's sha256 must be.")] = None,
     most_megabytes: Annotated[float, typer.Option(min=0, help="Refuse larger adaptors.")] = 200,
+    as_json: AsJson = False,
 ) -> None:
     """Download an adaptor, verify it, and put it in place."""
     from retina_adapt.adaptors.hub import fetch_adaptor
 
     origin = fetch_adaptor(repository, folder, revision=revision, sha256=sha256, most_megabytes=most_megabytes)
+    if as_json:
+        _print_json({"folder": str(folder), **dataclasses.asdict(origin)})
+        return
     print(f"{folder}: {origin.repository} at {origin.revision}, sha256 {origin.sha256}")
 
 
@@ -130,3 +149,23 @@ def export(
     write = export_to_peft if form is ExportForm.PEFT else export_single_file
     description = write(adaptor_folder(adaptor), output)
     print(f"{output}: adaptor {description.metadata.name}, sha256 {description.sha256}")
+
+
+@adaptors_app.command(
+    "import", epilog="Example: retina-adapt adaptors import lora adaptors/light --metadata light.yaml"
+)
+def import_lora(
+    source: Annotated[Path, typer.Argument(help="A folder of PEFT, or a safetensors file of diffusers.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder for the adaptor.")],
+    metadata: Annotated[Path, typer.Option(help="YAML with the adaptor's metadata; docs/publishing.md has one.")],
+    backbone: Annotated[str, typer.Option(help="An embedded backbone or its folder.")] = "nano",
+) -> None:
+    """Make an adaptor of a LoRA or DoRA from PEFT or diffusers."""
+    from retina_adapt.commands.adaptors import import_adaptor
+
+    description = import_adaptor(source, folder, backbone=backbone, metadata_file=metadata)
+    print(f"{folder}: adaptor {description.metadata.name}, {description.kind}, sha256 {description.sha256}")
+
+
+def _print_json(values: object) -> None:
+    print(json.dumps(values, indent=2))

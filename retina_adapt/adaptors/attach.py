@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from peft import PeftConfig, PeftModel
@@ -13,6 +14,7 @@ from retina_adapt.adaptors.hook_point.config import AdaptorConfigError, HookPoin
 from retina_adapt.adaptors.kinds import kind_of
 from retina_adapt.adaptors.layers import adaptor_attributes, tuner_layers, unwrap_empty_layers
 from retina_adapt.adaptors.merging import require_unmerged
+from retina_adapt.adaptors.mixed_batch import MixedBatchError
 from retina_adapt.adaptors.names import AdaptorNameError, require_attached, require_usable_name
 from retina_adapt.adaptors.tensors import adaptor_parameters
 from retina_adapt.adaptors.weight_deltas import WeightDeltaConfig, without_compiling
@@ -85,6 +87,7 @@ def attach_adaptor(
                 adapted.add_adapter(name, config, low_cpu_mem_usage=without_values)
             else:
                 adapted = PeftModel(backbone, config, adapter_name=name, low_cpu_mem_usage=without_values)
+                adapted.register_forward_pre_hook(_refuse_adapter_names, with_kwargs=True)
         except BaseException:
             for _, layer in tuner_layers(base):
                 layer.delete_adapter(name)
@@ -93,6 +96,12 @@ def attach_adaptor(
     if kind == "dora" and not without_values:
         start_magnitudes_in_single_precision(adapted, name)
     return adapted
+
+
+def _refuse_adapter_names(adapted: PeftModel, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+    """Most kinds of PEFT drop them in silence, so that every row would run under the active adaptor."""
+    if "adapter_names" in keywords:
+        raise MixedBatchError.instead_of_adapter_names()
 
 
 def detach_adaptor(adapted: PeftModel, name: str) -> None:

@@ -36,11 +36,12 @@ def render_card(description: AdaptorDescription, *, parameters: int, tensor_byte
     metadata = description.metadata
     severity = "" if metadata.severity is None else f", severity {metadata.severity[0]:g} to {metadata.severity[1]:g}"
     steps = ", ".join(f"{count} steps of the {stage}" for stage, count in metadata.training_steps.items())
+    seed = "" if metadata.seed is None else f"seed {metadata.seed}"
     facts = {
         "kind": f"{description.kind} in {', '.join(description.settings.hook_groups)}",
         "size": f"{parameters:,} parameters, {tensor_bytes / 1e6:.2f} MB",
         "backbone": f"{metadata.backbone_name}, fingerprint `{description.backbone_fingerprint}`",
-        "training": "; ".join(part for part in (metadata.recipe, steps, f"seed {metadata.seed}") if part),
+        "training": "; ".join(part for part in (metadata.recipe, steps, seed) if part),
         "licence": metadata.license,
         "sha256": f"`{description.sha256}`",
     }
@@ -83,7 +84,7 @@ It fits the backbone of the fingerprint above and no other.
 
 ## Data and credits
 
-Trained on {metadata.pairs_seen} photographs or pairs of:
+Trained on {"" if metadata.pairs_seen is None else f"{metadata.pairs_seen} "}photographs or pairs of:
 
 {credits}
 

@@ -26,9 +26,10 @@ class AdaptorMetadata:
         data_sets: photographs that it was trained on, with their licences' credits where they ask for one.
         degradation: the preset it undoes, or a description for real pairs.
         severity: lowest and highest simulated severity in [0, 1]; None for real pairs or the preset's own range.
-        pairs_seen: number of different training pairs or clear photographs.
+        pairs_seen: number of different training pairs or clear photographs; None for an imported adaptor of which it
+            is not known.
         training_steps: optimiser steps by stage, e.g. {"autoencoder": 200, "denoiser": 100}.
-        seed: of the training.
+        seed: of the training; None as above.
         recipe: the recipe that trained it and its version of the package.
         metrics: means over the validation photographs, by name. What the same measure gives for the photographs
             before their enhancement has the same name with `_degraded` behind it.
@@ -43,9 +44,9 @@ class AdaptorMetadata:
     data_sets: list[str]
     degradation: str
     severity: list[float] | None
-    pairs_seen: int
+    pairs_seen: int | None
     training_steps: dict[str, int]
-    seed: int
+    seed: int | None
     recipe: str
     metrics: dict[str, float]
     protocol: str

@@ -22,8 +22,8 @@ class MixedBatchError(RetinaAdaptError):
     @classmethod
     def instead_of_adapter_names(cls) -> "MixedBatchError":
         return cls(
-            "PEFT's `adapter_names` (a different adaptor for each image of a batch) is not supported by this kind of "
-            "adaptor; use `with mixed_batch(adapted, names):`, which every kind does"
+            "PEFT's `adapter_names` (a different adaptor for each image of a batch) is not offered, since most kinds "
+            "drop it in silence; use `with mixed_batch(adapted, names):`, which every kind does"
         )
 
 

@@ -1,19 +1,22 @@
 """`retina-adapt adaptors`: what adaptors there are, what they hold, whether they are whole, and where they go."""
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rich.table import Table
 
 from retina_adapt.adaptors.comparison import AdaptorComparison
 from retina_adapt.adaptors.description import AdaptorDescription
 from retina_adapt.adaptors.errors import AdaptorFileError
-from retina_adapt.adaptors.files import describe_adaptor, read_adaptor, read_fitting_adaptor
+from retina_adapt.adaptors.files import describe_adaptor, read_adaptor, read_fitting_adaptor, save_adaptor
+from retina_adapt.adaptors.foreign_lora import attach_foreign_lora
 from retina_adapt.adaptors.hub import ORIGIN_FILE
 from retina_adapt.adaptors.layout import CONFIG_FILE, SINGLE_FILE_SUFFIX, read_text, tensors_path
-from retina_adapt.adaptors.metadata import AdaptorMetadata
+from retina_adapt.adaptors.metadata import AdaptorMetadata, MetadataError
 from retina_adapt.backbones import load_backbone
 from retina_adapt.embedded import adaptor_folder, backbone_folder, embedded_names
 
@@ -62,6 +65,19 @@ def adaptor_table(adaptors: list[ListedAdaptor]) -> Table:
     return table
 
 
+def listed_values(adaptors: list[ListedAdaptor]) -> list[dict[str, Any]]:
+    """The same as plain values, with the whole configuration of each."""
+    return [
+        {
+            "adaptor": listed.label,
+            "megabytes": listed.megabytes,
+            "problem": listed.problem or None,
+            "configuration": listed.description and listed.description.to_dict(),
+        }
+        for listed in adaptors
+    ]
+
+
 def adaptor_information(adaptor: str) -> dict[str, Any]:
     """The configuration, and for a fetched adaptor where it comes from, as plain values.
 
@@ -88,6 +104,46 @@ def verify_adaptor(adaptor: str, backbone: str | None) -> AdaptorDescription:
     if backbone is None:
         return read_adaptor(path)[0]
     return read_fitting_adaptor(load_backbone(backbone_folder(backbone)), path, "verified")[0]
+
+
+def comparison_values(comparison: AdaptorComparison) -> dict[str, Any]:
+    """The comparison as plain values."""
+    return {**dataclasses.asdict(comparison), "hot_swappable": comparison.hot_swappable}
+
+
+def import_adaptor(source: Path, folder: Path, *, backbone: str, metadata_file: Path) -> AdaptorDescription:
+    """Make an adaptor folder of a LoRA or DoRA from PEFT or diffusers.
+
+    Args:
+        source: a folder of PEFT, or a safetensors file of diffusers.
+        folder: a new folder.
+        backbone: an embedded backbone's name, or its folder.
+        metadata_file: YAML with the fields of `AdaptorMetadata`, which such a LoRA says nothing of. `name` is by
+            default the folder's, `backbone_name` the backbone's, and `recipe` says that it was imported; `seed` and
+            `pairs_seen` may be null.
+
+    Raises:
+        UnknownModelError, BackboneFileError: there is no such backbone.
+        MetadataError: names the file and the field.
+        AdaptorFileError: `folder` exists already, or the LoRA is damaged or does not fit the backbone.
+    """
+    if folder.exists():
+        raise AdaptorFileError(f"{folder}: exists already; give a new folder")
+    path = backbone_folder(backbone)
+    metadata = _read_metadata(metadata_file, name=folder.name, backbone_name=path.name)
+    adapted = attach_foreign_lora(load_backbone(path), source, "imported")
+    return save_adaptor(adapted, "imported", folder, metadata)
+
+
+def _read_metadata(path: Path, *, name: str, backbone_name: str) -> AdaptorMetadata:
+    try:
+        values = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise MetadataError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise MetadataError(f"{path}: must hold 'field: value' lines with the adaptor's metadata")
+    defaults = {"name": name, "backbone_name": backbone_name, "recipe": "imported from PEFT or diffusers"}
+    return AdaptorMetadata.from_dict({**defaults, **values}, origin=str(path))
 
 
 def comparison_lines(comparison: AdaptorComparison) -> list[str]:

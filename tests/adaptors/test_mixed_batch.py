@@ -2,9 +2,11 @@
 
 import pytest
 import torch
-from toy_adaptors import SETTINGS, attach, disturb, equal, largest_difference, outputs
+from peft import get_peft_model
+from toy_adaptors import SETTINGS, attach, config_of, disturb, equal, largest_difference, outputs
 
 from retina_adapt.adaptors import (
+    KINDS,
     AdaptorNameError,
     MixedBatchError,
     ResidualAdaptorConfig,
@@ -143,8 +145,20 @@ def test_misuse_is_refused_before_anything_runs(small_backbone: ReconstructionBa
         pass
 
 
-def test_pefts_adapter_names_point_to_mixed_batch(small_backbone: ReconstructionBackbone, frames: torch.Tensor) -> None:
-    adapted = attach(small_backbone, "residual", "light")
+@every_kind
+def test_pefts_adapter_names_point_to_mixed_batch(
+    case: str, small_backbone: ReconstructionBackbone, frames: torch.Tensor
+) -> None:
+    adapted = attach(small_backbone, case, "light")
+    with pytest.raises(MixedBatchError, match="mixed_batch"):
+        adapted(frames, adapter_names=["light", "light"])
+
+
+@pytest.mark.parametrize("case", [case for case in SETTINGS if not KINDS[SETTINGS[case].kind].mergeable])
+def test_pefts_adapter_names_are_refused_however_they_reach_a_layer_of_our_kinds(
+    case: str, small_backbone: ReconstructionBackbone, frames: torch.Tensor
+) -> None:
+    adapted = get_peft_model(small_backbone, config_of(case), "light")
     with pytest.raises(MixedBatchError, match="mixed_batch"):
         adapted(frames, adapter_names=["light", "light"])
     layer = small_backbone.get_submodule(small_backbone.hook_points()[0].name)

@@ -13,8 +13,6 @@ from pathlib import Path
 from retina_adapt.errors import RetinaAdaptError
 
 BENCHMARKS = sorted(path.stem for path in (Path(__file__).parent / "benchmarks").iterdir() if path.stem[0].isalpha())
-    path.stem for path in (Path(__file__).parent / "benchmarks").glob("*.py") if path.stem != "__init__"
-)
 
 
 def main() -> None:

@@ -2,9 +2,9 @@
 
     accelerate launch recipes/benchmark.py claims --config recipes/configs/benchmark_claims_quick.yaml
 
-Each training's result is a file of its own, so that an interrupted benchmark goes on where it stopped; several processes
-share the trainings out among themselves. The last step gathers all results in one JSON file and writes the tables and
-plots of the document from it.
+Each training's result is a file of its own, so that an interrupted benchmark goes on where it stopped; several
+processes share the trainings out among themselves. The last step gathers all results in one JSON file and writes the
+tables and plots of the document from it.
 """
 
 import json
@@ -33,7 +33,8 @@ def main() -> None:
         key=lambda training: training.seed,
     )
     folder, results = Path(config.output_folder), Path(config.results)
-    known = json.loads(results.read_text(encoding="utf-8"))["trainings"] if results.exists() else {}
+    earlier = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
+    known = earlier.get("trainings", {})
     missing = [training for training in wanted if _find(training, known, folder) is None]
     print(f"process {state.process_index}: {len(missing)} of {len(wanted)} trainings to run", flush=True)
     data_sets = {data_set.name: data_set for data_set in [*config.data_sets, *filter(None, [config.modality])]}
@@ -41,13 +42,15 @@ def main() -> None:
         found = run_training(training, data_sets, config.adaptor)
         _write_json(found, folder / f"{training.key}.json")
         scores = {name: round(mean["psnr_enhanced"], 2) for name, mean in found["scores"].items()}
-        print(f"process {state.process_index}, {number}: {training.key} {scores} in {found['seconds']:.0f} s", flush=True)
+        print(
+            f"process {state.process_index}, {number}: {training.key} {scores} in {found['seconds']:.0f} s", flush=True
+        )
     state.wait_for_everyone()
     if not state.is_main_process:
         return
     gathered = {
         "trainings": known | {training.key: _find(training, known, folder) for training in wanted},
-        "classical": score_classical(config),
+        "classical": earlier.get("classical") or score_classical(config),
     }
     _write_json(gathered, results)
     write_document(config, questions, gathered)

@@ -108,12 +108,12 @@ def build_arm(
 ) -> Arm:
     """The arm `name` on this backbone, which is changed in place.
 
-    ours: adaptors in the autoencoder. lora: the same with LoRA of as many parameters. ours and denoiser: adaptors in the denoiser besides, trained and sampled as the
-    recipe does. paper: serial adaptors with the authors' start in encoder and denoiser, the paper's two latent losses,
-    then the diffusion loss, and sampling from noise. paper, decoded: the same without its denoiser. full fine-tuning:
-    every weight of the autoencoder, from the reconstruction backbone. scratch: the same, from random weights, with no
-    frozen backbone beside. A name ending in `with branches` has our adaptor's branches in the trained network too, so
-    that the comparison holds the architecture equal.
+    ours: adaptors in the autoencoder. lora: the same with LoRA of as many parameters. ours and denoiser: adaptors in
+    the denoiser besides, trained and sampled as the recipe does. paper: serial adaptors with the authors' start in
+    encoder and denoiser, the paper's two latent losses, then the diffusion loss, and sampling from noise. paper,
+    decoded: the same without its denoiser. full fine-tuning: every weight of the autoencoder, from the reconstruction
+    backbone. scratch: the same, from random weights, with no frozen backbone beside. A name ending in `with branches`
+    has our adaptor's branches in the trained network too, so that the comparison holds the architecture equal.
 
     Raises:
         UnknownArmError: for another name.
@@ -145,7 +145,7 @@ def build_arm(
         backbone = ReconstructionBackbone(untrained, None, None, backbone.settings)
     step = (FullFineTuningStep if origin == "full fine-tuning" else ScratchStep)(backbone, weights)
     if name.endswith(WITH_BRANCHES):
-        attach_adaptor(backbone, settings.to_peft_config(), ADAPTOR)
+        attach_adaptor(backbone, replace(settings, hook_groups=AUTOENCODER_GROUPS).to_peft_config(), ADAPTOR)
     parameters = list(backbone.autoencoder.requires_grad_(True).parameters())
     return Arm([Stage(step, parameters)], step.enhance)
 

@@ -115,9 +115,7 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, dict[str, list[Training]]]
             degradation: trainings("ours", degradation=degradation) for degradation in config.degradations
         },
         "pairs": {
-            f"{arm} | {pairs}": trainings(arm, pairs)
-            for pairs in config.pair_counts
-            for arm in config.pairs_arms
+            f"{arm} | {pairs}": trainings(arm, pairs) for pairs in config.pair_counts for arm in config.pairs_arms
         },
         "unseen": {
             f"{degradation} | {left_out}": trainings(

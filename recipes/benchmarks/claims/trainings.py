@@ -158,10 +158,11 @@ def run_training(training: Training, data_sets: dict[str, DataSet], settings: Ad
     result["validation"] = score_arm(arm.enhance, validation, structure=False)["mean"]
     for name in training.test_sets:
         test = open_pairs(PairSource(clear=[data_sets[name].source("test")], degradation=training.degradation), size)
-        result["scores"][name] = score_arm(arm.enhance, test)["mean"]
+        result["scores"][name] = score_arm(arm.enhance, test, structure=training.arm.startswith("ours"))["mean"]
     return result
 
 
+@torch.no_grad()
 def score_arm(enhance, pairs: DegradedPairs, *, structure: bool = True) -> dict:
     """Scores against the clear photograph, before and after, and of the clear photograph itself when enhanced.
 
@@ -191,6 +192,9 @@ def _fit(arm: Arm, pairs: Dataset, training: Training, validation: DegradedPairs
     """Train every stage; seconds without the time that the curve's scores take."""
     seconds, done = 0.0, 0
     for stage in arm.stages:
+        for other in arm.stages:
+            for parameter in other.parameters:
+                parameter.requires_grad_(other is stage)
         steps = round(training.steps * stage.share_of_steps)
         optimizer = torch.optim.AdamW(stage.parameters, lr=training.learning_rate, weight_decay=0.0)
         started = time.perf_counter()

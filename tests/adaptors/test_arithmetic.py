@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+from contracts import contract
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from toy_adaptors import SETTINGS, attach, disturb, equal, largest_difference, outputs
@@ -36,6 +37,7 @@ def adapted(request: pytest.FixtureRequest, small_backbone: ReconstructionBackbo
     return model
 
 
+@contract("weights", "exact at 0 and 1")
 @every_additive_kind
 def test_no_weight_is_the_frozen_backbone_and_full_weight_the_adaptor_bit_for_bit(
     case: str, adapted, small_backbone: ReconstructionBackbone, frames: torch.Tensor
@@ -85,6 +87,7 @@ def test_weighted_adaptors_are_active_and_frozen_and_others_have_full_weight_aga
     assert equal(outputs(small_backbone, frames), plain)
 
 
+@contract("weights", "refused")
 @pytest.mark.parametrize("case", [case for case in SETTINGS if case not in ADDITIVE])
 def test_kinds_that_multiply_have_no_weights(case: str, adapted) -> None:
     with pytest.raises(AdaptorArithmeticError, match=f"of the kind {case}, whose change is no sum"):
@@ -111,6 +114,7 @@ def test_weights_that_cannot_be_are_refused(
     assert list(adapted.peft_config) == ["light", "haze"]
 
 
+@contract("interpolation", "exact at 0 and 1")
 @pytest.mark.parametrize("case", SETTINGS)
 def test_an_interpolated_adaptor_holds_the_weighted_mean_and_at_an_end_the_adaptor_itself(
     case: str, adapted, small_backbone: ReconstructionBackbone, frames: torch.Tensor

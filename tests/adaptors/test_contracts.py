@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from contracts import contract
 from toy_adaptors import METADATA, SETTINGS, attach, disturb, equal, largest_difference, outputs
 
 from retina_adapt.adaptors import (
@@ -27,6 +28,8 @@ from retina_adapt.adaptors import (
 from retina_adapt.backbones import ReconstructionBackbone, backbone_names, load_backbone, save_backbone
 
 every_kind = pytest.mark.parametrize("case", SETTINGS)
+# For what depends on where a kind's parameters lie alone: modules or plain parameters, at hook points or inside them.
+every_family = pytest.mark.parametrize("case", ["residual", "lora", "ia3"])
 
 
 def test_every_kind_is_under_contract() -> None:
@@ -34,12 +37,11 @@ def test_every_kind_is_under_contract() -> None:
     assert {kind.value.removeprefix("RETINA_").lower() for kind in AdaptorKind} <= set(KINDS)
 
 
+@contract("identity at start", "exact")
 @every_kind
-@pytest.mark.parametrize("name", [name for name in backbone_names() if name != "nafnet"])
 def test_attaching_an_untrained_adaptor_changes_no_output_bit(
-    name: str, case: str, trained_backbone_of: Callable[[str], ReconstructionBackbone], frames: torch.Tensor
+    case: str, backbone: ReconstructionBackbone, frames: torch.Tensor
 ) -> None:
-    backbone = trained_backbone_of(name)
     before = outputs(backbone, frames)
     adapted = attach(backbone, case, "first")
     assert equal(outputs(backbone, frames), before)
@@ -48,11 +50,25 @@ def test_attaching_an_untrained_adaptor_changes_no_output_bit(
     assert equal(outputs(backbone, frames), before)
 
 
+@pytest.mark.parametrize("case", ["residual", "serial", "lora"])
+@pytest.mark.parametrize("name", [name for name in backbone_names() if name != "nafnet"])
+def test_every_backbone_takes_a_network_at_its_blocks_and_a_change_of_its_weights(
+    name: str, case: str, trained_backbone_of: Callable[[str], ReconstructionBackbone], frames: torch.Tensor
+) -> None:
+    backbone = trained_backbone_of(name)
+    before = outputs(backbone, frames)
+    adapted = attach(backbone, case, "first")
+    assert equal(outputs(backbone, frames), before)
+    disturb(adapted, "first")
+    after = outputs(backbone, frames)
+    assert all(not torch.equal(one, other) for one, other in zip(after, before, strict=True))
+
+
 @every_kind
 def test_a_half_precision_backbone_keeps_its_outputs_and_adaptors_their_single_precision(
-    case: str, backbone: ReconstructionBackbone, frames: torch.Tensor
+    case: str, small_backbone: ReconstructionBackbone, frames: torch.Tensor
 ) -> None:
-    backbone, frames = backbone.to(torch.bfloat16), frames.bfloat16()
+    backbone, frames = small_backbone.to(torch.bfloat16), frames.bfloat16()
     before = outputs(backbone, frames)
     adapted = attach(backbone, case, "first")
     after = outputs(backbone, frames)
@@ -61,6 +77,7 @@ def test_a_half_precision_backbone_keeps_its_outputs_and_adaptors_their_single_p
     assert {parameter.dtype for parameter in adaptor_parameters(adapted, "first")} == {torch.float32}
 
 
+@contract("frozen backbone", "exact")
 @every_kind
 def test_training_moves_adaptors_and_not_a_bit_of_the_backbone(
     case: str, backbone: ReconstructionBackbone, frames: torch.Tensor
@@ -82,7 +99,7 @@ def test_training_moves_adaptors_and_not_a_bit_of_the_backbone(
     assert not equal(outputs(backbone, frames)[:2], untrained[:2])
 
 
-@every_kind
+@every_family
 def test_the_guard_notices_one_changed_value(case: str, small_backbone: ReconstructionBackbone) -> None:
     guard = FrozenBackboneGuard(small_backbone)
     attach(small_backbone, case, "first")
@@ -92,7 +109,7 @@ def test_the_guard_notices_one_changed_value(case: str, small_backbone: Reconstr
         guard.check()
 
 
-@every_kind
+@every_family
 def test_the_guard_refuses_an_optimizer_that_holds_the_backbone(
     case: str, small_backbone: ReconstructionBackbone
 ) -> None:
@@ -105,7 +122,7 @@ def test_the_guard_refuses_an_optimizer_that_holds_the_backbone(
         guard.check_optimizer(optimizer)
 
 
-@every_kind
+@every_family
 @pytest.mark.parametrize("groups", [["encoder"], ["decoder"], ["denoiser"], ["encoder", "denoiser.mid"]])
 def test_only_the_chosen_hook_groups_train(
     groups: list[str], case: str, small_backbone: ReconstructionBackbone
@@ -154,6 +171,7 @@ for case in SETTINGS:
     return folder
 
 
+@contract("round trip", "exact")
 @every_kind
 def test_a_saved_adaptor_gives_the_same_bits_in_a_new_process(
     case: str, outputs_of_a_new_process: Path, small_backbone: ReconstructionBackbone, frames: torch.Tensor
@@ -165,10 +183,12 @@ def test_a_saved_adaptor_gives_the_same_bits_in_a_new_process(
     assert files == {"adaptor_model.safetensors", "adaptor_config.json", "README.md"}
 
 
+@contract("swap", "exact")
 @every_kind
 def test_swapping_disabling_and_deleting_leave_no_trace(
-    case: str, backbone: ReconstructionBackbone, frames: torch.Tensor, tmp_path: Path
+    case: str, small_backbone: ReconstructionBackbone, frames: torch.Tensor, tmp_path: Path
 ) -> None:
+    backbone = small_backbone
     save_backbone(backbone, tmp_path / "backbone")
     modules_before = [(name, type(module)) for name, module in backbone.named_modules()]
     adapted = attach(backbone, case, "light")
@@ -202,7 +222,7 @@ def test_swapping_disabling_and_deleting_leave_no_trace(
     assert backbone.fingerprint() == load_backbone(tmp_path / "backbone").fingerprint()
 
 
-@every_kind
+@every_family
 def test_a_further_adaptor_attached_by_loading_leaves_the_active_one_active(
     case: str, small_backbone: ReconstructionBackbone, frames: torch.Tensor, tmp_path: Path
 ) -> None:
@@ -215,7 +235,7 @@ def test_a_further_adaptor_attached_by_loading_leaves_the_active_one_active(
     assert equal(outputs(small_backbone, frames), before)
 
 
-@every_kind
+@every_family
 def test_without_a_denoiser_adaptors_sit_in_the_autoencoder(
     case: str, trained_backbone_of: Callable[[str], ReconstructionBackbone], frames: torch.Tensor
 ) -> None:

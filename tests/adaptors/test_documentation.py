@@ -1,10 +1,8 @@
 """docs/adaptors.md says of every kind what is so."""
 
-from pathlib import Path
+from contracts import COLUMNS, DOCUMENT, table, written_table
 
 from retina_adapt.adaptors import KINDS
-
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "adaptors.md"
 
 
 def test_the_table_of_kinds_lists_all_of_them_with_what_they_allow() -> None:
@@ -17,3 +15,14 @@ def test_the_table_of_kinds_lists_all_of_them_with_what_they_allow() -> None:
         kind, _, _, merges, weights = (cell.strip() for cell in line.strip("|").split("|"))
         rows[kind] = (merges == "yes", weights == "yes")
     assert rows == {name: (kind.mergeable, kind.additive) for name, kind in KINDS.items()}
+
+
+def test_the_table_of_contracts_is_that_of_the_tests() -> None:
+    assert written_table() == table(), "run python tests/adaptors/contracts.py"
+
+
+def test_every_kind_is_held_to_every_contract() -> None:
+    header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table().splitlines())
+    assert header == ["kind", *COLUMNS]
+    assert [row[0] for row in rows] == list(KINDS)
+    assert all(all(row) for row in rows)

@@ -254,7 +254,7 @@ def require_whole_or_refused(folder: Path, file: str, damaged: bytes, backbone: 
     assert state(backbone) == before
 
 
-@settings(max_examples=60, **FUZZ)
+@settings(max_examples=25, **FUZZ)
 @given(
     edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=4),
     file=FILES,
@@ -268,7 +268,7 @@ def test_any_flipped_bytes_load_the_identical_adaptor_or_are_refused(
     require_whole_or_refused(adaptor, file, bytes(damaged), toy_backbone)
 
 
-@settings(max_examples=30, **FUZZ)
+@settings(max_examples=12, **FUZZ)
 @given(kept=st.floats(0, 1, exclude_max=True), file=FILES)
 def test_any_truncation_loads_the_identical_adaptor_or_is_refused(
     kept: float, file: str, adaptor: Path, toy_backbone: ReconstructionBackbone
@@ -277,7 +277,7 @@ def test_any_truncation_loads_the_identical_adaptor_or_is_refused(
     require_whole_or_refused(adaptor, file, whole[: int(kept * len(whole))], toy_backbone)
 
 
-@settings(max_examples=30, **FUZZ)
+@settings(max_examples=12, **FUZZ)
 @given(inserted=st.binary(min_size=1, max_size=40), position=st.floats(0, 1), file=FILES)
 def test_any_inserted_bytes_load_the_identical_adaptor_or_are_refused(
     inserted: bytes, position: float, file: str, adaptor: Path, toy_backbone: ReconstructionBackbone
@@ -294,7 +294,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, **FUZZ)
+@settings(max_examples=25, **FUZZ)
 @given(data=st.data(), value=JSON)
 def test_any_value_in_the_place_of_any_entry_of_a_forged_configuration_loads_or_is_refused(
     data: st.DataObject, value: object, adaptor: Path, toy_backbone: ReconstructionBackbone

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from contracts import contract
 from toy_adaptors import SETTINGS, attach, disturb, equal, outputs
 
 from retina_adapt.adaptors import AdaptorNameError, AdaptorTensorError, adaptor_tensors, hot_swap
@@ -27,6 +28,7 @@ def test_swapped_values_give_the_bits_of_the_adaptor_that_they_are_of(
     assert equal(swapped, outputs(small_backbone, frames))
 
 
+@contract("hot swap", "exact, no recompilation")
 @every_kind
 def test_swapping_under_compilation_compiles_nothing_anew(
     case: str, small_backbone: ReconstructionBackbone, frames: torch.Tensor
@@ -52,7 +54,7 @@ def test_swapping_under_compilation_compiles_nothing_anew(
     assert len(compilations) == compiled_at_first > 0
 
 
-@every_kind
+@pytest.mark.parametrize("case", ["residual", "ia3"])
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from contracts import contract
 from peft import PeftConfig, PeftModel, PeftType, get_peft_model
 from toy_adaptors import SETTINGS, attach, config_of, disturb, equal, outputs
 
@@ -16,6 +17,7 @@ every_kind = pytest.mark.parametrize("case", SETTINGS)
 OWN_KINDS = [case for case in SETTINGS if not KINDS[SETTINGS[case].kind].mergeable]
 
 
+@contract("PEFT's API", "works")
 @every_kind
 def test_peft_saves_and_loads(
     case: str, small_backbone: ReconstructionBackbone, frames: torch.Tensor, tmp_path: Path

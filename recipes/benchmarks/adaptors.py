@@ -1,0 +1,289 @@
+"""What each kind of adaptor costs: the time of a forward pass, of a swap, and its size.
+
+    python recipes/benchmark.py adaptors
+    python recipes/benchmark.py adaptors --device cuda --kinds '[residual, lora]' --repeats 50
+
+All kinds are measured in turn, repeat by repeat, so that whatever else the machine does falls on all of them alike. A
+pass is encoding, one call of the denoiser (where there is one) and decoding. Compiled is one adapted block of the
+encoder by itself, against the plain block compiled: a whole backbone takes minutes to compile. Prints a table, and
+writes it and `adaptors.json` with every measured number to the output folder.
+"""
+
+import copy
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+
+from retina_adapt.adaptors import (
+    KINDS,
+    AdaptorMetadata,
+    AdaptorSettings,
+    adaptor_parameters,
+    adaptor_tensors,
+    attach_adaptor,
+    detach_adaptor,
+    hot_swap,
+    load_adaptor,
+    merge_adaptor,
+    save_adaptor,
+)
+from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.backbones import ReconstructionBackbone, load_backbone
+from retina_adapt.configuration import ConfigurationError, parse_configuration, store_configuration
+from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
+
+METADATA = AdaptorMetadata(
+    data_sets=["none"],
+    degradation="none",
+    severity=None,
+    pairs_seen=0,
+    training_steps={},
+    seed=0,
+    recipe="recipes/benchmark.py",
+    metrics={},
+    protocol="not measured",
+    license="Apache-2.0",
+    intended_use="Untrained, for a benchmark of cost alone.",
+    backbone_name="benchmarked",
+)
+PLAIN = "plain backbone"
+
+
+@dataclass
+class AdaptorsBenchmarkConfig:
+    """Everything that this benchmark reads.
+
+    Args:
+        output_folder: where JSON and table go.
+        backbone: name of an embedded backbone, or a backbone folder.
+        kinds: the kinds to measure.
+        rank: of lora, dora, loha and lokr; of boft the side of its blocks is 4.
+        repeats: forward passes of each kind and state; medians are reported.
+        batch_size: frames in a pass.
+        device: cpu or cuda.
+        threads: of PyTorch on the CPU.
+        compile: also compile one adapted block of each kind; takes up to ten seconds for each.
+    """
+
+    output_folder: str = "runs/benchmark_adaptors"
+    backbone: str = DEFAULT_BACKBONE
+    kinds: list[str] = field(default_factory=lambda: list(KINDS))
+    rank: int = 8
+    repeats: int = 7
+    batch_size: int = 1
+    device: str = "cpu"
+    threads: int = 1
+    compile: bool = True
+
+    def __post_init__(self) -> None:
+        unknown = [kind for kind in self.kinds if kind not in KINDS]
+        if unknown or not self.kinds:
+            raise ConfigurationError(f"kinds unknown: {', '.join(unknown) or 'none given'}; known: {', '.join(KINDS)}")
+        if self.repeats < 1 or self.batch_size < 1:
+            raise ConfigurationError("repeats and batch_size must be at least 1")
+
+
+@dataclass
+class Measured:
+    """One kind's costs. Times are medians in milliseconds.
+
+    Attributes:
+        parameters: of one adaptor.
+        file_bytes: its tensor file.
+        attached: a forward pass with the adaptor attached.
+        merged: with the adaptor merged; None for kinds that cannot be.
+        compiled: one block of the encoder, compiled.
+        set_adapter: making another resident adaptor active.
+        hot_swap: copying another adaptor's values in place.
+        hot_swap_bytes: what a hot swap moves.
+        load: reading an adaptor's files with every check, and attaching it.
+    """
+
+    parameters: int
+    file_bytes: int
+    attached: float
+    merged: float | None
+    compiled: float | None
+    set_adapter: float
+    hot_swap: float
+    hot_swap_bytes: int
+    load: float
+
+
+def main() -> None:
+    """Measure, print the table, and write it."""
+    config = parse_configuration(AdaptorsBenchmarkConfig, description=__doc__)
+    output = Path(config.output_folder)
+    output.mkdir(parents=True, exist_ok=True)
+    store_configuration(config, output / "config.yaml")
+    torch.set_num_threads(config.threads)
+    with torch.no_grad():
+        plain, measured = measure(config)
+    table = render(plain, measured)
+    print(table)
+    kinds = {kind: asdict(costs) for kind, costs in measured.items()}
+    values = {"torch": torch.__version__, "plain": plain, "kinds": kinds}
+    for name, text in (("adaptors.json", json.dumps(values, indent=2)), ("adaptors.md", table)):
+        with write_file_atomically(output / name) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def measure(config: AdaptorsBenchmarkConfig) -> tuple[dict[str, float | None], dict[str, Measured]]:
+    """The plain backbone's pass and compiled block, and every kind's costs."""
+    backbone = load_backbone(backbone_folder(config.backbone)).to(config.device).eval().requires_grad_(False)
+    settings = backbone.settings
+    size = settings.image_size
+    frames = torch.rand(config.batch_size, settings.image_channels, size, size, device=config.device)
+    adapted = {kind: attach_two(copy.deepcopy(backbone), kind, config.rank) for kind in config.kinds}
+    clock = Clock(config.device)
+    passes: dict[str, list[float]] = {PLAIN: []}
+    merged: dict[str, list[float]] = {kind: [] for kind in config.kinds if KINDS[kind].mergeable}
+    for repeat in range(config.repeats + 1):  # the first warms up
+        times = {PLAIN: clock(lambda: forward(backbone, frames))}
+        merged_times = {}
+        for kind, model in adapted.items():
+            times[kind] = clock(lambda model=model: forward(model.get_base_model(), frames))
+            if kind in merged:
+                with merge_adaptor(model, "first"):
+                    merged_times[kind] = clock(lambda model=model: forward(model.get_base_model(), frames))
+        if repeat:
+            for kind, taken in times.items():
+                passes.setdefault(kind, []).append(taken)
+            for kind, taken in merged_times.items():
+                merged[kind].append(taken)
+    swaps = {kind: measure_swaps(backbone, model, config, clock) for kind, model in adapted.items()}
+    compiled: dict[str, float | None] = dict.fromkeys([PLAIN, *config.kinds])
+    if config.compile:
+        models = {PLAIN: backbone} | {kind: model.get_base_model() for kind, model in adapted.items()}
+        compiled |= measure_compiled(models, frames, config.repeats, clock)
+    measured = {
+        kind: Measured(
+            parameters=sum(parameter.numel() for parameter in adaptor_parameters(adapted[kind], "first")),
+            attached=statistics.median(passes[kind]),
+            merged=statistics.median(merged[kind]) if kind in merged else None,
+            compiled=compiled[kind],
+            **swaps[kind],
+        )
+        for kind in config.kinds
+    }
+    return {"pass": statistics.median(passes[PLAIN]), "compiled_block": compiled[PLAIN]}, measured
+
+
+def attach_two(backbone: ReconstructionBackbone, kind: str, rank: int) -> PeftModel:
+    """Two adaptors resident, the first active; their values do not matter for what they cost."""
+    settings = AdaptorSettings(kind=kind, rank=4 if kind == "boft" else rank)
+    if backbone.denoiser is None:
+        settings.hook_groups = ["encoder", "decoder"]
+    adapted = attach_adaptor(backbone, settings.to_peft_config(), "first")
+    return attach_adaptor(adapted, settings.to_peft_config(), "second").requires_grad_(False)
+
+
+def forward(backbone: ReconstructionBackbone, frames: Tensor) -> None:
+    """Encode, call the denoiser once, decode."""
+    latents = backbone.encode(frames)
+    if backbone.denoiser is not None:
+        timesteps = torch.full((len(frames),), 500, device=frames.device)
+        latents = backbone.predict(latents, timesteps, latents)
+    backbone.decode(latents)
+
+
+def measure_swaps(
+    plain: ReconstructionBackbone, adapted: PeftModel, config: AdaptorsBenchmarkConfig, clock: "Clock"
+) -> dict[str, Any]:
+    """`set_adapter`, `hot_swap` and `load_adaptor`, taking turns."""
+    taken: dict[str, list[float]] = {"set_adapter": [], "hot_swap": [], "load": []}
+    loaded: list[PeftModel] = []
+    values = {key: tensor.detach().clone() for key, tensor in adaptor_tensors(adapted, "second").items()}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "adaptor"
+        save_adaptor(adapted, "second", folder, METADATA)
+        file_bytes = (folder / "adaptor_model.safetensors").stat().st_size
+        for repeat in range(config.repeats):
+            name = "second" if repeat % 2 == 0 else "first"
+            taken["set_adapter"].append(clock(lambda name=name: adapted.set_adapter(name, inference_mode=True)))
+            taken["hot_swap"].append(clock(lambda: hot_swap(adapted, "first", values)))
+            taken["load"].append(clock(lambda: loaded.append(load_adaptor(plain, folder, "loaded"))))
+            detach_adaptor(loaded.pop(), "loaded")
+    adapted.set_adapter("first", inference_mode=True)
+    medians = {name: statistics.median(times) for name, times in taken.items()}
+    return medians | {"hot_swap_bytes": sum(t.nbytes for t in values.values()), "file_bytes": file_bytes}
+
+
+def measure_compiled(
+    models: dict[str, ReconstructionBackbone], frames: Tensor, repeats: int, clock: "Clock"
+) -> dict[str, float]:
+    """The first block of each model's encoder, compiled by itself, given what it is given in a pass."""
+    blocks: dict[str, Callable[[], Any]] = {}
+    for name, model in models.items():
+        point = next(point for point in model.hook_points() if point.group == "encoder")
+        block = model.get_submodule(point.name)
+        seen: list[tuple[Any, ...]] = []
+        hook = block.register_forward_pre_hook(lambda _, arguments, seen=seen: seen.append(arguments))
+        model.encode(frames)
+        hook.remove()
+        compiled = torch.compile(block)
+        blocks[name] = lambda compiled=compiled, arguments=seen[0]: compiled(*arguments)
+        blocks[name]()
+    taken: dict[str, list[float]] = {name: [] for name in blocks}
+    for _ in range(5 * repeats):
+        for name, run in blocks.items():
+            taken[name].append(clock(run))
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def render(plain: dict[str, float | None], measured: dict[str, Measured]) -> str:
+    """The table; passes and blocks as ratios to the plain backbone's."""
+    rows = [
+        "| kind | parameters | file, kB | attached | merged | compiled block | set_adapter, ms | hot_swap, ms "
+        "| moved, kB | load, ms |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for kind, costs in measured.items():
+        cells = [
+            kind,
+            f"{costs.parameters:,}",
+            f"{costs.file_bytes / 1e3:,.0f}",
+            _ratio(costs.attached, plain["pass"]),
+            _ratio(costs.merged, plain["pass"]),
+            _ratio(costs.compiled, plain["compiled_block"]),
+            f"{costs.set_adapter:.2f}",
+            f"{costs.hot_swap:.2f}",
+            f"{costs.hot_swap_bytes / 1e3:,.0f}",
+            f"{costs.load:.0f}",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    block = "" if plain["compiled_block"] is None else f", its block compiled {plain['compiled_block']:.2f} ms"
+    return "\n".join(
+        [*rows, "", f"A pass of the plain backbone takes {plain['pass']:.1f} ms{block}; times are medians."]
+    )
+
+
+def _ratio(taken: float | None, plain: float | None) -> str:
+    return "" if taken is None or plain is None else f"{taken / plain:.2f}x"
+
+
+class Clock:
+    """Milliseconds that a call takes, with all that it started on the device."""
+
+    def __init__(self, device: str) -> None:
+        self.on_cuda = device.startswith("cuda")
+
+    def __call__(self, run: Callable[[], Any]) -> float:
+        self._wait()
+        started = time.perf_counter()
+        run()
+        self._wait()
+        return 1e3 * (time.perf_counter() - started)
+
+    def _wait(self) -> None:
+        if self.on_cuda:
+            torch.cuda.synchronize()

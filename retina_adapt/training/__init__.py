@@ -4,7 +4,13 @@ from retina_adapt.training.checkpoint import CheckpointError
 from retina_adapt.training.divergence import TrainingDivergedError
 from retina_adapt.training.gather import NoScoresError, mean_scores
 from retina_adapt.training.interruption import STOPPED_STATUS, TrainingStopped
-from retina_adapt.training.loop import NothingToTrainError, UnusedParameterError, train
+from retina_adapt.training.loop import (
+    NothingToTrainError,
+    UnsupportedStrategyError,
+    UnusedParameterError,
+    train,
+)
+from retina_adapt.training.recipe_run import run_recipe
 from retina_adapt.training.settings import TrainingSettings, TrainingSettingsError
 from retina_adapt.training.tracking import Validation, start_run
 
@@ -17,9 +23,11 @@ __all__ = [
     "TrainingSettings",
     "TrainingSettingsError",
     "TrainingStopped",
+    "UnsupportedStrategyError",
     "UnusedParameterError",
     "Validation",
     "mean_scores",
+    "run_recipe",
     "start_run",
     "train",
 ]

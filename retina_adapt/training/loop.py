@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import send_to_device, set_seed, tqdm
+from accelerate.utils import DistributedType, send_to_device, set_seed, tqdm
 from torch import Tensor, nn
 
 from retina_adapt.errors import RetinaAdaptError
@@ -30,6 +30,10 @@ Batch = dict[str, Tensor]
 
 class NothingToTrainError(RetinaAdaptError):
     """No parameter of the training step requires a gradient."""
+
+
+class UnsupportedStrategyError(RetinaAdaptError):
+    """The launcher was configured for a way to divide the work whose state the checkpoints cannot hold."""
 
 
 class UnusedParameterError(RetinaAdaptError):
@@ -70,6 +74,7 @@ def train(
     Raises:
         TrainingStopped: after SIGTERM on any process, on all of them; a checkpoint of the step is then written.
         TrainingDivergedError: on all processes; names the step, and the checkpoint to go on from.
+        UnsupportedStrategyError: if the accelerator was configured for DeepSpeed or Megatron-LM.
         NothingToTrainError: if no parameter requires a gradient.
         UnusedParameterError: after the first step, if a parameter that requires a gradient got none.
         CheckpointError: a checkpoint cannot be read or written, or there is one against `settings.resume`.
@@ -109,7 +114,7 @@ def train(
                 settings,
                 state,
                 batches,
-                wants_to_stop=stop.is_requested,
+                stop=stop,
             )
             state.step = step + 1
             loop.refuse_divergence(losses)
@@ -151,6 +156,11 @@ def _prepare(
     settings: TrainingSettings,
     inspect_optimizer: Callable[[torch.optim.Optimizer], None],
 ) -> tuple[TrainingState, nn.Module, torch.optim.Optimizer]:
+    if accelerator.distributed_type in (DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM):
+        raise UnsupportedStrategyError(
+            f"{accelerator.distributed_type.value} keeps its optimiser's state in files of its own, which are pickles; "
+            "use recipes/configs/accelerate/fsdp2.yaml, which divides the same among the processes, or ddp.yaml"
+        )
     trainable = [parameter for parameter in training_step.parameters() if parameter.requires_grad]
     if not trainable:
         raise NothingToTrainError(f"{name}: no parameter requires a gradient; check which hook groups are chosen")
@@ -279,7 +289,7 @@ def _optimize(
     state: TrainingState,
     batches: Iterator[Batch],
     *,
-    wants_to_stop: bool,
+    stop: StopRequest,
 ) -> tuple[dict[str, float], bool]:
     """One optimiser step over `gradient_accumulation` micro-batches.
 
@@ -287,10 +297,11 @@ def _optimize(
         The losses, means over micro-batches and processes, and the "gradient_norm" before clipping; and whether any
         process was told to stop.
     """
-    _seed_generators(settings.seed, state.step, accelerator.process_index)
     means: dict[str, Tensor] = {}
-    for _ in range(settings.gradient_accumulation):
+    for micro_batch in range(settings.gradient_accumulation):
         batch = send_to_device(next(batches) | {"step": torch.tensor(state.step)}, accelerator.device)
+        # After the batch is there: the first one of a process draws from torch's generator too.
+        _seed_generators(settings.seed, state.step, micro_batch, accelerator.process_index)
         with accelerator.accumulate(training_step):
             losses = training_step(batch)
             accelerator.backward(losses["loss"])
@@ -302,14 +313,14 @@ def _optimize(
         for key, value in losses.items():
             means[key] = means.get(key, 0.0) + value.detach().float() / settings.gradient_accumulation
     # One exchange between the processes and one wait for the device, for all values together.
-    stops = torch.tensor(float(wants_to_stop), device=accelerator.device)
+    stops = torch.tensor(float(stop.is_requested), device=accelerator.device)
     *values, stopping = accelerator.reduce(torch.stack([*means.values(), stops]), "mean").tolist()
     return dict(zip(means, values, strict=True)), stopping > 0
 
 
-def _seed_generators(seed: int, step: int, process: int) -> None:
+def _seed_generators(*numbers: int) -> None:
     """Let what a network draws, as for dropout, be a function of the step: it is the same after a resume."""
-    set_seed(int(np.random.SeedSequence([seed, step, process]).generate_state(1)[0]))
+    set_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
 
 
 def _require_that_all_are_used(state: TrainingState, name: str) -> None:

@@ -1,11 +1,5 @@
 """Contracts 7 and 10: training in one go equals training, stopping or dying, and resuming."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +9,6 @@ from torch import Tensor, nn
 from toy_training import ToyStep, toy_settings, train_toy, trained
 
 from retina_adapt.training import CheckpointError
-
-SCRIPT = Path(__file__).with_name("train_toy.py")
 
 
 def same_bits(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -109,30 +101,3 @@ def test_a_moving_average_cannot_be_begun_or_ended_amid_a_run(before: float, aft
     trained(tmp_path, batches=7, moving_average_decay=before)
     with pytest.raises(CheckpointError, match=r"another configuration.*average\.layers\.0"):
         trained(tmp_path, moving_average_decay=after)
-
-
-@pytest.mark.slow
-def test_two_launched_processes_equal_one_with_twice_the_batch(tmp_path: Path) -> None:
-    # The launcher's `--cpu` starts one process, whatever number it is given; this starts two, over gloo.
-    launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
-    command = [sys.executable, *launcher, str(SCRIPT), str(tmp_path / "two"), "2", "12", "2"]
-    subprocess.run(command, check=True, timeout=300, env=os.environ | {"ACCELERATE_USE_CPU": "true"})
-    two = json.loads((tmp_path / "two" / "trained.json").read_text())
-    for name, tensor in trained(tmp_path / "one", batch_size=4).items():
-        # Summing gradients in another order costs the last bits.
-        torch.testing.assert_close(torch.tensor(two[name]), tensor.flatten(), rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.slow
-def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(tmp_path: Path) -> None:
-    whole = trained(tmp_path / "whole", steps=60)
-    folder = tmp_path / "killed"
-    command = [sys.executable, str(SCRIPT), str(folder), "4", "60", "1"]
-    for seconds in (0.05, 0.2):
-        process = subprocess.Popen(command, start_new_session=True)
-        while not (folder / "checkpoints").is_dir() and process.poll() is None:
-            time.sleep(0.01)
-        time.sleep(seconds)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    assert same_bits(trained(folder, steps=60), whole)

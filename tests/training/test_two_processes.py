@@ -1,5 +1,7 @@
 """Two processes over gloo: what they train, log, gather and refuse."""
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,14 +9,19 @@ import pytest
 import torch
 from accelerate import Accelerator, debug_launcher
 from accelerate.state import AcceleratorState, GradientState
+from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
-from toy_training import ToyStep, toy_settings, train_toy
+from torch.distributed.tensor import DTensor
+from toy_training import ToyStep, toy_settings, train_toy, trained
 
 from retina_adapt.objectives import AdversarialSettings, AdversarialTerm, absolute_error
 from retina_adapt.training import (
+    CheckpointError,
     NoScoresError,
     TrainingDivergedError,
+    TrainingStopped,
+    UnsupportedStrategyError,
     UnusedParameterError,
     Validation,
     mean_scores,
@@ -34,6 +41,15 @@ def on_two_processes(function: Callable[[Accelerator], None], folder: Path) -> N
         function(accelerator)
 
     debug_launcher(start, num_processes=2)
+
+
+def shard(accelerator: Accelerator) -> None:
+    """Let the accelerator use FSDP2, which Accelerate itself offers on GPUs only; torch's works over gloo too."""
+    os.environ["ACCELERATE_USE_FSDP"] = "true"
+    accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin(fsdp_version=2)
+    accelerator.state._shared_state["distributed_type"] = DistributedType.FSDP
+    accelerator.state.distributed_type = DistributedType.FSDP
+    assert accelerator.is_fsdp2
 
 
 def logged(folder: Path) -> dict[str, list[float]]:
@@ -185,5 +201,75 @@ def test_both_processes_end_with_the_same_error(
     def check(accelerator: Accelerator) -> None:
         with pytest.raises(error):
             train_toy(step_class(accelerator), tmp_path, toy_settings(), accelerator=accelerator)
+
+    on_two_processes(check, tmp_path)
+
+
+class Signalling(ToyStep):
+    """The second process gets SIGTERM in its third step."""
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        super().__init__()
+        self.is_told = not accelerator.is_main_process
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        if self.is_told and batch["step"] == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return super().forward(batch)
+
+
+def test_sigterm_on_one_process_stops_both_after_the_same_step(tmp_path: Path) -> None:
+    def check(accelerator: Accelerator) -> None:
+        with pytest.raises(TrainingStopped):
+            train_toy(Signalling(accelerator), tmp_path, toy_settings(), accelerator=accelerator)
+
+    on_two_processes(check, tmp_path)
+    assert [path.name for path in (tmp_path / "checkpoints" / "toy").iterdir()] == ["step-00000003"]
+
+
+def test_a_checkpoint_that_the_main_process_cannot_write_ends_both_with_its_error(tmp_path: Path) -> None:
+    def check(accelerator: Accelerator) -> None:
+        (tmp_path / "checkpoints").write_text("a file where a folder should be")
+        accelerator.wait_for_everyone()
+        with pytest.raises(CheckpointError, match="cannot be written"):
+            train_toy(ToyStep(), tmp_path, toy_settings(), accelerator=accelerator)
+
+    on_two_processes(check, tmp_path)
+
+
+def test_sharded_training_equals_one_process_and_its_files_are_whole(tmp_path: Path) -> None:
+    settings = toy_settings(batch_size=2, moving_average_decay=0.9, validate_every=4)
+    whole = trained(tmp_path / "one", moving_average_decay=0.9)
+
+    def check(accelerator: Accelerator) -> None:
+        shard(accelerator)
+
+        def validate() -> Validation:
+            # A method beside `forward`, which FSDP2 knows nothing of.
+            assert not any(isinstance(parameter, DTensor) for parameter in step.parameters())
+            return Validation({"output": step.layers(torch.ones(1, 3)).item()})
+
+        for batches in (7, None):
+            step = ToyStep()
+            train_toy(step, tmp_path / "two", settings, accelerator=accelerator, batches=batches, validate=validate)
+        for name, tensor in step.named_parameters():
+            assert not isinstance(tensor, DTensor)
+            torch.testing.assert_close(tensor.detach(), whole[name], rtol=1e-4, atol=1e-6)
+        # Another training of the same network, as the second stage of an adaptor.
+        train_toy(step, tmp_path / "second", settings, accelerator=accelerator, validate=validate)
+
+    on_two_processes(check, tmp_path)
+    # The checkpoint serves one process as well.
+    resumed = trained(tmp_path / "two", moving_average_decay=0.9, resume="always")
+    for name, tensor in resumed.items():
+        torch.testing.assert_close(tensor, whole[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_strategy_whose_state_no_checkpoint_can_hold_is_refused(tmp_path: Path) -> None:
+    def check(accelerator: Accelerator) -> None:
+        accelerator.state._shared_state["distributed_type"] = DistributedType.DEEPSPEED
+        accelerator.state.distributed_type = DistributedType.DEEPSPEED
+        with pytest.raises(UnsupportedStrategyError, match=r"DEEPSPEED.*fsdp2\.yaml"):
+            train_toy(ToyStep(), tmp_path, toy_settings(), accelerator=accelerator)
 
     on_two_processes(check, tmp_path)

@@ -1,12 +1,16 @@
 """A training that takes a moment, for the tests of this room: 10 items, 41 parameters."""
 
+import multiprocessing
+import threading
 from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
 
 from retina_adapt.data import Draw, TrainingBatchSampler
 from retina_adapt.training import TrainingSettings, Validation, train
@@ -98,3 +102,19 @@ def trained(folder: Path, *, batches: int | None = None, **changes: object) -> d
     step = ToyStep()
     train_toy(step, folder, toy_settings(**changes), batches=batches)
     return {name: tensor.detach().clone() for name, tensor in step.named_parameters()}
+
+
+def in_another_process(function: Callable[[], object]) -> BaseProcess:
+    """Start `function` in a process of its own that a test can signal, starve or kill.
+
+    It is forked: importing torch anew would take longer than the trainings.
+    """
+
+    def run() -> None:
+        # The progress bar's lock is shared with forked processes, and one that is killed never gives it back.
+        tqdm.set_lock(threading.RLock())
+        function()
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    return process

@@ -1,23 +1,60 @@
-"""Run by test_resume.py in processes of its own: train_toy.py FOLDER BATCH_SIZE STEPS PROCESSES."""
+"""Run by tests in processes of its own: train_toy.py FOLDER BATCH_SIZE STEPS PROCESSES [RANK_THAT_FAILS]."""
 
 import json
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from accelerate import Accelerator
+from torch import Tensor
 from toy_training import ToyStep, toy_settings, train_toy
 
+from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.training import run_recipe
 
-def main(folder: Path, batch_size: int, steps: int, processes: int) -> None:
+
+@dataclass
+class ToyConfig:
+    """What to train.
+
+    Args:
+        folder: where to.
+        batch_size: items per process.
+        steps: how many.
+        processes: how many there must be.
+        failing: the process that fails in its third step, -1 for none.
+    """
+
+    folder: str
+    batch_size: int = 2
+    steps: int = 12
+    processes: int = 1
+    failing: int = -1
+
+
+class BrokenPhotographError(RetinaAdaptError):
+    """Something that one process alone meets."""
+
+
+class FailingStep(ToyStep):
+    """Meets a broken photograph in its third step."""
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        if batch["step"] == 2:
+            raise BrokenPhotographError("eye_7.png: broken; remove it")
+        return super().forward(batch)
+
+
+def main(config: ToyConfig) -> None:
     accelerator = Accelerator(cpu=True)
     # A launcher that is asked for two processes may quietly start one.
-    assert accelerator.num_processes == processes
-    step = ToyStep()
-    train_toy(step, folder, toy_settings(steps=steps, batch_size=batch_size), accelerator=accelerator)
+    assert accelerator.num_processes == config.processes
+    step = FailingStep() if accelerator.process_index == config.failing else ToyStep()
+    settings = toy_settings(steps=config.steps, batch_size=config.batch_size)
+    train_toy(step, Path(config.folder), settings, accelerator=accelerator)
     if accelerator.is_main_process:
         tensors = {name: tensor.flatten().tolist() for name, tensor in step.named_parameters()}
-        (folder / "trained.json").write_text(json.dumps(tensors))
+        (Path(config.folder) / "trained.json").write_text(json.dumps(tensors))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    run_recipe(main, ToyConfig, description=__doc__)

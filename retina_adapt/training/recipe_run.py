@@ -1,0 +1,26 @@
+"""The door of a recipe: from the command line to its `main`, and from an error to one line."""
+
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from torch.distributed.elastic.multiprocessing.errors import record
+
+from retina_adapt.configuration import parse_configuration
+from retina_adapt.errors import RetinaAdaptError
+
+Configuration = TypeVar("Configuration")
+
+
+def run_recipe(
+    main: Callable[[Configuration], None], configuration_class: type[Configuration], *, description: str
+) -> None:
+    """Parse the command line and run `main`; an error that the user can mend is one line and exit status 1.
+
+    With several processes the launcher shows the error of the one that failed first, and ends the others.
+    """
+    try:
+        # `record` tells the launcher what failed and when.
+        record(main)(parse_configuration(configuration_class, description=description))
+    except RetinaAdaptError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,62 @@
+"""`accelerate launch` for real: two processes, with the configurations that ship with the recipes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from toy_training import trained
+
+SCRIPT = Path(__file__).with_name("train_toy.py")
+CONFIGURATIONS = Path(__file__).parents[2] / "recipes" / "configs" / "accelerate"
+
+
+def launch(*arguments: str) -> subprocess.CompletedProcess[str]:
+    configuration = str(CONFIGURATIONS / "two_cpu_processes.yaml")
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", configuration]
+    return subprocess.run(
+        [*launcher, str(SCRIPT), *arguments],
+        timeout=300,
+        env=os.environ | {"ACCELERATE_USE_CPU": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_two_launched_processes_equal_one_with_twice_the_batch(tmp_path: Path) -> None:
+    done = launch(f"--folder={tmp_path / 'two'}", "--batch_size=2", "--steps=12", "--processes=2")
+    assert done.returncode == 0, done.stderr
+    two = json.loads((tmp_path / "two" / "trained.json").read_text())
+    for name, tensor in trained(tmp_path / "one", batch_size=4).items():
+        # Summing gradients in another order costs the last bits.
+        torch.testing.assert_close(torch.tensor(two[name]), tensor.flatten(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("failing", [0, 1])
+def test_an_error_of_one_process_ends_both_and_is_the_one_that_the_launcher_shows(failing: int, tmp_path: Path) -> None:
+    failed = launch(f"--folder={tmp_path}", "--processes=2", f"--failing={failing}")
+    assert failed.returncode == 1
+    summary = failed.stderr[failed.stderr.index("Root Cause (first observed failure)") :]
+    assert f"rank      : {failing} " in summary
+    assert "eye_7.png: broken; remove it" in summary
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGURATIONS.glob("*.yaml")), ids=lambda file: file.stem)
+def test_a_configuration_of_the_launcher_holds_what_it_knows(file: Path) -> None:
+    configuration = load_config_from_file(str(file))
+    assert configuration.num_processes == 2
+    arguments, *_ = _validate_launch_command(
+        launch_command_parser().parse_args(["--config_file", str(file), "recipes/adapt.py"])
+    )
+    assert arguments.use_fsdp == (file.stem == "fsdp2")
+    if arguments.use_fsdp:
+        assert arguments.fsdp_version == 2
+        assert arguments.fsdp_auto_wrap_policy == "NO_WRAP"

@@ -3,6 +3,7 @@
 from retina_adapt.evaluation.clahe import ClaheOptionError, apply_clahe
 from retina_adapt.evaluation.frame import FrameError
 from retina_adapt.evaluation.metrics import SCORING_PROTOCOL, ImageScores, score_image
+from retina_adapt.evaluation.overlap import centerline_dice, dice
 from retina_adapt.evaluation.picture_sheet import PictureRow, PictureSheetError, write_picture_sheet
 from retina_adapt.evaluation.report import EvaluationReport, MeanAndDeviation, ReportError, ReportRow, Summary
 from retina_adapt.evaluation.structure import VesselAgreement, vessel_agreement, vessel_map
@@ -21,6 +22,8 @@ __all__ = [
     "Summary",
     "VesselAgreement",
     "apply_clahe",
+    "centerline_dice",
+    "dice",
     "score_image",
     "vessel_agreement",
     "vessel_map",

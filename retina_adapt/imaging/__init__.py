@@ -11,6 +11,7 @@ from retina_adapt.imaging.photograph import (
     read_photograph,
     write_photograph,
 )
+from retina_adapt.imaging.provenance import Provenance, UsedAdaptor, sha256_of
 
 __all__ = [
     "Circle",
@@ -19,12 +20,15 @@ __all__ = [
     "ImageReadError",
     "ImageWriteError",
     "Photograph",
+    "Provenance",
     "SquareCrop",
+    "UsedAdaptor",
     "decode_photograph",
     "find_field_of_view",
     "find_photographs",
     "read_photograph",
     "resize",
     "resize_mask",
+    "sha256_of",
     "write_photograph",
 ]

@@ -17,13 +17,14 @@ _PNG_COLOR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # samples a pixel: grey, grey + alph
 _PNG_FILTER_UP = 2
 
 
-def encode_png(samples: np.ndarray, icc_profile: bytes | None, exif: bytes | None) -> bytes:
+def encode_png(samples: np.ndarray, icc_profile: bytes | None, exif: bytes | None, xmp: bytes | None = None) -> bytes:
     """A PNG file.
 
     Args:
         samples: (H, W, N), uint8 or uint16; N = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
         icc_profile: ICC profile as stored in image files.
         exif: EXIF block, with or without its JPEG prefix.
+        xmp: XMP packet.
     """
     height, width, count = samples.shape
     bit_depth = 8 * samples.itemsize
@@ -41,6 +42,8 @@ def encode_png(samples: np.ndarray, icc_profile: bytes | None, exif: bytes | Non
         chunks.append(_png_chunk(b"iCCP", b"ICC profile\x00\x00" + zlib.compress(icc_profile)))
     if exif:
         chunks.append(_png_chunk(b"eXIf", exif.removeprefix(_EXIF_PREFIX)))
+    if xmp:
+        chunks.append(_png_chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + xmp))
     chunks.append(_png_chunk(b"IDAT", zlib.compress(filtered.tobytes())))
     chunks.append(_png_chunk(b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
@@ -50,7 +53,7 @@ def _png_chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def encode_tiff(samples: np.ndarray, icc_profile: bytes | None, exif: bytes | None) -> bytes:
+def encode_tiff(samples: np.ndarray, icc_profile: bytes | None, exif: bytes | None, xmp: bytes | None = None) -> bytes:
     """A TIFF file of one Deflate-compressed strip; arguments as for `encode_png`."""
     height, width, count = samples.shape
     strip = zlib.compress(samples.astype(samples.dtype.newbyteorder("<")).tobytes())
@@ -71,6 +74,9 @@ def encode_tiff(samples: np.ndarray, icc_profile: bytes | None, exif: bytes | No
     directory[284] = 1  # samples of a pixel lie together
     if count in (2, 4):
         directory[338] = 2  # the extra sample is alpha that colours were not multiplied with
+    if xmp:
+        directory.tagtype[700] = 1  # bytes
+        directory[700] = xmp
     if icc_profile:
         directory.tagtype[34675] = 7  # raw bytes
         directory[34675] = icc_profile

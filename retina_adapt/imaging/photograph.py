@@ -16,11 +16,13 @@ from PIL import Image
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging.lossless_formats import encode_png, encode_tiff
+from retina_adapt.imaging.provenance import Provenance, provenance_of_xmp, xmp_packet
 
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
 _PNG_SUFFIXES = (".png",)
 _TIFF_SUFFIXES = (".tif", ".tiff")
-_SUFFIXES = _JPEG_SUFFIXES + _PNG_SUFFIXES + _TIFF_SUFFIXES
+_DICOM_SUFFIXES = (".dcm", ".dicom")
+_SUFFIXES = _JPEG_SUFFIXES + _PNG_SUFFIXES + _TIFF_SUFFIXES + _DICOM_SUFFIXES
 
 _ORIENTATION_TAG = 274
 # A TIFF file's directory mixes how its samples are stored with what they show; only the latter survives a
@@ -50,6 +52,8 @@ class Photograph:
         icc_profile: embedded colour profile. Pixels are in its colour space, not converted.
         exif: EXIF block without its orientation tag, which `pixels` already obey.
         source: file that it was read from; None where it was decoded from bytes.
+        provenance: what made an enhanced image; None for a camera's own.
+        dicom_header: of a photograph read from DICOM, what the object says of patient, study and camera.
     """
 
     pixels: np.ndarray
@@ -58,10 +62,12 @@ class Photograph:
     icc_profile: bytes | None = None
     exif: bytes | None = None
     source: Path | None = None
+    provenance: Provenance | None = None
+    dicom_header: bytes | None = None
 
 
 def read_photograph(path: Path | str) -> Photograph:
-    """Read a JPEG, PNG or TIFF photograph of 8 or 16 bits, grey or RGB, with or without alpha or palette.
+    """Read a JPEG, PNG or TIFF photograph of 8 or 16 bits, grey or RGB, with or without alpha or palette; or DICOM.
 
     CMYK is read from JPEG files that programs of Adobe's convention wrote without a colour profile: there
     R = (1 - C) (1 - K), and so on, undoes how RGB was converted. With a profile the colours mean what a
@@ -90,6 +96,11 @@ def decode_photograph(encoded: bytes, name: str) -> Photograph:
     """
     if not encoded:
         raise ImageReadError(f"{name}: the file is empty; copy it again from its source")
+    # Here, since pydicom is an extra and `dicom.py` builds on this file.
+    from retina_adapt.imaging.dicom import decode_dicom, is_dicom
+
+    if is_dicom(encoded):
+        return decode_dicom(encoded, name)
     try:
         image = Image.open(BytesIO(encoded), formats=("JPEG", "PNG", "TIFF"))
         bit_depth = _bit_depth(image, encoded, name)
@@ -101,6 +112,7 @@ def decode_photograph(encoded: bytes, name: str) -> Photograph:
         # the tag.
         samples = _turn_upright(samples, image.getexif().get(_ORIENTATION_TAG, 1))
         exif = _exif(image)
+        provenance = provenance_of_xmp(image.info.get("xmp"))
     except Image.DecompressionBombError as error:
         raise ImageReadError(f"{name}: too large ({error}); cut the picture to the eye or scale it down") from error
     except Image.UnidentifiedImageError as error:
@@ -118,15 +130,17 @@ def decode_photograph(encoded: bytes, name: str) -> Photograph:
         alpha=scaled[:, :, color_count].copy() if samples.shape[2] > color_count else None,
         icc_profile=image.info.get("icc_profile"),
         exif=exif,
+        provenance=provenance,
     )
 
 
 def write_photograph(photograph: Photograph, path: Path | str) -> None:
-    """Write a photograph with its bit depth, alpha, colour profile and EXIF; the suffix decides the format.
+    """Write a photograph with its bit depth, alpha, colour profile, EXIF and provenance; the suffix decides the format.
 
     PNG and TIFF are lossless. JPEG is written at quality 95 without chroma subsampling, since fine red
-    vessels live in the chroma planes. Missing folders are made. The file appears whole or not at all, so a
-    file that was there before survives a failed write.
+    vessels live in the chroma planes. DICOM is written of what was read from DICOM, as a new, derived image.
+    Missing folders are made. The file appears whole or not at all, so a file that was there before survives a
+    failed write.
 
     Raises:
         ImageWriteError: the suffix is unknown or cannot hold the bit depth or alpha, pixels are misshapen or
@@ -240,12 +254,17 @@ def _encode(photograph: Photograph, path: Path) -> bytes:
     if suffix not in _SUFFIXES:
         raise ImageWriteError(f"{path}: unknown suffix {suffix!r}; use one of {', '.join(_SUFFIXES)}")
     samples = _integer_samples(photograph, path)
+    if suffix in _DICOM_SUFFIXES:
+        from retina_adapt.imaging.dicom_derivation import encode_dicom
+
+        return encode_dicom(photograph, samples, path)
+    xmp = None if photograph.provenance is None else xmp_packet(photograph.provenance)
     if suffix in _PNG_SUFFIXES:
-        return encode_png(samples, photograph.icc_profile, photograph.exif)
+        return encode_png(samples, photograph.icc_profile, photograph.exif, xmp)
     if suffix in _TIFF_SUFFIXES:
         if samples.shape[2] == 2 and photograph.bit_depth == 16:
             raise ImageWriteError(f"{path}: few programs read 16-bit grey TIFF with alpha; write it as .png")
-        return encode_tiff(samples, photograph.icc_profile, photograph.exif)
+        return encode_tiff(samples, photograph.icc_profile, photograph.exif, xmp)
     if photograph.bit_depth != 8 or photograph.alpha is not None:
         excess = "16 bits a sample" if photograph.bit_depth != 8 else "an alpha channel"
         raise ImageWriteError(f"{path}: JPEG cannot hold {excess}; write it as .png or .tif")
@@ -257,6 +276,7 @@ def _encode(photograph: Photograph, path: Path) -> bytes:
         subsampling="4:4:4",
         icc_profile=photograph.icc_profile,
         exif=photograph.exif or b"",
+        xmp=xmp or b"",
     )
     return buffer.getvalue()
 

@@ -34,10 +34,12 @@ function activateViewer(viewer) {
   });
 
   const fit = () => {
-    if (!first.naturalWidth || !frame.clientWidth) return;
+    // Not clientWidth: scroll bars, which come with enlargement, would change what fits.
+    const width = frame.offsetWidth - 2, height = frame.offsetHeight - 2;
+    if (!first.naturalWidth || width <= 0) return;
     const ratio = first.naturalWidth / first.naturalHeight;
     stage.style.setProperty("--ratio", ratio);
-    stage.style.setProperty("--fit", `${Math.floor(Math.min(frame.clientWidth, frame.clientHeight * ratio))}px`);
+    stage.style.setProperty("--fit", `${Math.floor(Math.min(width, height * ratio))}px`);
   };
   const cutAt = (percent) => {
     slider.value = Math.round(percent);

@@ -1,0 +1,145 @@
+"""Read DICOM ophthalmic photographs; needs the extra `dicom` (pydicom). Writing them: `dicom_derivation.py`."""
+
+import struct
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from retina_adapt.imaging.photograph import ImageReadError, Photograph
+from retina_adapt.imaging.provenance import Provenance
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+    from pydicom.uid import UID
+
+PYDICOM_REMEDY = "install it with: pip install 'retina-adapt[dicom]'"
+_PHOTOMETRIC = {
+    "RGB",
+    "YBR_FULL",
+    "YBR_FULL_422",
+    "YBR_ICT",
+    "YBR_RCT",
+    "MONOCHROME1",
+    "MONOCHROME2",
+}
+# Our own data element: PS3.5, 7.8, private data elements.
+PRIVATE_GROUP, PRIVATE_CREATOR, PROVENANCE_ELEMENT = 0x0071, "RETINA_ADAPT PROVENANCE", 0x01
+# Of the original's pixels or signed with them: none of it holds for the derived image.
+# What pydicom and its decoders raise at damaged files, found by decoding files with random bytes changed.
+DECODING_ERRORS = (
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    EOFError,
+    RuntimeError,
+    ArithmeticError,
+    struct.error,
+    MemoryError,
+)
+
+
+def is_dicom(encoded: bytes) -> bool:
+    """Whether a file's bytes begin as DICOM files do (PS3.10, 7.1)."""
+    return encoded[128:132] == b"DICM"
+
+
+def decode_dicom(encoded: bytes, name: str) -> Photograph:
+    """Decode a DICOM image of one frame, 8 to 16 bits, grey or colour.
+
+    All that the object says of patient, study and camera travels along in `Photograph.dicom_header`.
+
+    Args:
+        encoded: the file's bytes.
+        name: what error messages call it.
+
+    Raises:
+        ImageReadError: pydicom is missing, or the object is damaged, holds several frames or no photograph.
+    """
+    try:
+        import pydicom
+        from pydicom.errors import InvalidDicomError
+    except ImportError as error:
+        raise ImageReadError(f"{name}: reading DICOM needs pydicom; {PYDICOM_REMEDY}") from error
+    try:
+        dataset = pydicom.dcmread(BytesIO(encoded))
+        _require_photograph(dataset, name)
+        samples = pydicom.pixels.pixel_array(dataset, raw=False)
+        bits = int(dataset.BitsStored)
+        header = _header_of(dataset)
+        profile = _icc_profile(dataset)
+        provenance = _provenance_of(dataset)
+        is_inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
+    except ImageReadError:
+        raise
+    except (InvalidDicomError, NotImplementedError, *DECODING_ERRORS) as error:
+        raise ImageReadError(
+            f"{name}: the DICOM object is damaged, or its compression is unknown here ({error}); export it uncompressed"
+        ) from error
+    pixels = samples.reshape(*samples.shape[:2], -1).astype(np.float32) / np.float32(2**bits - 1)
+    pixels = np.clip(1 - pixels if is_inverted else pixels, 0, 1)
+    return Photograph(
+        pixels=np.ascontiguousarray(pixels),
+        bit_depth=8 if bits <= 8 else 16,
+        icc_profile=profile,
+        provenance=provenance,
+        dicom_header=header,
+    )
+
+
+def _require_photograph(dataset: "Dataset", name: str) -> None:
+    if "PixelData" not in dataset:
+        raise ImageReadError(f"{name}: the DICOM object holds no picture; give the photographs of the study")
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames != 1:
+        raise ImageReadError(f"{name}: holds {frames} frames; export the one you mean as an object of its own")
+    photometric, bits = dataset.PhotometricInterpretation, int(dataset.BitsStored)
+    if photometric not in _PHOTOMETRIC or not 8 <= bits <= 16 or dataset.PixelRepresentation != 0:
+        raise ImageReadError(
+            f"{name}: samples are {photometric} of {bits} bits; export it as RGB or grey with 8 to 16 unsigned bits"
+        )
+    limit = 2 * (Image.MAX_IMAGE_PIXELS or 2**31)
+    if dataset.Rows * dataset.Columns > limit:
+        raise ImageReadError(
+            f"{name}: too large ({dataset.Columns} x {dataset.Rows} pixels); cut the picture to the eye or scale it "
+            "down"
+        )
+
+
+def _header_of(dataset: "Dataset") -> bytes:
+    """The object without its pixels, as a DICOM file."""
+    import pydicom
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    if _is_lossy(dataset.file_meta.TransferSyntaxUID):
+        dataset.LossyImageCompression = "01"  # once lost, always lost: PS3.3, C.7.6.1.1.5
+    del dataset.PixelData
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    buffer = BytesIO()
+    pydicom.dcmwrite(buffer, dataset, enforce_file_format=True, implicit_vr=False, little_endian=True)
+    return buffer.getvalue()
+
+
+def _is_lossy(transfer_syntax: "UID") -> bool:
+    from pydicom.uid import JPEG2000Lossless, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
+
+    lossless = (JPEG2000Lossless, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless)
+    return transfer_syntax.is_compressed and transfer_syntax not in lossless
+
+
+def _icc_profile(dataset: "Dataset") -> bytes | None:
+    """From the object, or from the Optical Path Sequence where some devices put it."""
+    holders = [dataset, *(dataset.get("OpticalPathSequence") or [])]
+    profiles = [bytes(holder.ICCProfile) for holder in holders if holder.get("ICCProfile")]
+    return profiles[0] if profiles else None
+
+
+def _provenance_of(dataset: "Dataset") -> Provenance | None:
+    try:
+        block = dataset.private_block(PRIVATE_GROUP, PRIVATE_CREATOR)
+        return Provenance.from_json(block[PROVENANCE_ELEMENT].value)
+    except (KeyError, TypeError):
+        return None

@@ -1,0 +1,137 @@
+"""Where an enhanced image comes from, written into its file: what enhanced it, with which settings, from what.
+
+JPEG, PNG and TIFF hold it as an XMP packet (ISO 16684-1), beside the camera's own EXIF, which stays as it was. The
+packet has a sentence for readers and the whole record as JSON. DICOM objects hold the same record, see `dicom.py`.
+"""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape, quoteattr
+
+NAMESPACE = "urn:retina-adapt:provenance:1"
+_MOST_BYTES = 2**20
+_PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/"
+ xmlns:retina="{namespace}" xmp:CreatorTool={software}>
+<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{sentence}</rdf:li></rdf:Alt></dc:description>
+<retina:provenance>{record}</retina:provenance>
+</rdf:Description></rdf:RDF></x:xmpmeta>
+<?xpacket end="r"?>"""
+
+
+@dataclass(frozen=True)
+class UsedAdaptor:
+    """One adaptor that took part.
+
+    Attributes:
+        name: for readers.
+        fingerprint: sha256 of its configuration and tensors, 64 hexadecimal digits.
+        weight: 1 as it was trained; others where several act together.
+    """
+
+    name: str
+    fingerprint: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made an enhanced image.
+
+    Attributes:
+        software: name and version.
+        backbone: its name, for readers.
+        backbone_fingerprint: sha256 over its tensors, 64 hexadecimal digits.
+        adaptors: those that took part.
+        mode: fast or diffusion.
+        steps: denoiser calls; None in the mode fast.
+        seed: of the noise; None in the mode fast.
+        input_sha256: of the input file's bytes, see `sha256_of`; None where it was no file.
+    """
+
+    software: str
+    backbone: str
+    backbone_fingerprint: str
+    adaptors: tuple[UsedAdaptor, ...]
+    mode: str
+    steps: int | None = None
+    seed: int | None = None
+    input_sha256: str | None = None
+
+    def sentence(self) -> str:
+        """For readers, in one line."""
+        parts = [
+            f"{adaptor.name} ({adaptor.fingerprint[:12]})"
+            + ("" if adaptor.weight == 1 else f" with weight {adaptor.weight:g}")
+            for adaptor in self.adaptors
+        ]
+        sampling = "" if self.mode == "fast" else f", {self.steps} steps, seed {self.seed}"
+        return (
+            f"Enhanced by {self.software}, a neural network: mode {self.mode}{sampling}; adaptors "
+            f"{', '.join(parts) or 'none'}; backbone {self.backbone} ({self.backbone_fingerprint[:12]}). "
+            "Not the original photograph; not for diagnosis without it."
+        )
+
+    def to_json(self) -> str:
+        """The record; `from_json` restores an equal one."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Provenance | None":
+        """The record in a text; None where there is none that this version understands."""
+        try:
+            values = json.loads(text)
+            adaptors = tuple(UsedAdaptor(**adaptor) for adaptor in values.pop("adaptors"))
+            record = cls(adaptors=adaptors, **values)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return None
+        return record if _has_the_right_types(record) else None
+
+
+def xmp_packet(provenance: Provenance) -> bytes:
+    """The XMP packet that image files hold."""
+    text = _PACKET.format(
+        namespace=NAMESPACE,
+        software=quoteattr(provenance.software),
+        sentence=escape(provenance.sentence()),
+        record=escape(provenance.to_json()),
+    )
+    return text.encode("utf-8")
+
+
+def provenance_of_xmp(packet: bytes | None) -> Provenance | None:
+    """The record in an XMP packet; None where it has none: other programs write XMP too."""
+    if not packet or len(packet) > _MOST_BYTES or NAMESPACE.encode() not in packet or b"<!" in packet:
+        # '<!' begins a document type, the only place from which entities can be blown up; XMP has none.
+        return None
+    try:
+        root = ElementTree.fromstring(packet.strip(b"\x00 \r\n"))
+    except (ElementTree.ParseError, ValueError):
+        return None
+    found = root.find(f".//{{{NAMESPACE}}}provenance")
+    return None if found is None or not found.text else Provenance.from_json(found.text)
+
+
+def sha256_of(content: bytes) -> str:
+    """64 hexadecimal digits: the identity of a file's content."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _has_the_right_types(record: Provenance) -> bool:
+    def fits(value: Any, *types: type) -> bool:
+        return isinstance(value, types) and not isinstance(value, bool)
+
+    none = type(None)
+    return (
+        all(fits(text, str) for text in (record.software, record.backbone, record.backbone_fingerprint, record.mode))
+        and fits(record.steps, int, none)
+        and fits(record.seed, int, none)
+        and fits(record.input_sha256, str, none)
+        and all(fits(adaptor.name, str) and fits(adaptor.fingerprint, str) for adaptor in record.adaptors)
+        and all(fits(adaptor.weight, int, float) for adaptor in record.adaptors)
+    )

@@ -2,10 +2,10 @@
 
     python recipes/benchmark.py structure
 
-Clear photographs with vessel masks are degraded and enhanced at `size` pixels as a user would (`Enhancer`). Vessels are
-found by the ridge filter of `retina_adapt.evaluation.vessel_map`, which has no learned weights, in the degraded, the
-enhanced and the clear photograph alike. Writes `structure.json`, `structure.md` and an overlay of kept (grey), new (red)
-and lost (blue) vessels.
+Clear photographs with vessel masks are degraded and enhanced at `size` pixels as a user would (`Enhancer`). Vessels
+are found by the ridge filter of `retina_adapt.evaluation.vessel_map`, which has no learned weights, in the degraded,
+the enhanced and the clear photograph alike. Writes `structure.json`, `structure.md` and an overlay of kept (grey), new
+(red) and lost (blue) vessels.
 """
 
 import json

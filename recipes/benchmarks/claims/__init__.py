@@ -10,7 +10,7 @@ tables and plots of the document from it.
 import json
 from pathlib import Path
 
-from accelerate import PartialState
+from accelerate import Accelerator
 
 from benchmarks.claims.classical import score_classical
 from benchmarks.claims.document import write_document
@@ -25,7 +25,7 @@ __all__ = ["ClaimsConfig", "main", "plan_trainings"]
 def main() -> None:
     """Run what is missing, then write results, tables and plots."""
     config = parse_configuration(ClaimsConfig, description=__doc__)
-    state = PartialState()
+    state = Accelerator()
     questions = plan_trainings(config)
     # Seed by seed: an interrupted benchmark has every cell, with fewer seeds.
     wanted = sorted(

@@ -53,13 +53,14 @@ class RouterDecision:
 
     Args:
         adaptors: name of the adaptor for each class but clear; a class without one gets none.
-        largest_touched_share: how many of the views of clear validation photographs may get an adaptor, in [0, 1).
+        largest_touched_share: how many of the views of clear validation photographs may get an adaptor, in [0, 1);
+            where even a threshold of 0.5 gives fewer of them one, it stays at 0.5.
         views: of each clear validation photograph, by which the threshold is set.
         smallest_crop: of a view, as a share of the frame.
     """
 
     adaptors: dict[str, str] = field(default_factory=lambda: {name: name for name in CLASSES if name != CLEAR})
-    largest_touched_share: float = 0.02
+    largest_touched_share: float = 0.05
     views: int = 16
     smallest_crop: float = 0.9
 

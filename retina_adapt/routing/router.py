@@ -15,6 +15,8 @@ from retina_adapt.routing.faults import CLEAR
 from retina_adapt.routing.network import FaultNetwork
 from retina_adapt.routing.settings import RouterSettings
 
+_HIGHEST_THRESHOLD = 0.5
+
 
 @dataclass(frozen=True)
 class Route:
@@ -126,7 +128,9 @@ def build_network(settings: RouterSettings) -> FaultNetwork:
 
 
 def clear_threshold(clear_probabilities: np.ndarray, largest_touched_share: float) -> float:
-    """The highest threshold by which at most this share of clear photographs would get an adaptor.
+    """The highest threshold by which at most this share of clear photographs would get an adaptor, and at most 0.5.
+
+    Above 0.5, photographs would get an adaptor that are clear with a greater probability than all faults together.
 
     Args:
         clear_probabilities: of the class `clear`, for views of clear photographs, (n,).
@@ -141,4 +145,5 @@ def clear_threshold(clear_probabilities: np.ndarray, largest_touched_share: floa
             f"{largest_touched_share}"
         )
     # Touched are those *below* the threshold: of the value itself at this place, and above, none is.
-    return float(np.sort(clear_probabilities)[int(largest_touched_share * len(clear_probabilities))])
+    highest = float(np.sort(clear_probabilities)[int(largest_touched_share * len(clear_probabilities))])
+    return min(highest, _HIGHEST_THRESHOLD)

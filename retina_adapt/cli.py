@@ -32,6 +32,21 @@ class Mode(StrEnum):
     DIFFUSION = "diffusion"
 
 
+class DetailChoice(StrEnum):
+    """Where detail finer than the backbone's frame comes from."""
+
+    KEPT = "kept"
+    GUIDED = "guided"
+    TILES = "tiles"
+
+
+class PrecisionChoice(StrEnum):
+    """What the network computes in."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
 class FieldOfViewShape(StrEnum):
     """Where to look for the field of view."""
 
@@ -46,38 +61,78 @@ Shape = Annotated[FieldOfViewShape, typer.Option(help="Shape of the field of vie
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same results.")]
 
 
-@app.command(epilog="Example: retina-adapt enhance photographs enhanced --adaptor light")
+@app.command(
+    epilog="Examples: retina-adapt enhance photographs enhanced --adaptor light · "
+    "retina-adapt enhance 'scans/**/*.tif' enhanced --adaptor auto --detail tiles · "
+    "accelerate launch -m retina_adapt enhance archive enhanced --adaptor haze"
+)
 def enhance(
-    source: Source,
+    sources: Annotated[
+        list[Path],
+        typer.Argument(help="Photographs, folders, searched with their subfolders, or quoted patterns with * and **."),
+    ],
     output: Output,
-    adaptor: Annotated[list[str], typer.Option(help="An embedded adaptor or an adaptor folder; may be repeated.")],
+    adaptor: Annotated[
+        list[str],
+        typer.Option(help="An embedded adaptor, an adaptor folder, or auto, the one each needs; may be repeated."),
+    ],
     backbone: Annotated[str, typer.Option(help="An embedded backbone or a backbone folder.")] = "nano",
     mode: Annotated[Mode, typer.Option(help="fast: one pass; diffusion: sampled in a few steps.")] = Mode.FAST,
     steps: Annotated[int, typer.Option(min=1, help="Denoiser calls in the mode diffusion.")] = 4,
     seed: Seed = 0,
+    scheduler: Annotated[str | None, typer.Option(help="A diffusers scheduler, for the mode diffusion.")] = None,
+    detail: Annotated[
+        DetailChoice, typer.Option(help="Fine detail: kept as it is; guided by the change around it; tiles enhanced.")
+    ] = DetailChoice.GUIDED,
+    working_size: Annotated[int, typer.Option(min=64, help="Side in pixels of the copy that tiles are of.")] = 1024,
+    tile_size: Annotated[int | None, typer.Option(min=64, help="Side of a tile; the backbone's frame size.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Tiles that go through the network at once.")] = 4,
+    precision: Annotated[PrecisionChoice, typer.Option(help="bfloat16: half precision.")] = PrecisionChoice.FLOAT32,
     field_of_view: Shape = FieldOfViewShape.AUTO,
     masks: Annotated[
         Path | None, typer.Option(help="Folder of known fields of view, named as the photographs.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps, …")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps, …")] = "auto",
+    workers: Annotated[int, typer.Option(min=1, help="Threads that read, and as many that write.")] = 2,
+    skip_existing: Annotated[bool, typer.Option(help="Leave every result that is there, whatever made it.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Enhance again what is done already.")] = False,
+    json_summary: Annotated[bool, typer.Option("--json", help="Print the summary as JSON to standard output.")] = False,
+    quiet: Annotated[bool, typer.Option(help="Print errors only.")] = False,
+    verbose: Annotated[bool, typer.Option(help="Print a line for each photograph.")] = False,
 ) -> None:
-    """Enhance photographs; size, orientation and bit depth stay, and so does everything outside the field of view."""
+    """Enhance photographs; size, orientation and bit depth stay, and so does everything outside the field of view.
+
+    The same command resumes an interrupted run. Exit status: 0 all done, 1 some failed, 3 all failed, 2 a mistake in
+    the command. OUTPUT/summary.json and summary.csv tell what became of each photograph.
+    """
     from retina_adapt.commands.enhance import enhance_photographs
 
     result = enhance_photographs(
-        source,
+        sources,
         output,
         adaptors=adaptor,
         backbone=backbone,
         mode=mode.value,
         steps=steps,
         seed=seed,
+        scheduler=scheduler,
+        detail=detail.value,
+        working_size=working_size,
+        tile_size=tile_size,
+        batch_size=batch_size,
+        precision=precision.value,
         field_of_view=field_of_view.value,
         masks=masks,
         device=device,
-        console=console,
+        console=Console(quiet=True) if quiet else console,
+        workers=workers,
+        skip_existing=skip_existing,
+        overwrite=overwrite,
+        verbose=verbose,
     )
-    _finish(result, output)
+    if json_summary and result.summary is not None:
+        print(result.summary.read_text(encoding="utf-8"))
+    _finish(result, output, quiet=quiet)
 
 
 @app.command(epilog="Example: retina-adapt degrade photographs degraded --preset haze --seed 7")
@@ -178,13 +233,18 @@ def options(
     """Parameter-efficient fine-tuning for retinal image enhancement."""
 
 
-def _finish(result: BatchResult, output: Path) -> None:
-    """Say what was written and what failed; failures make the exit status 1."""
-    console.print(f"{output}: {len(result.written)} photographs written")
+def _finish(result: BatchResult, output: Path, *, quiet: bool = False) -> None:
+    """Say what was written and what failed; failures make the exit status 1, nothing but failures 3."""
+    if not quiet and not result.is_of_another_process:
+        console.print(f"{output}: {len(result.written)} photographs written", highlight=False, soft_wrap=True)
+        if result.skipped:
+            console.print(f"{output}: {len(result.skipped)} were done before", highlight=False, soft_wrap=True)
+        for warning in result.warnings:
+            console.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
     for failure in result.failures:
         console.print(f"failed: {failure}", style="red", highlight=False, soft_wrap=True)
     if result.failures:
-        raise typer.Exit(1)
+        raise typer.Exit(1 if result.written or result.skipped else 3)
 
 
 def main() -> None:

@@ -1,26 +1,49 @@
-"""Many photographs, one after the other: a broken one is reported at the end and does not stop the rest."""
+"""Many photographs: a broken one is reported at the end and does not stop the rest."""
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
+from retina_adapt.commands.photograph_list import list_photographs
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging import find_photographs
 
-
-class OutputFolderError(RetinaAdaptError):
-    """Results would overwrite the photographs that they are made from."""
+Item = TypeVar("Item")
+Read = TypeVar("Read")
+Made = TypeVar("Made")
+Written = TypeVar("Written")
 
 
 @dataclass
 class BatchResult:
-    """Files written, and one message for each photograph that failed."""
+    """Files written, photographs that were done already, and one message for each that failed or is doubtful.
+
+    Attributes:
+        summary: file that tells more.
+        is_of_another_process: nothing is told here, since the main process tells it.
+    """
 
     written: list[Path] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    skipped: list[Path] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    summary: Path | None = None
+    is_of_another_process: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Item, Written]):
+    """What became of an item: a result, or an error."""
+
+    item: Item
+    result: Written | None
+    error: Exception | None = None
 
 
 def process_photographs(
@@ -31,29 +54,114 @@ def process_photographs(
     description: str,
     console: Console,
 ) -> BatchResult:
-    """Call `process(photograph, path below the output folder)` for each photograph below `source`.
+    """Call `process(photograph, path below the output folder)` for each photograph below `source`, one by one.
 
     Args:
-        source: a folder, searched with its subfolders, or one file.
+        source: a folder, searched with its subfolders, one file, or a pattern.
         output: the folder that the results go to, with the subfolders of `source`.
         process: writes its results and returns their paths.
 
     Raises:
-        OutputFolderError: if `output` is `source`.
-        ImageReadError: if `source` holds no photograph.
+        OutputFolderError, ImageReadError: see `list_photographs`.
     """
-    found = find_photographs(source)
-    if output.resolve() == (source if source.is_dir() else source.parent).resolve():
-        raise OutputFolderError(f"{output}: is where the photographs are; name another folder for the results")
-    # Results of an earlier run may lie below the source folder: they are no input.
-    inside = output.resolve()
-    photographs = [path for path in found if inside not in path.resolve().parents]
-    root = source if source.is_dir() else source.parent
     result = BatchResult()
-    for path in track(photographs, description=description, console=console, transient=True):
-        try:
-            result.written += process(path, output / path.relative_to(root))
-        except RetinaAdaptError as error:
-            message = str(error)
-            result.failures.append(message if path.name in message else f"{path}: {message}")
+    with batch_progress(console) as progress:
+        for listed in progress.track(list_photographs([source], output), description=description):
+            try:
+                result.written += process(listed.path, output / listed.relative)
+            except RetinaAdaptError as error:
+                result.failures.append(failure_message(listed.path, error))
     return result
+
+
+def overlapped(
+    items: Iterable[Item],
+    read: Callable[[Item], Read],
+    work: Callable[[Item, Read], Made],
+    write: Callable[[Item, Made], Written],
+    *,
+    workers: int,
+) -> Iterator[Outcome[Item, Written]]:
+    """Give each item's outcome, in order; the next items are read and the last ones written meanwhile.
+
+    `work` is called in this thread, one item at a time; `read` and `write` in threads, at most `workers` each, which is
+    also how many are held in memory before and after `work`. An exception of one item does not stop the others.
+    """
+    waiting = iter(items)
+    with ThreadPoolExecutor(workers) as readers, ThreadPoolExecutor(workers) as writers:
+        reading: deque[tuple[Item, Future[Read]]] = deque()
+        writing: deque[tuple[Item, Future[Written]]] = deque()
+
+        def read_ahead() -> None:
+            while len(reading) < workers and (item := next(waiting, _END)) is not _END:
+                reading.append((item, readers.submit(read, item)))
+
+        read_ahead()
+        while reading:
+            item, future = reading.popleft()
+            try:
+                content = future.result()
+                read_ahead()
+                made = work(item, content)
+                writing.append((item, writers.submit(write, item, made)))
+            except Exception as error:
+                # In its turn, so that outcomes keep the order of the items.
+                writing.append((item, _failed(error)))
+            read_ahead()
+            while len(writing) > workers:
+                yield _outcome(*writing.popleft())
+        while writing:
+            yield _outcome(*writing.popleft())
+
+
+def batch_progress(console: Console) -> Progress:
+    """A bar with how many are done, how many a minute, and the time left."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+def failure_message(path: Path, error: Exception) -> str:
+    """One line that names the photograph."""
+    if isinstance(error, RetinaAdaptError):
+        message = str(error)
+    elif isinstance(error, MemoryError):
+        message = "not enough memory to hold it; close other programs, or lower --workers"
+    elif isinstance(error, OSError):
+        message = f"{error.strerror or error}; check the file and the free space"
+    else:
+        message = f"unexpected {type(error).__name__}: {error}; please report it"
+    message = " ".join(message.split())
+    return message if path.name in message else f"{path}: {message}"
+
+
+class _RateColumn(TextColumn):
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{60 * task.speed:.1f}/min")
+
+
+_END = object()
+
+
+def _failed(error: Exception) -> Future:
+    future: Future = Future()
+    future.set_exception(error)
+    return future
+
+
+def _outcome(item: Item, future: "Future[Written]") -> Outcome[Item, Written]:
+    error = future.exception()
+    if error is None:
+        return Outcome(item, future.result())
+    if not isinstance(error, Exception):
+        raise error
+    return Outcome(item, None, error)

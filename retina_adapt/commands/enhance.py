@@ -1,98 +1,372 @@
-"""`retina-adapt enhance`: enhance a folder of photographs with one adaptor or several, or with the one each needs."""
+"""`retina-adapt enhance`: enhance photographs with one adaptor or several, or with the one that each needs."""
 
 import dataclasses
+import hashlib
 import json
 import shutil
+import time
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from rich.console import Console
 
+from retina_adapt import __version__
+from retina_adapt.adaptors import describe_adaptor
 from retina_adapt.atomic_files import write_file_atomically
-from retina_adapt.commands.batch import BatchResult, process_photographs
-from retina_adapt.embedded import embedded_names, router_folder
-from retina_adapt.enhancement import EnhancementMode, Enhancer
-from retina_adapt.imaging import read_photograph, write_photograph
-from retina_adapt.routing import Router, load_router
+from retina_adapt.commands.batch import BatchResult, Outcome, batch_progress, failure_message, overlapped
+from retina_adapt.commands.journal import SUMMARY_JSON, Journal, PhotographRecord, read_journals, write_summary
+from retina_adapt.commands.photograph_list import ListedPhotograph, list_photographs
+from retina_adapt.commands.plausibility import require_fundus
+from retina_adapt.commands.processes import Processes
+from retina_adapt.embedded import adaptor_folder, embedded_names, router_folder
+from retina_adapt.enhancement import (
+    EnhancementMode,
+    EnhancementSettings,
+    Enhancer,
+    PreparedPhotograph,
+    SmallChange,
+    apply_at_own_size,
+)
+from retina_adapt.imaging import Photograph, read_photograph, write_photograph
+from retina_adapt.routing import Route, Router, load_router
 
 AUTO = "auto"
 ROUTES_FILE = "routes.json"
 
+# Source file, adaptor used, photograph before and after, field of view (bool (H, W)); called in a thread.
+OnEnhanced = Callable[[Path, str, Photograph, Photograph, np.ndarray], None]
+
+
+@dataclass(frozen=True)
+class _ReadPhotograph:
+    photograph: Photograph
+    mask: np.ndarray | None
+    prepared: PreparedPhotograph
+    doubt: str
+
+
+@dataclass(frozen=True)
+class _Made:
+    """Of one photograph: the reading, and by name of the adaptor asked for, what was found and what it took."""
+
+    read: _ReadPhotograph
+    changes: dict[str, tuple[str | None, SmallChange | None, dict[str, Any] | None, float]]
+
 
 def enhance_photographs(
-    source: Path,
+    source: Path | Sequence[Path],
     output: Path,
     *,
     adaptors: list[str],
     backbone: str,
-    mode: EnhancementMode,
-    steps: int,
-    seed: int,
-    field_of_view: str,
-    masks: Path | None,
-    device: str,
+    mode: EnhancementMode = "fast",
+    steps: int = 4,
+    seed: int = 0,
+    field_of_view: str = "auto",
+    masks: Path | None = None,
+    device: str = "auto",
     console: Console,
+    workers: int = 2,
+    skip_existing: bool = False,
+    overwrite: bool = False,
+    verbose: bool = False,
+    on_enhanced: OnEnhanced | None = None,
+    **settings: Any,
 ) -> BatchResult:
     """Enhance each photograph by each adaptor, in the photograph's own geometry and format.
 
-    With one adaptor the results lie in `output`; with several, in one folder an adaptor below it.
+    With one adaptor the results lie in `output`; with several, in one folder an adaptor below it. `summary.json` and
+    `summary.csv` beside them tell what became of each. The same command resumes an interrupted run: what was enhanced
+    by the same adaptor, backbone and settings from the same file is not enhanced again. Under `accelerate launch`, each
+    process takes its share of the photographs.
 
     Args:
+        source: a folder, a file, a pattern such as `scans/**/*.png`, or several of these.
         adaptors: names or folders. `auto` chooses for each photograph, by the embedded router, among the embedded
             adaptors and those given beside it, prints the choice, and records all choices in `routes.json` beside the
             results. A photograph that needs none, or whose adaptor there is not, is copied byte for byte.
         masks: folder of known fields of view: images of the photographs' names, nonzero inside.
+        device: `auto` is what accelerate finds.
+        workers: threads that read, and as many that write, while the network works.
+        skip_existing: leave every result that is there, whatever made it.
+        overwrite: enhance again what is done already.
+        on_enhanced: called with each result.
+        settings: further fields of `EnhancementSettings`.
+
+    Returns:
+        What became of the photographs of all processes; on others than the main one, nothing.
 
     Raises:
-        UnknownModelError, BackboneFileError, AdaptorFileError, RouterFileError: before any photograph is read.
+        UnknownModelError, BackboneFileError, AdaptorFileError, RouterFileError, EnhancementInputError,
+        OutputFolderError, ImageReadError: before any photograph is enhanced.
     """
-    enhancer = Enhancer.from_pretrained(backbone, device=device)
+    chosen_settings = EnhancementSettings(mode=mode, steps=steps, seed=seed, **settings)
+    processes = Processes(device)
+    listed = list_photographs([source] if isinstance(source, Path) else source, output)
+    enhancer = Enhancer.from_pretrained(backbone, device=processes.device)
+    chosen_settings.check(enhancer.backbone)
+    fingerprint = enhancer.backbone.fingerprint()
     names = [adaptor if adaptor == AUTO else enhancer.load_adaptor(adaptor) for adaptor in adaptors]
-    router = _load_router(enhancer, device) if AUTO in names else None
-    folders = {name: output if len(names) == 1 else output / name for name in names}
-    routes: dict[str, dict] = {}
+    router = _load_router(enhancer, processes.device) if AUTO in names else None
+    request = {
+        "version": __version__,
+        "backbone": fingerprint,
+        "adaptors": {name: _identity(adaptor) for name, adaptor in zip(names, adaptors, strict=True)},
+        "settings": dataclasses.asdict(chosen_settings),
+        "field_of_view": field_of_view,
+        "masks": None if masks is None else str(masks),
+    }
+    run = _Run(enhancer, router, names, chosen_settings, output, field_of_view, masks, request, on_enhanced)
 
-    def process(path: Path, target: Path) -> list[Path]:
-        photograph = read_photograph(path)
-        mask = None if masks is None else read_photograph(_mask_of(path, masks)).pixels.max(axis=2) > 0
-        written = []
-        for name in names:
-            chosen: str | None = name
-            relative = target.relative_to(output)
-            if router is not None and name == AUTO:
-                route = router.route(
-                    photograph, enhancer.adaptors, field_of_view=field_of_view, mask=mask, name=str(path)
-                )
-                console.print(f"{relative}: {route}", highlight=False, soft_wrap=True)
-                routes[relative.as_posix()] = dataclasses.asdict(route)
-                chosen = route.adaptor
-            target_of_adaptor = folders[name] / relative
-            if chosen is None:
-                # The file rather than its pixels: writing a JPEG anew would change them.
-                with write_file_atomically(target_of_adaptor) as temporary:
-                    shutil.copyfile(path, temporary)
-            else:
-                enhancer.set_adaptor(chosen)
-                enhanced = enhancer(
-                    photograph,
-                    mode=mode,
-                    steps=steps,
-                    seed=seed,
-                    field_of_view=field_of_view,
-                    mask=mask,
-                    name=str(path),
-                )
-                write_photograph(enhanced, target_of_adaptor)
-            written.append(target_of_adaptor)
-        return written
-
-    result = process_photographs(source, output, process, description="Enhancing", console=console)
-    if router is not None:
-        with write_file_atomically(folders[AUTO] / ROUTES_FILE) as temporary:
-            temporary.write_text(json.dumps(routes, indent=1) + "\n", encoding="utf-8")
+    before = {} if overwrite else read_journals(output)
+    planned = {photograph: run.planned_results(photograph) for photograph in listed}
+    done = {
+        record.output: dataclasses.replace(before.get(record.output, record), status=status, message="")
+        for records in planned.values()
+        for record in records
+        if (status := run.status_before(record, before, skip_existing=skip_existing)) is not None
+    }
+    waiting = {
+        photograph: [record for record in records if record.output not in done]
+        for photograph, records in planned.items()
+    }
+    # Nobody may write before everybody has seen what is left.
+    processes.wait()
+    share = processes.share_of([photograph for photograph, records in waiting.items() if records])
+    journal = Journal(output, processes.index)
+    own_console = console if processes.is_main else Console(quiet=True)
+    for photograph, records in run.outcomes(share, waiting, own_console, workers):
+        for record in records:
+            journal.append(record)
+            if verbose or record.route is not None:
+                own_console.print(_line(photograph, record), highlight=False, soft_wrap=True)
+    processes.wait()
+    result = BatchResult(is_of_another_process=True)
+    if processes.is_main:
+        after = read_journals(output)
+        planned_records = [record for records in planned.values() for record in records]
+        records = [done.get(record.output) or _newest(record, after) for record in planned_records]
+        write_summary(output, records, {**request, "sources": _printable(source)})
+        if router is not None:
+            _write_routes(run.folders[AUTO], output, records)
+        result = _result(output, records, done)
+    # The launcher ends the others as soon as one fails.
+    processes.wait()
     return result
 
 
-def _load_router(enhancer: Enhancer, device: str) -> Router:
+class _Run:
+    """One run's choices, and what they make of a photograph."""
+
+    def __init__(
+        self,
+        enhancer: Enhancer,
+        router: Router | None,
+        names: list[str],
+        settings: EnhancementSettings,
+        output: Path,
+        field_of_view: str,
+        masks: Path | None,
+        request: dict[str, Any],
+        on_enhanced: OnEnhanced | None,
+    ) -> None:
+        self.enhancer, self.router, self.names, self.settings = enhancer, router, names, settings
+        self.output, self.field_of_view, self.masks, self.on_enhanced = output, field_of_view, masks, on_enhanced
+        self.folders = {name: output if len(names) == 1 else output / name for name in names}
+        self.request = request
+
+    def planned_results(self, listed: ListedPhotograph) -> list[PhotographRecord]:
+        """A record for each adaptor, as if the photograph had failed."""
+        state = listed.path.stat() if listed.path.exists() else None
+        content = [self.request, state and (state.st_size, state.st_mtime_ns)]
+        key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return [
+            PhotographRecord(
+                photograph=str(listed.path),
+                output=(self.folders[name] / listed.relative).relative_to(self.output).as_posix(),
+                adaptor=name,
+                status="failed",
+                message=f"{listed.path}: not enhanced: the process that it was given to was lost; run the same command "
+                "again",
+                request=key,
+            )
+            for name in self.names
+        ]
+
+    def status_before(
+        self, record: PhotographRecord, before: dict[str, PhotographRecord], *, skip_existing: bool
+    ) -> str | None:
+        """The status of a result that is there already; None if there is work to do."""
+        if not (self.output / record.output).is_file():
+            return None
+        known = before.get(record.output)
+        if known is not None and known.is_done and known.request == record.request:
+            return known.status
+        return "skipped" if skip_existing else None
+
+    def outcomes(
+        self,
+        share: list[ListedPhotograph],
+        waiting: dict[ListedPhotograph, list[PhotographRecord]],
+        console: Console,
+        workers: int,
+    ) -> Iterator[tuple[ListedPhotograph, list[PhotographRecord]]]:
+        """(photograph, its finished records) one after the other."""
+        with batch_progress(console) as progress:
+            task = progress.add_task("Enhancing", total=len(share))
+            made = overlapped(
+                share,
+                self._read,
+                lambda listed, read: self._work(read, [record.adaptor for record in waiting[listed]]),
+                lambda listed, made: self._write(made, waiting[listed]),
+                workers=workers,
+            )
+            for outcome in made:
+                yield outcome.item, self._records(outcome, waiting[outcome.item])
+                progress.advance(task)
+
+    def _read(self, listed: ListedPhotograph) -> _ReadPhotograph:
+        photograph = read_photograph(listed.path)
+        mask = None
+        if self.masks is not None:
+            mask = read_photograph(_mask_of(listed.path, self.masks)).pixels.max(axis=2) > 0
+        prepared = self.enhancer.prepare(
+            photograph.pixels,
+            self.settings,
+            field_of_view=self.field_of_view,
+            mask=mask,
+            name=str(listed.path),
+        )
+        doubt = ""
+        if mask is None and self.field_of_view == "auto":
+            doubt = require_fundus(photograph.pixels, prepared.field_of_view, str(listed.path))
+        return _ReadPhotograph(photograph, mask, prepared, doubt)
+
+    def _work(self, read: _ReadPhotograph, names: list[str]) -> _Made:
+        changes = {}
+        for name in names:
+            started = time.perf_counter()
+            route = None
+            chosen: str | None = name
+            if self.router is not None and name == AUTO:
+                route = self.router.route(
+                    read.photograph,
+                    self.enhancer.adaptors,
+                    field_of_view=self.field_of_view,
+                    mask=read.mask,
+                    name=read.prepared.name,
+                )
+                chosen = route.adaptor
+            change = None
+            if chosen is not None:
+                self.enhancer.set_adaptor(chosen)
+                (change,) = self.enhancer.small_changes([read.prepared], self.settings)
+            plain_route = None if route is None else dataclasses.asdict(route)
+            changes[name] = (chosen, change, plain_route, time.perf_counter() - started)
+        return _Made(read, changes)
+
+    def _write(self, made: _Made, records: list[PhotographRecord]) -> list[PhotographRecord]:
+        finished = []
+        photograph = made.read.photograph
+        height, width = photograph.pixels.shape[:2]
+        for record in records:
+            chosen, change, route, seconds = made.changes[record.adaptor]
+            target = self.output / record.output
+            if change is None:
+                # The file rather than its pixels: writing a JPEG anew would change them.
+                with write_file_atomically(target) as temporary:
+                    shutil.copyfile(record.photograph, temporary)
+            else:
+                pixels = apply_at_own_size(made.read.prepared, change)
+                enhanced = dataclasses.replace(photograph, pixels=pixels)
+                write_photograph(enhanced, target)
+                if self.on_enhanced is not None:
+                    mask = made.read.prepared.field_of_view.mask
+                    self.on_enhanced(Path(record.photograph), chosen, photograph, enhanced, mask)
+            finished.append(
+                dataclasses.replace(
+                    record,
+                    status="copied" if change is None else "enhanced",
+                    message=made.read.doubt,
+                    used_adaptor=chosen,
+                    width=width,
+                    height=height,
+                    tile_size=None if change is None else change.tile_side,
+                    seconds=round(seconds, 4),
+                    route=route,
+                    finished=time.time(),
+                )
+            )
+        return finished
+
+    @staticmethod
+    def _records(
+        outcome: Outcome[ListedPhotograph, list[PhotographRecord]], waiting: list[PhotographRecord]
+    ) -> list[PhotographRecord]:
+        if outcome.error is None:
+            return outcome.result
+        message = failure_message(outcome.item.path, outcome.error)
+        return [dataclasses.replace(record, message=message, finished=time.time()) for record in waiting]
+
+
+def _newest(planned: PhotographRecord, after: dict[str, PhotographRecord]) -> PhotographRecord:
+    """What a process of this run says of a result; the planned record itself where none does."""
+    found = after.get(planned.output)
+    return found if found is not None and found.request == planned.request else planned
+
+
+def _line(photograph: ListedPhotograph, record: PhotographRecord) -> str:
+    if record.route is not None:
+        return f"{photograph.relative}: {Route(**record.route)}"
+    return f"{photograph.relative}: {record.status} by {record.adaptor}, {record.seconds:.2f} s in the network"
+
+
+def _result(output: Path, records: list[PhotographRecord], done: Container[str]) -> BatchResult:
+    result = BatchResult(summary=output / SUMMARY_JSON)
+    for record in records:
+        path = output / record.output
+        if record.output in done:
+            result.skipped.append(path)
+        elif record.status == "failed":
+            result.failures.append(record.message)
+        else:
+            result.written.append(path)
+            if record.message:
+                result.warnings.append(record.message)
+    # One line a photograph, however many adaptors it was to be enhanced by.
+    result.failures = list(dict.fromkeys(result.failures))
+    result.warnings = list(dict.fromkeys(result.warnings))
+    return result
+
+
+def _write_routes(folder: Path, output: Path, records: list[PhotographRecord]) -> None:
+    routes = {
+        (output / record.output).relative_to(folder).as_posix(): record.route
+        for record in records
+        if record.adaptor == AUTO and record.route is not None
+    }
+    with write_file_atomically(folder / ROUTES_FILE) as temporary:
+        temporary.write_text(json.dumps(routes, indent=1) + "\n", encoding="utf-8")
+
+
+def _identity(adaptor: str) -> str:
+    """Of an adaptor, its sha256; of the choice by the router, the sha256 of all that it rests on."""
+    if adaptor != AUTO:
+        return describe_adaptor(adaptor_folder(adaptor)).sha256
+    files = sorted(path for path in router_folder().rglob("*") if path.is_file())
+    parts = [path.read_bytes() for path in files]
+    parts += [describe_adaptor(adaptor_folder(name)).sha256.encode() for name in embedded_names("adaptors")]
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+def _printable(source: Path | Sequence[Path]) -> list[str]:
+    return [str(path) for path in ([source] if isinstance(source, Path) else source)]
+
+
+def _load_router(enhancer: Enhancer, device: Any) -> Router:
     """The embedded router; the embedded adaptors that it may choose are loaded beside those that are already."""
     router = load_router(router_folder())
     router.network.to(device)

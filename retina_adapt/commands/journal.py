@@ -1,0 +1,107 @@
+"""What became of each photograph, kept beside the results while a run goes on, and summed up at its end.
+
+Every process appends to a journal of its own, a line a photograph, so that whatever ends a run, the next one knows what
+is done: also what was given to a process that was lost.
+"""
+
+import csv
+import dataclasses
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from retina_adapt.atomic_files import write_file_atomically
+
+JOURNAL_FOLDER = ".retina_adapt"
+SUMMARY_JSON, SUMMARY_CSV = "summary.json", "summary.csv"
+Status = Literal["enhanced", "copied", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class PhotographRecord:
+    """What became of one photograph under one adaptor.
+
+    Attributes:
+        photograph: path of the file.
+        output: path of the result below the output folder.
+        adaptor: as asked for; `auto` leaves the choice to the router.
+        status: enhanced; copied, since the router chose no adaptor; skipped, since a result was there; or failed.
+        message: why it failed, or what is doubtful about it.
+        used_adaptor: the adaptor that enhanced it.
+        width, height: in pixels; 0 where it could not be read.
+        tile_size: of the tiles that the network saw; None for none.
+        seconds: in the network.
+        route: of the router: its `Route` as plain values.
+        request: sha256 over the input file's size and time and everything that the result depends on besides.
+        finished: seconds since 1970.
+    """
+
+    photograph: str
+    output: str
+    adaptor: str
+    status: Status
+    message: str = ""
+    used_adaptor: str | None = None
+    width: int = 0
+    height: int = 0
+    tile_size: int | None = None
+    seconds: float = 0.0
+    route: dict[str, Any] | None = None
+    request: str = ""
+    finished: float = field(default_factory=time.time)
+
+    @property
+    def is_done(self) -> bool:
+        return self.status in ("enhanced", "copied")
+
+
+class Journal:
+    """The file that one process appends its records to."""
+
+    def __init__(self, output: Path, process_index: int) -> None:
+        self.path = output / JOURNAL_FOLDER / f"journal-{process_index:05d}.jsonl"
+        # A killed process may have left half a line.
+        self._starts_anew = self.path.is_file()
+
+    def append(self, record: PhotographRecord) -> None:
+        """Write a line, whole before this returns."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write("\n" * self._starts_anew + json.dumps(dataclasses.asdict(record)) + "\n")
+        self._starts_anew = False
+
+
+def read_journals(output: Path) -> dict[str, PhotographRecord]:
+    """The newest record of each result, by `output`, of all processes of all runs; torn lines are passed over."""
+    newest: dict[str, PhotographRecord] = {}
+    for path in sorted((output / JOURNAL_FOLDER).glob("journal-*.jsonl")):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                record = PhotographRecord(**json.loads(line))
+            except (ValueError, TypeError):
+                continue
+            if record.output not in newest or record.finished >= newest[record.output].finished:
+                newest[record.output] = record
+    return newest
+
+
+def write_summary(output: Path, records: Sequence[PhotographRecord], settings: dict[str, Any]) -> dict[str, Any]:
+    """Write `summary.json` and `summary.csv`, a row a result; return what the JSON holds."""
+    counts = Counter(record.status for record in records)
+    summary = {
+        "counts": {status: counts[status] for status in ("enhanced", "copied", "skipped", "failed")},
+        "settings": settings,
+        "photographs": [dataclasses.asdict(record) for record in records],
+    }
+    with write_file_atomically(output / SUMMARY_JSON) as temporary:
+        temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    columns = [field.name for field in dataclasses.fields(PhotographRecord) if field.name != "route"]
+    with write_file_atomically(output / SUMMARY_CSV) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(dataclasses.asdict(record) for record in records)
+    return summary

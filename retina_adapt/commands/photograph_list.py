@@ -1,0 +1,66 @@
+"""Which photographs a command works on, and where the result of each belongs."""
+
+import glob
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.imaging import ImageReadError, find_photographs
+
+
+class OutputFolderError(RetinaAdaptError):
+    """Results would overwrite the photographs that they are made from, or each other."""
+
+
+@dataclass(frozen=True)
+class ListedPhotograph:
+    """A file, and its path relative to the folder that it was found in: where its result lies in the output folder."""
+
+    path: Path
+    relative: Path
+
+
+def list_photographs(sources: Sequence[Path], output: Path) -> list[ListedPhotograph]:
+    """Find photographs, sorted by their place in the output.
+
+    Args:
+        sources: files, folders that are searched with their subfolders, or patterns such as `scans/**/*.png`, whose
+            results keep the folders behind the first wildcard.
+        output: what lies in it is no input: results of an earlier run may be below a source folder.
+
+    Raises:
+        OutputFolderError: `output` is a source folder, or two photographs would have the same result.
+        ImageReadError: a source does not exist or holds no photograph.
+    """
+    listed: dict[Path, Path] = {}
+    inside = output.resolve()
+    for source in sources:
+        root, found = _found_in(source)
+        if inside == root.resolve():
+            raise OutputFolderError(f"{output}: is where the photographs are; name another folder for the results")
+        for path in found:
+            if inside in path.resolve().parents:
+                continue
+            relative = path.relative_to(root)
+            known = listed.setdefault(relative, path)
+            if known.resolve() != path.resolve():
+                raise OutputFolderError(
+                    f"{known} and {path} would both be written to {output / relative}; "
+                    "run the command for each, with an output folder of its own"
+                )
+    return [ListedPhotograph(path, relative) for relative, path in sorted(listed.items())]
+
+
+def _found_in(source: Path) -> tuple[Path, list[Path]]:
+    """The folder that results are relative to, and the photographs."""
+    pattern = str(source)
+    if source.exists() or not glob.has_magic(pattern):
+        return (source if source.is_dir() else source.parent), find_photographs(source)
+    matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 - takes any pattern
+    found = [path for path in matches if path.is_file()]
+    if not found:
+        raise ImageReadError(f"{source}: no file matches this pattern; ** stands for any number of folders")
+    parts = source.parts
+    fixed = next(position for position, part in enumerate(parts) if glob.has_magic(part))
+    return Path(*parts[:fixed]), found

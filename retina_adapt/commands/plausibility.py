@@ -1,0 +1,39 @@
+"""Whether a picture can be a colour photograph of a fundus at all."""
+
+import numpy as np
+
+from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.imaging import FieldOfView
+
+# Light comes back from a fundus red: through the blood of the choroid. Of the corpus' photographs the least red has 1.5
+# times as much red as blue.
+_LEAST_RED_IN_A_DISC = 1.0
+_LEAST_RED_IN_A_FULL_FRAME = 1.1
+
+
+class NoFundusError(RetinaAdaptError):
+    """A picture that shows no fundus."""
+
+
+def require_fundus(pixels: np.ndarray, found: FieldOfView, name: str) -> str:
+    """A doubt about the picture in words, empty if there is none; grey pictures are not judged by their colour.
+
+    Args:
+        pixels: float32 (H, W, C) in [0, 1].
+        found: what the search for a field of view gave.
+
+    Raises:
+        NoFundusError: its tissue is not red enough.
+    """
+    remedy = "if it is one all the same, say so with --field-of-view circle or full_frame"
+    if pixels.shape[2] == 3:
+        # Every tenth pixel tells the mean.
+        sample = pixels[::10, ::10][found.mask[::10, ::10]] if found.mask[::10, ::10].any() else pixels[found.mask]
+        red, green, blue = sample.mean(axis=0)
+        is_grey = max(red, green, blue) - min(red, green, blue) < 0.02
+        least_red = _LEAST_RED_IN_A_FULL_FRAME if found.circle is None else _LEAST_RED_IN_A_DISC
+        if not is_grey and red < least_red * max(green, blue):
+            raise NoFundusError(f"{name}: does not look like a fundus photograph (its tissue is not red); {remedy}")
+    if found.circle is None:
+        return f"{name}: no round field of view found: all of the frame was enhanced"
+    return ""

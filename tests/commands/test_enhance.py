@@ -1,0 +1,227 @@
+"""`retina-adapt enhance` over folders: every photograph has its line, whatever the others are like."""
+
+import csv
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from retina_adapt.cli import app
+from retina_adapt.commands.photograph_list import OutputFolderError
+from retina_adapt.imaging import ImageReadError, read_photograph
+
+
+@pytest.fixture
+def enhance(toy_backbone_folder: Path, toy_adaptor_folder: Path, tmp_path: Path):
+    """The verb with the toy backbone and adaptor; results go to `out`."""
+
+    def run(*arguments: object, output: Path = tmp_path / "out") -> Result:
+        models = ["--backbone", toy_backbone_folder, "--adaptor", toy_adaptor_folder]
+        *sources, options = [*arguments, []] if not isinstance(arguments[-1], list) else arguments
+        command = ["enhance", *sources, output, *models, "--device", "cpu", *options]
+        result = CliRunner().invoke(app, [str(argument) for argument in command])
+        if isinstance(result.exception, Exception):
+            raise result.exception
+        return result
+
+    return run
+
+
+def summary_of(output: Path) -> dict[str, dict]:
+    """The records by the result's path."""
+    return {row["output"]: row for row in json.loads((output / "summary.json").read_text())["photographs"]}
+
+
+def huge_png(path: Path) -> None:
+    """A file of 100 bytes that says it holds 40,000 x 40,000 pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(b"")), chunk(b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+def test_folders_are_searched_and_keep_their_places(enhance, drawn: Path, tmp_path: Path) -> None:
+    result = enhance(drawn)
+    assert result.exit_code == 0
+    for path in drawn.rglob("*.png"):
+        enhanced = read_photograph(tmp_path / "out" / path.relative_to(drawn))
+        assert enhanced.pixels.shape == read_photograph(path).pixels.shape
+        assert not np.array_equal(enhanced.pixels, read_photograph(path).pixels)
+    assert {row["status"] for row in summary_of(tmp_path / "out").values()} == {"enhanced"}
+    with (tmp_path / "out" / "summary.csv").open() as stream:
+        assert len(list(csv.DictReader(stream))) == 4
+
+
+def test_patterns_and_several_sources(enhance, drawn: Path, tmp_path: Path) -> None:
+    enhance(drawn / "**" / "*0002.png", drawn / "drawn_0000.png")
+    assert set(summary_of(tmp_path / "out")) == {"second visit/drawn_0002.png", "drawn_0000.png"}
+
+
+def test_sources_that_would_share_a_result_or_match_nothing_are_errors(enhance, drawn: Path) -> None:
+    (drawn / "second visit" / "drawn_0000.png").write_bytes((drawn / "drawn_0000.png").read_bytes())
+    with pytest.raises(OutputFolderError, match="would both be written"):
+        enhance(drawn / "drawn_0000.png", drawn / "second visit" / "drawn_0000.png")
+    with pytest.raises(ImageReadError, match="no file matches"):
+        enhance(drawn / "*.tiff")
+
+
+def test_each_file_that_is_no_fundus_photograph_has_one_clear_line_and_stops_nothing(
+    enhance, drawn: Path, tmp_path: Path
+) -> None:
+    (drawn / "broken.png").write_bytes(b"no picture")
+    whole = (drawn / "drawn_0000.png").read_bytes()
+    (drawn / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (drawn / "empty.jpg").write_bytes(b"")
+    huge_png(drawn / "huge.png")
+    Image.new("RGB", (90, 90)).save(drawn / "black.png")
+    sky = np.full((90, 120, 3), (90, 140, 220), np.uint8) - np.arange(90, dtype=np.uint8)[:, None, None] // 2
+    Image.fromarray(sky).save(drawn / "sky.png")
+    result = enhance(drawn)
+    assert result.exit_code == 1
+    lines = [line for line in result.output.splitlines() if line.startswith("failed: ")]
+    for name, said in {
+        "broken.png": "not a JPEG, PNG or TIFF",
+        "cut.png": "truncated or damaged",
+        "empty.jpg": "the file is empty",
+        "huge.png": "too large",
+        "black.png": "black or without any contrast",
+        "sky.png": "does not look like a fundus",
+    }.items():
+        (line,) = (line for line in lines if name in line)
+        assert said in line
+        assert not (tmp_path / "out" / name).exists()
+    assert len(lines) == 6
+    statuses = [row["status"] for row in summary_of(tmp_path / "out").values()]
+    assert (statuses.count("enhanced"), statuses.count("failed")) == (4, 6)
+
+
+def test_all_failed_has_a_status_of_its_own(enhance, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    assert enhance(tmp_path / "broken.png").exit_code == 3
+
+
+def test_a_picture_that_is_named_full_frame_is_enhanced_whatever_its_colours(enhance, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (80, 80, 3), dtype=np.uint8)
+    noise[..., 0] //= 2
+    Image.fromarray(noise).save(tmp_path / "smear.png")
+    assert enhance(tmp_path / "smear.png").exit_code == 3
+    assert enhance(tmp_path / "smear.png", ["--field-of-view", "full_frame"]).exit_code == 0
+
+
+def times(output: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in output.rglob("*.png")}
+
+
+def test_the_same_command_resumes_and_another_does_not(enhance, drawn: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    (drawn / "later.png").write_bytes(b"no picture")
+    assert enhance(drawn).exit_code == 1
+    first = times(output)
+    (drawn / "later.png").write_bytes((drawn / "drawn_0000.png").read_bytes())
+    (output / "drawn_0001.png").unlink()
+    result = enhance(drawn)
+    assert result.exit_code == 0
+    assert "3 were done before" in result.output
+    again = times(output)
+    changed = {Path(path).name for path in again if again[path] != first.get(path)}
+    assert changed == {"later.png", "drawn_0001.png"}
+    assert {row["status"] for row in summary_of(output).values()} == {"enhanced"}
+    # Other settings, another photograph under the same name, or the wish to: all are made anew.
+    enhance(drawn, ["--detail", "kept"])
+    assert not set(times(output).items()) & set(again.items())
+    before = times(output)
+    enhance(drawn, ["--detail", "kept", "--overwrite"])
+    assert not set(times(output).items()) & set(before.items())
+
+
+def test_skip_existing_leaves_what_is_there(enhance, drawn: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / "drawn_0000.png").write_bytes(b"mine")
+    enhance(drawn, ["--skip-existing"])
+    assert (output / "drawn_0000.png").read_bytes() == b"mine"
+    assert summary_of(output)["drawn_0000.png"]["status"] == "skipped"
+    assert summary_of(output)["drawn_0001.png"]["status"] == "enhanced"
+
+
+def test_json_goes_to_standard_output_and_quiet_says_nothing(enhance, drawn: Path) -> None:
+    result = enhance(drawn, ["--json", "--quiet"])
+    assert json.loads(result.stdout)["counts"]["enhanced"] == 4
+    assert result.stderr == ""
+
+
+def command(drawn: Path, output: Path, backbone: Path, adaptor: Path) -> list[str]:
+    options = ["--backbone", backbone, "--adaptor", adaptor, "--device", "cpu", "--verbose"]
+    return [str(part) for part in ("-m", "retina_adapt", "enhance", drawn, output, *options)]
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_photographs_and_take_up_what_a_lost_one_left(
+    drawn: Path, toy_backbone_folder: Path, toy_adaptor_folder: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    (drawn / "broken.png").write_bytes(b"no picture")
+    launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    arguments = command(drawn, output, toy_backbone_folder, toy_adaptor_folder)
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
+
+    def launch() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *launcher, *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=500,
+            check=False,
+        )
+
+    done = launch()
+    assert "broken.png" in done.stderr, done.stderr
+    assert done.returncode == 1
+    journals = sorted((output / ".retina_adapt").glob("*.jsonl"))
+    assert [len(path.read_text().splitlines()) for path in journals] == [3, 2]
+    assert len(summary_of(output)) == 5
+    # As if the second process had been lost with all that it had done, and half a line of it left.
+    for line in journals[1].read_text().splitlines():
+        (output / json.loads(line)["output"]).unlink(missing_ok=True)
+    journals[1].write_text(journals[1].read_text()[:40])
+    (drawn / "broken.png").unlink()
+    before = times(output)
+    done = launch()
+    assert done.returncode == 0, done.stderr
+    assert {row["status"] for row in summary_of(output).values()} == {"enhanced"}
+    assert len(summary_of(output)) == 4
+    assert before.items() <= times(output).items()
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_no_half_file_and_is_resumed(
+    drawn: Path, enhance, toy_backbone_folder: Path, toy_adaptor_folder: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, *command(drawn, output, toy_backbone_folder, toy_adaptor_folder)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None and not any(output.glob("**/*.png")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for path in output.rglob("[!.]*.png"):
+        read_photograph(path)
+    assert enhance(drawn).exit_code == 0
+    assert len(summary_of(output)) == 4

@@ -12,13 +12,15 @@ from retina_adapt.training.loop import (
 )
 from retina_adapt.training.recipe_run import run_recipe
 from retina_adapt.training.settings import TrainingSettings, TrainingSettingsError
-from retina_adapt.training.tracking import Validation, start_run
+from retina_adapt.training.tracking import TrackerError, TrackingSettings, Validation, start_run
 
 __all__ = [
     "STOPPED_STATUS",
     "CheckpointError",
     "NoScoresError",
     "NothingToTrainError",
+    "TrackerError",
+    "TrackingSettings",
     "TrainingDivergedError",
     "TrainingSettings",
     "TrainingSettingsError",

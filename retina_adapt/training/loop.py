@@ -20,6 +20,7 @@ from retina_adapt.training.divergence import CALM_FACTOR, DIVERGED_FACTOR, Train
 from retina_adapt.training.gather import fail_together
 from retina_adapt.training.interruption import StopRequest, TrainingStopped
 from retina_adapt.training.moving_average import MovingAverage
+from retina_adapt.training.run_record import Status, note_progress
 from retina_adapt.training.schedule import learning_rate_factor
 from retina_adapt.training.settings import TrainingSettings
 from retina_adapt.training.sharding import gathered_parameters, make_whole, whole
@@ -84,8 +85,11 @@ def train(
     state, prepared_step, prepared_optimizer = _prepare(
         training_step, name, accelerator, settings, inspect_optimizer=inspect_optimizer
     )
-    loop = _Loop(name, training_step, accelerator, settings, checkpoints, state, validate, watched_loss)
+    loop = _Loop(
+        name, training_step, accelerator, settings, checkpoints, state, validate, watched_loss, Path(output_folder)
+    )
     loop.resume()
+    loop.note("running")
     batches = iter(batches_from(state.step * settings.gradient_accumulation))
     progress = tqdm(
         main_process_only=True,
@@ -131,6 +135,7 @@ def train(
                     f"{name}: SIGTERM; stopped after step {state.step}, the same command goes on from "
                     f"{checkpoints.newest() or 'the start'}"
                 )
+                loop.note("stopped")
                 raise TrainingStopped
             if loop.validation_is_due:
                 validation = loop.validate()
@@ -142,6 +147,7 @@ def train(
         load_checkpoint(best, state)
         accelerator.print(f"{name}: the result is {best}")
         validation = loop.validate()
+    loop.note("finished", validation.scores)
     if state.average is not None:
         state.average.copy_to_parameters()
     make_whole(training_step)
@@ -188,6 +194,7 @@ class _Loop:
     state: TrainingState
     compute_validation: Callable[[], Validation]
     watched_loss: str
+    output_folder: Path
     checkpoint_is_due: bool = False
 
     def resume(self) -> None:
@@ -262,14 +269,24 @@ class _Loop:
             validation = self.compute_validation()
         self.checkpoints.require_score(validation.scores)
         if not self.checkpoints.is_validated(self.state.step):
-            log_validation(self.accelerator, self.name, validation, self.state.step)
+            norms = {
+                name: whole(torch.linalg.vector_norm(parameter.detach().float())).item()
+                for name, parameter in self.state.parameters.items()
+            }
+            log_validation(self.accelerator, self.name, validation, self.state.step, norms)
             # The others have looked as well.
             self.accelerator.wait_for_everyone()
             if self.accelerator.is_main_process:
                 self.checkpoints.record_validation(self.state.step, validation.scores)
             self.accelerator.wait_for_everyone()
+        self.note("running", validation.scores)
         self.start_timing()
         return validation
+
+    def note(self, status: Status, scores: dict[str, float] | None = None) -> None:
+        if self.accelerator.is_main_process:
+            step, steps = self.state.step, self.settings.steps
+            note_progress(self.output_folder, self.name, status=status, step=step, steps=steps, scores=scores)
 
     def _remedy(self) -> str:
         found = self.checkpoints.newest()

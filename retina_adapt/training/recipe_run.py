@@ -1,5 +1,6 @@
 """The door of a recipe: from the command line to its `main`, and from an error to one line."""
 
+import errno
 import sys
 from collections.abc import Callable
 from typing import TypeVar
@@ -24,3 +25,10 @@ def run_recipe(
         record(main)(parse_configuration(configuration_class, description=description))
     except RetinaAdaptError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.exit(
+            f"error: {error.filename or 'output_folder'}: no room is left ({error.strerror}); checkpoints that "
+            "were kept are whole: make room, then run again"
+        )

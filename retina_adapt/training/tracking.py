@@ -1,20 +1,52 @@
-"""What a run leaves behind: tracker entries, and a record of what it was run with."""
+"""What a run shows while it goes on: entries in the trackers."""
 
+import importlib.util
 import json
-import platform
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from accelerate import Accelerator
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+from torch.utils.tensorboard.summary import hparams
 
-from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.configuration import configuration_to_dict, store_configuration
+from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.suggestions import did_you_mean
 from retina_adapt.training.event_files import discard_entries_after
+from retina_adapt.training.run_record import flattened, write_run
 
-RECORDED_PACKAGES = ("retina-adapt", "torch", "diffusers", "peft", "accelerate", "datasets", "numpy")
+
+class TrackerError(RetinaAdaptError):
+    """A tracker that Accelerate does not know, or whose package is not installed."""
+
+
+@dataclass
+class TrackingSettings:
+    """Where the entries of a run go.
+
+    Args:
+        trackers: names of Accelerate's trackers, such as tensorboard, wandb, mlflow or trackio; their packages, but
+            for tensorboard's, are installed by you. An empty list tracks nothing.
+        options: what a tracker is started with besides, by its name, e.g. {wandb: {entity: my_group}}.
+    """
+
+    trackers: list[str] = field(default_factory=lambda: ["tensorboard"])
+    options: dict[str, dict[str, str | int | float | bool]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        installed = [str(tracker) for tracker in get_available_trackers()]
+        for name in self.trackers:
+            if name not in LOGGER_TYPE_TO_CLASS:
+                raise TrackerError(
+                    f"tracking.trackers: Accelerate has no tracker '{name}'{did_you_mean(name, LOGGER_TYPE_TO_CLASS)}"
+                )
+            if name not in installed and importlib.util.find_spec(name) is None:
+                raise TrackerError(f"tracking.trackers: '{name}' is not installed; install its package")
+        for name in self.options:
+            if name not in self.trackers:
+                raise TrackerError(f"tracking.options: '{name}' is none of the trackers {self.trackers}")
 
 
 @dataclass
@@ -25,34 +57,44 @@ class Validation:
     pictures: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def start_run(accelerator: Accelerator, configuration: Any, output_folder: str | Path) -> None:
-    """Start the trackers; print the resolved configuration and store it with versions and hardware."""
+def start_run(
+    accelerator: Accelerator, configuration: Any, output_folder: str | Path, tracking: TrackingSettings | None = None
+) -> None:
+    """Start the accelerator's trackers, print the resolved configuration, and record the run in `run.json`.
+
+    Args:
+        tracking: options of the trackers; the trackers themselves are the accelerator's `log_with`.
+    """
     output_folder = Path(output_folder)
-    accelerator.init_trackers("tensorboard")
+    names = {str(tracker) for tracker in accelerator.log_with}
+    # The name of TensorBoard's folder, or of the project where a tracker has such.
+    project = "tensorboard" if names <= {"tensorboard"} else "retina_adapt"
+    accelerator.init_trackers(project, init_kwargs=tracking.options if tracking is not None else {})
     if not accelerator.is_main_process:
         return
     values = configuration_to_dict(configuration)
+    _log_hyperparameters(accelerator, values)
     accelerator.print(json.dumps(values, indent=2))
     store_configuration(configuration, output_folder / "config.yaml")
-    record = {
-        "configuration_class": type(configuration).__name__,
-        "config": values,
-        "versions": {name: metadata.version(name) for name in RECORDED_PACKAGES if _is_installed(name)},
-        "python": platform.python_version(),
-        "device": str(accelerator.device),
-        "processes": accelerator.num_processes,
-    }
-    with write_file_atomically(output_folder / "run.json") as temporary:
-        temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_run(accelerator, configuration, output_folder)
 
 
-def log_validation(accelerator: Accelerator, name: str, validation: Validation, step: int) -> None:
-    """Send scores and pictures to the trackers, tags prefixed with the run's `name`."""
-    accelerator.log({f"{name}/validation/{key}": value for key, value in validation.scores.items()}, step=step)
+def log_validation(
+    accelerator: Accelerator, name: str, validation: Validation, step: int, norms: dict[str, float]
+) -> None:
+    """Send scores, pictures and the trained tensors' norms to the trackers, tags prefixed with the run's `name`."""
+    entries = {f"{name}/validation/{key}": value for key, value in validation.scores.items()}
+    entries[f"{name}/parameter_norm"] = float(np.linalg.norm(list(norms.values())))
+    accelerator.log(entries, step=step)
+    if not accelerator.is_main_process:
+        return
     for tracker in accelerator.trackers:
-        if tracker.name == "tensorboard" and accelerator.is_main_process:
-            pictures = {f"{name}/{key}": picture[None] for key, picture in validation.pictures.items()}
+        pictures = {f"{name}/{key}": picture[None] for key, picture in validation.pictures.items()}
+        if tracker.name == "tensorboard":
             tracker.log_images(pictures, step=step, dataformats="NHWC")
+            tracker.writer.add_histogram(f"{name}/parameter_norms", np.array(list(norms.values())), global_step=step)
+        elif pictures and hasattr(tracker, "log_images"):
+            tracker.log_images(pictures, step=step)
 
 
 def forget_entries_after(accelerator: Accelerator, name: str, step: int) -> None:
@@ -63,9 +105,15 @@ def forget_entries_after(accelerator: Accelerator, name: str, step: int) -> None
             discard_entries_after(Path(tracker.writer.log_dir), name, step)
 
 
-def _is_installed(package: str) -> bool:
-    try:
-        metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+def _log_hyperparameters(accelerator: Accelerator, values: dict[str, Any]) -> None:
+    plain = {
+        name: value if isinstance(value, bool | int | float | str) else str(value)
+        for name, value in flattened(values).items()
+    }
+    for tracker in accelerator.trackers:
+        if tracker.name == "tensorboard":
+            # The tracker's own method would make a second run of them, in a folder named by the time.
+            for summary in hparams(plain, {}):
+                tracker.writer.file_writer.add_summary(summary)
+        else:
+            tracker.store_init_configuration(plain)

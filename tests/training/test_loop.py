@@ -1,12 +1,10 @@
 """The loop: what it optimises, refuses, logs and stores."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from accelerate import Accelerator
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
@@ -15,7 +13,6 @@ from toy_training import PowerCut, ToyStep, toy_settings, train_toy, trained
 from retina_adapt.training import (
     NothingToTrainError,
     TrainingDivergedError,
-    TrainingSettings,
     UnusedParameterError,
     Validation,
     start_run,
@@ -165,11 +162,12 @@ def test_tensorboard_shows_losses_learning_rate_scores_and_pictures(tracked_run:
     assert [(image.height, image.width) for image in events.Images("toy/sheet")] == [(4, 6)] * 2
 
 
-def test_a_run_records_what_it_was_run_with(tracked_run: Path) -> None:
-    stored = yaml.safe_load((tracked_run / "config.yaml").read_text())
-    assert TrainingSettings(**stored) == toy_settings(log_every=1, validate_every=6)
-    record = json.loads((tracked_run / "run.json").read_text())
-    assert record["config"] == stored
-    assert record["configuration_class"] == "TrainingSettings"
-    assert record["processes"] == 1
-    assert {"torch", "peft"} <= record["versions"].keys()
+def test_tensorboard_shows_hyperparameters_and_a_histogram_of_the_trained_tensors_norms(tracked_run: Path) -> None:
+    (path,) = tracked_run.rglob("events.out.tfevents.*")
+    events = EventAccumulator(str(path), size_guidance={"histograms": 0}).Reload()
+    (session,) = [tag for tag in events.summary_metadata if tag == "_hparams_/session_start_info"]
+    assert b"batch_size" in events.summary_metadata[session].plugin_data.content
+    histograms = events.Histograms("toy/parameter_norms")
+    assert [histogram.step for histogram in histograms] == [6, 12]
+    # Two layers, each with a weight and a bias.
+    assert [histogram.histogram_value.num for histogram in histograms] == [4, 4]

@@ -1,6 +1,6 @@
 """What a user calls: a backbone, named adaptors on it, and photographs of any size in and out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,15 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from retina_adapt.adaptors import AdaptorNameError, adaptors_bypassed, detach_adaptor, load_adaptor
+from retina_adapt.adaptors import (
+    KINDS,
+    AdaptorNameError,
+    adaptors_bypassed,
+    detach_adaptor,
+    kind_of,
+    load_adaptor,
+    set_adaptor_weights,
+)
 from retina_adapt.backbones import ReconstructionBackbone, load_backbone
 from retina_adapt.embedded import DEFAULT_BACKBONE, adaptor_folder, backbone_folder
 from retina_adapt.enhancement.copies import FieldOfViewShape, PreparedPhotograph, apply_at_own_size, prepare_copies
@@ -105,6 +113,27 @@ class Enhancer:
             self._adapted.set_adapter(name)
             self._adapted.requires_grad_(False)
         self._active = name
+
+    def set_adaptor_weights(self, weights: Mapping[str, float]) -> None:
+        """Use several adaptors together, each with a weight on what it changes; no weights use none.
+
+        One adaptor with the weight 1 may be of any kind; others must be of kinds whose changes add up. Weights last
+        until they are set anew.
+
+        Raises:
+            AdaptorNameError: no adaptor of one of these names is loaded.
+            AdaptorArithmeticError: see `retina_adapt.adaptors.set_adaptor_weights`.
+        """
+        for name in weights:
+            self._require(name)
+        names = list(weights)
+        if not names:
+            self.set_adaptor(None)
+        elif list(weights.values()) == [1] and not KINDS[kind_of(self._adapted.peft_config[names[0]])].additive:
+            self.set_adaptor(names[0])
+        else:
+            set_adaptor_weights(self._adapted, weights)
+            self._active = " + ".join(names)
 
     def delete_adaptor(self, name: str) -> None:
         """Forget an adaptor and free its memory; if it was active, none is afterwards.

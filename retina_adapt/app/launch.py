@@ -1,0 +1,79 @@
+"""Start the app on this machine."""
+
+import socket
+import webbrowser
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import uvicorn
+
+from retina_adapt.app.server import create_app
+from retina_adapt.app.studio import Studio
+from retina_adapt.embedded import adaptor_folder
+from retina_adapt.enhancement import Enhancer
+from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.report import identify_adaptor, identify_backbone
+
+HOST = "127.0.0.1"
+
+
+class AppStartError(RetinaAdaptError):
+    """The app cannot be started."""
+
+
+def run_app(
+    *,
+    adaptors: Sequence[str | Path],
+    backbone: str | Path,
+    port: int = 8765,
+    device: str = "cpu",
+    open_browser: bool = True,
+    announce: Callable[[str], None] = print,
+) -> None:
+    """Load the models and serve the app to this machine until interrupted.
+
+    Args:
+        adaptors: embedded names or folders to choose from.
+        backbone: an embedded name or a folder.
+        port: 0 takes a free one.
+        device: cpu, cuda, mps, …
+        open_browser: whether to open the page in the user's browser.
+        announce: told the page's address once it can be opened.
+
+    Raises:
+        UnknownModelError, BackboneFileError, AdaptorFileError: a model cannot be loaded.
+        AppStartError: the port is taken.
+    """
+    studio = load_studio(adaptors, backbone, device)
+    try:
+        with _listening_socket(port) as listener:
+            address = f"http://{HOST}:{listener.getsockname()[1]}/"
+            announce(address)
+            if open_browser:
+                webbrowser.open(address)
+            server = uvicorn.Server(uvicorn.Config(create_app(studio), log_level="warning", server_header=False))
+            server.run(sockets=[listener])
+    finally:
+        studio.close()
+
+
+def load_studio(adaptors: Sequence[str | Path], backbone: str | Path, device: str) -> Studio:
+    """A studio with the backbone and all adaptors loaded; errors as for `run_app`."""
+    enhancer = Enhancer.from_pretrained(backbone, device=device)
+    identities = {}
+    for adaptor in adaptors:
+        name = enhancer.load_adaptor(adaptor)
+        identities[name] = identify_adaptor(adaptor_folder(adaptor), name)
+    return Studio(enhancer, identify_backbone(enhancer.backbone, Path(backbone).name), identities)
+
+
+def _listening_socket(port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as error:
+        listener.close()
+        raise AppStartError(f"port {port} cannot be used ({error.strerror}); choose another with --port") from error
+    listener.listen()
+    return listener

@@ -1,0 +1,145 @@
+"""The app's pages and requests, a Starlette application around one `Studio`.
+
+It is meant for the machine that it runs on: only requests that name this machine are answered, requests that change
+something must carry a header that no other site's page can send, and the pages load nothing from anywhere else.
+"""
+
+from pathlib import Path
+
+import jinja2
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from retina_adapt import __version__
+from retina_adapt.app.studio import Studio, StudioError
+from retina_adapt.enhancement import EnhancementSettings
+from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.report.page import ASSETS as REPORT_ASSETS
+from retina_adapt.report.page import render_photograph
+
+ASSETS = Path(__file__).parent / "assets"
+REQUEST_HEADER = "x-retina-adapt"
+LARGEST_FILE = 512 * 2**20
+_SCRIPTS_AND_STYLES = {
+    "viewer.css": REPORT_ASSETS,
+    "viewer.js": REPORT_ASSETS,
+    "app.css": ASSETS,
+    "app.js": ASSETS,
+}
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def create_app(studio: Studio) -> Starlette:
+    """The application; `Studio.close` is the caller's."""
+    routes = _Requests(studio)
+    return Starlette(
+        routes=[
+            Route("/", routes.page),
+            Route("/assets/{name}", routes.asset),
+            Route("/photographs", routes.add, methods=["POST"]),
+            Route("/photographs/{number:int}", routes.remove, methods=["DELETE"]),
+            Route("/photographs/{number:int}/enhance", routes.enhance, methods=["POST"]),
+            Route("/photographs/{number:int}/result", routes.result),
+            Route("/report.html", routes.report),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
+        exception_handlers={RetinaAdaptError: _refuse},
+    )
+
+
+class _Requests:
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self.templates = jinja2.Environment(loader=jinja2.FileSystemLoader(ASSETS), autoescape=True)
+
+    async def page(self, _: Request) -> Response:
+        backbone = self.studio.enhancer.backbone
+        page = self.templates.get_template("app.html").render(
+            adaptors=self.studio.adaptors,
+            backbone=self.studio.backbone,
+            has_denoiser=backbone.denoiser is not None,
+            version=__version__,
+        )
+        return HTMLResponse(page, headers=_SECURITY_HEADERS)
+
+    async def asset(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        folder = _SCRIPTS_AND_STYLES.get(name)
+        if folder is None:
+            return Response(status_code=404)
+        return FileResponse(folder / name, headers=_SECURITY_HEADERS)
+
+    async def add(self, request: Request) -> Response:
+        _require_own_page(request)
+        content = bytearray()
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > LARGEST_FILE:
+                raise StudioError(f"files of more than {LARGEST_FILE // 2**20} MB are not taken; scale it down")
+        name = request.query_params.get("name", "photograph")
+        number = await run_in_threadpool(self.studio.add, name, bytes(content))
+        loaded = self.studio.photographs[number]
+        width, height = loaded.size
+        return _json(
+            {"number": number, "name": loaded.name, "width": width, "height": height, "preview": loaded.preview}
+        )
+
+    async def enhance(self, request: Request) -> Response:
+        _require_own_page(request)
+        number = request.path_params["number"]
+        try:
+            wanted = await request.json()
+            weights = {str(name): float(weight) for name, weight in wanted["weights"].items()}
+            settings = EnhancementSettings(
+                mode=wanted["mode"], steps=int(wanted["steps"]), seed=int(wanted["seed"]), detail=wanted["detail"]
+            )
+            seeds = int(wanted["seeds"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StudioError(f"the request is not understood ({error!r}); reload the page") from error
+        entry = await run_in_threadpool(self.studio.enhance, number, weights, settings, seeds)
+        return _json(
+            {
+                "html": render_photograph(entry, number),
+                "download": f"/photographs/{number}/result",
+                "warned": bool(entry.reasons),
+                "file": self.studio.result(number).name,
+            }
+        )
+
+    async def result(self, request: Request) -> Response:
+        path = self.studio.result(request.path_params["number"])
+        return FileResponse(path, filename=path.name, headers=_SECURITY_HEADERS)
+
+    async def report(self, _: Request) -> Response:
+        path = await run_in_threadpool(self.studio.report)
+        return FileResponse(path, filename="report.html", headers=_SECURITY_HEADERS)
+
+    async def remove(self, request: Request) -> Response:
+        _require_own_page(request)
+        self.studio.remove(request.path_params["number"])
+        return _json({})
+
+
+def _require_own_page(request: Request) -> None:
+    # Another site's page cannot send a header of its own without this server's consent (CORS), which it never gives.
+    if request.headers.get(REQUEST_HEADER) != "1":
+        raise StudioError("the request does not come from the app's own page; open the app and use it there")
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    return _json({"error": str(error)}, status_code=400)
+
+
+def _json(content: dict, status_code: int = 200) -> Response:
+    return JSONResponse(content, status_code=status_code, headers=_SECURITY_HEADERS)

@@ -1,0 +1,204 @@
+"""What the app does, without the web: photographs in, enhanced with chosen adaptors, looked at, out again."""
+
+import dataclasses
+import itertools
+import shutil
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from retina_adapt import __version__
+from retina_adapt.enhancement import EnhancementSettings, Enhancer
+from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.imaging import (
+    Provenance,
+    UsedAdaptor,
+    decode_photograph,
+    sha256_of,
+    write_photograph,
+)
+from retina_adapt.report import ModelIdentity, ReportEntry, report_entry, write_report
+from retina_adapt.report.pictures import data_address, shown_picture
+
+PREVIEW_SIDE = 320
+LARGEST_WEIGHT = 2.0
+MOST_SEEDS = 8
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+
+
+class StudioError(RetinaAdaptError):
+    """A request that cannot be fulfilled."""
+
+
+@dataclass
+class LoadedPhotograph:
+    """A photograph in the app.
+
+    Attributes:
+        name: of its file.
+        file: its bytes, in the studio's folder: many large photographs would not fit the memory.
+        size: width and height in pixels.
+        preview: a small picture of it, as a `data:` address.
+        is_dicom: whether it was read from DICOM.
+        entry: what was found of its last enhancement; None before.
+        result: file of its last enhancement; None before.
+    """
+
+    name: str
+    file: Path
+    size: tuple[int, int]
+    preview: str
+    is_dicom: bool
+    entry: ReportEntry | None = None
+    result: Path | None = None
+
+
+class Studio:
+    """Photographs, an enhancer and a folder of results, which is removed by `close`.
+
+    One photograph is enhanced at a time: the network's adaptors are one state, and its memory is one.
+    """
+
+    def __init__(self, enhancer: Enhancer, backbone: ModelIdentity, adaptors: Mapping[str, ModelIdentity]) -> None:
+        """`adaptors`: the identity of each loaded adaptor, by the name that the enhancer calls it."""
+        self.enhancer = enhancer
+        self.backbone = backbone
+        self.adaptors = dict(adaptors)
+        self.photographs: dict[int, LoadedPhotograph] = {}
+        self._folder = Path(tempfile.mkdtemp(prefix="retina_adapt_app_"))
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def add(self, name: str, encoded: bytes) -> int:
+        """Read a photograph from its file's bytes; returns the number that it is called by.
+
+        Raises:
+            ImageReadError: it cannot be read.
+        """
+        name = PurePosixPath(name.replace("\\", "/")).name or "photograph"
+        photograph = decode_photograph(encoded, name)
+        number = next(self._numbers)
+        file = self._folder / str(number) / "original"
+        file.parent.mkdir()
+        file.write_bytes(encoded)
+        height, width = photograph.pixels.shape[:2]
+        self.photographs[number] = LoadedPhotograph(
+            name=name,
+            file=file,
+            size=(width, height),
+            preview=data_address(shown_picture(photograph.pixels, PREVIEW_SIDE)),
+            is_dicom=photograph.dicom_header is not None,
+        )
+        return number
+
+    def enhance(
+        self, number: int, weights: Mapping[str, float], settings: EnhancementSettings, seeds: int = 1
+    ) -> ReportEntry:
+        """Enhance one photograph and look at what became of it; the result waits in `LoadedPhotograph.result`.
+
+        Args:
+            weights: of the adaptors, by name; those of weight 0 take no part.
+            seeds: versions, with seeds from `settings.seed` on; several, in the mode diffusion, give an uncertainty
+                map.
+
+        Raises:
+            StudioError: there is no such photograph, or a weight or number of seeds that is out of range.
+            RetinaAdaptError: as calling the enhancer and `write_photograph`.
+        """
+        loaded = self._loaded(number)
+        chosen = {name: float(weight) for name, weight in weights.items() if weight != 0}
+        if any(not abs(weight) <= LARGEST_WEIGHT for weight in chosen.values()):
+            raise StudioError(f"weights lie between -{LARGEST_WEIGHT:g} and {LARGEST_WEIGHT:g}; choose others")
+        if not 1 <= seeds <= MOST_SEEDS:
+            raise StudioError(f"{seeds} versions; choose 1 to {MOST_SEEDS}")
+        encoded = loaded.file.read_bytes()
+        photograph = decode_photograph(encoded, loaded.name)
+        versions = seeds if settings.mode == "diffusion" else 1
+        with self._lock:
+            self.enhancer.set_adaptor_weights(chosen)
+            enhancements = [
+                self.enhancer.enhance(
+                    photograph, dataclasses.replace(settings, seed=settings.seed + offset), name=loaded.name
+                )
+                for offset in range(versions)
+            ]
+        first = enhancements[0]
+        entry = report_entry(
+            loaded.name,
+            photograph.pixels,
+            first.image.pixels,
+            adaptor=" + ".join(name if weight == 1 else f"{weight:g} {name}" for name, weight in chosen.items())
+            or "none",
+            mask=first.field_of_view.mask,
+            versions=[enhancement.image.pixels for enhancement in enhancements] if versions > 1 else (),
+        )
+        result = self._result_path(loaded)
+        provenance = self._provenance(sha256_of(encoded), chosen, settings)
+        write_photograph(dataclasses.replace(first.image, provenance=provenance), result)
+        loaded.entry, loaded.result = entry, result
+        return entry
+
+    def result(self, number: int) -> Path:
+        """The file of a photograph's last enhancement.
+
+        Raises:
+            StudioError: there is none.
+        """
+        loaded = self._loaded(number)
+        if loaded.result is None:
+            raise StudioError(f"{loaded.name}: is not enhanced yet; enhance it first")
+        return loaded.result
+
+    def report(self) -> Path:
+        """One page on all that was enhanced.
+
+        Raises:
+            StudioError: nothing was.
+        """
+        entries = [loaded.entry for loaded in self.photographs.values() if loaded.entry is not None]
+        if not entries:
+            raise StudioError("nothing is enhanced yet; enhance a photograph first")
+        path = self._folder / "report.html"
+        write_report(entries, path, models=[self.backbone, *self.adaptors.values()], settings={})
+        return path
+
+    def remove(self, number: int) -> None:
+        """Forget a photograph and its result.
+
+        Raises:
+            StudioError: there is no such photograph.
+        """
+        self._loaded(number)
+        del self.photographs[number]
+        shutil.rmtree(self._folder / str(number), ignore_errors=True)
+
+    def close(self) -> None:
+        """Remove all results from the disk."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _loaded(self, number: int) -> LoadedPhotograph:
+        if number not in self.photographs:
+            raise StudioError("there is no such photograph any more; load it again")
+        return self.photographs[number]
+
+    def _result_path(self, loaded: LoadedPhotograph) -> Path:
+        name = PurePosixPath(loaded.name)
+        suffix = ".dcm" if loaded.is_dicom else name.suffix.lower()
+        return loaded.file.with_name(f"{name.stem[:80]}_enhanced{suffix if suffix in _SUFFIXES else '.png'}")
+
+    def _provenance(self, input_sha256: str, weights: Mapping[str, float], settings: EnhancementSettings) -> Provenance:
+        is_sampled = settings.mode == "diffusion"
+        return Provenance(
+            software=f"retina_adapt {__version__}",
+            backbone=self.backbone.name,
+            backbone_fingerprint=self.backbone.fingerprint,
+            adaptors=tuple(
+                UsedAdaptor(name, self.adaptors[name].fingerprint, weight) for name, weight in weights.items()
+            ),
+            mode=settings.mode,
+            steps=settings.steps if is_sampled else None,
+            seed=settings.seed if is_sampled else None,
+            input_sha256=input_sha256,
+        )

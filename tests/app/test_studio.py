@@ -1,0 +1,96 @@
+"""What the app does with photographs, without the web."""
+
+import numpy as np
+import pytest
+
+from retina_adapt.app import StudioError
+from retina_adapt.enhancement import EnhancementSettings
+from retina_adapt.imaging import ImageReadError, decode_photograph, read_photograph, sha256_of
+
+FAST, SAMPLED = EnhancementSettings(), EnhancementSettings(mode="diffusion", steps=2, seed=5)
+
+
+def pixels_of(studio, number) -> np.ndarray:
+    return read_photograph(studio.result(number)).pixels
+
+
+def test_a_result_keeps_name_format_size_and_exif_and_says_what_made_it(studio, eye):
+    number = studio.add("left eye.png", eye)
+    studio.enhance(number, {"light": 1, "haze": 0}, FAST)
+    result = read_photograph(studio.result(number))
+    original = decode_photograph(eye, "eye")
+    assert studio.result(number).name == "left eye_enhanced.png"
+    assert result.pixels.shape == original.pixels.shape
+    assert result.exif == original.exif
+    assert not np.array_equal(result.pixels, original.pixels)
+    provenance = result.provenance
+    assert [(used.name, used.weight) for used in provenance.adaptors] == [("light", 1.0)]
+    assert provenance.adaptors[0].fingerprint == studio.adaptors["light"].fingerprint
+    assert provenance.backbone_fingerprint == studio.backbone.fingerprint
+    assert provenance.input_sha256 == sha256_of(eye)
+    assert (provenance.mode, provenance.seed) == ("fast", None)
+
+
+def test_weights_blend_adaptors_and_leave_no_trace_behind(studio, eye):
+    number = studio.add("eye.png", eye)
+    pictures = []
+    for weights in ({"light": 1}, {"light": 0.5}, {"light": 0.5, "haze": 0.5}, {"light": 1}):
+        studio.enhance(number, weights, FAST)
+        pictures.append(pixels_of(studio, number))
+    assert np.array_equal(pictures[0], pictures[3])
+    assert not any(np.array_equal(pictures[i], pictures[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_without_adaptors_nothing_changes(studio, eye):
+    number = studio.add("eye.png", eye)
+    entry = studio.enhance(number, {"light": 0, "haze": 0}, FAST)
+    assert np.array_equal(pixels_of(studio, number), decode_photograph(eye, "eye").pixels)
+    assert (entry.adaptor, entry.mean_change) == ("none", 0)
+
+
+def test_several_seeds_give_an_uncertainty_map_and_the_first_ones_result(studio, eye):
+    number = studio.add("eye.png", eye)
+    alone = studio.enhance(number, {"light": 1}, SAMPLED)
+    first = pixels_of(studio, number)
+    several = studio.enhance(number, {"light": 1}, SAMPLED, seeds=3)
+    assert alone.uncertainty is None
+    assert several.uncertainty > 0
+    assert np.array_equal(pixels_of(studio, number), first)
+    assert read_photograph(studio.result(number)).provenance.seed == 5
+
+
+def test_a_name_is_never_a_path(studio, eye):
+    for name in ("../../../evil.png", "..\\evil.png", "/etc/evil.png"):
+        number = studio.add(name, eye)
+        studio.enhance(number, {}, FAST)
+        assert studio.result(number).name == "evil_enhanced.png"
+        assert studio.result(number).parent.name == str(number)
+
+
+@pytest.mark.parametrize(("weights", "seeds"), [({"light": 9}, 1), ({"light": float("nan")}, 1), ({"light": 1}, 0)])
+def test_what_is_out_of_range_is_refused(studio, eye, weights, seeds):
+    with pytest.raises(StudioError, match="choose"):
+        studio.enhance(studio.add("eye.png", eye), weights, FAST, seeds)
+
+
+def test_what_is_not_there_is_refused(studio, eye):
+    with pytest.raises(ImageReadError, match=r"notes\.txt"):
+        studio.add("notes.txt", b"words")
+    with pytest.raises(StudioError, match="load it again"):
+        studio.enhance(7, {}, FAST)
+    number = studio.add("eye.png", eye)
+    with pytest.raises(StudioError, match="enhance it first"):
+        studio.result(number)
+    with pytest.raises(StudioError, match="enhance a photograph first"):
+        studio.report()
+    studio.remove(number)
+    with pytest.raises(StudioError, match="load it again"):
+        studio.result(number)
+
+
+def test_closing_removes_photographs_from_the_disk(studio, eye):
+    number = studio.add("eye.png", eye)
+    studio.enhance(number, {}, FAST)
+    result = studio.result(number)
+    studio.close()
+    assert not result.parent.parent.exists()

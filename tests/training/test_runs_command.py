@@ -1,0 +1,68 @@
+"""`retina-adapt runs` over two real toy runs."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from accelerate import Accelerator
+from rich.console import Console
+from toy_training import ToyStep, toy_settings, train_toy
+from typer.testing import CliRunner
+
+from retina_adapt.cli_runs import runs_app
+from retina_adapt.commands.runs import find_runs, plot_runs, run_table
+from retina_adapt.training import Validation, start_run
+from retina_adapt.training.run_record import RunRecordError
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    for name, rate in (("slow", 0.01), ("fast", 0.05)):
+        settings = toy_settings(learning_rate=rate, validate_every=4, log_every=2)
+        accelerator = Accelerator(cpu=True, log_with="tensorboard", project_dir=folder / name)
+        start_run(accelerator, settings, folder / name)
+        score = Validation({"psnr": 1000 * rate})
+        train_toy(ToyStep(), folder / name, settings, accelerator=accelerator, validate=lambda score=score: score)
+        accelerator.end_training()
+    return folder
+
+
+def call(*arguments: str | Path) -> str:
+    result = CliRunner().invoke(runs_app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_the_list_shows_where_each_training_stands(runs: Path) -> None:
+    console = Console(width=300, record=True)
+    console.print(run_table(find_runs(runs)))
+    fast, slow = console.export_text().splitlines()[1:]
+    assert all(part in fast for part in ("fast", "toy", "finished", "12/12", "psnr 50"))
+    assert "psnr 10" in slow
+    assert "psnr" in call("list", runs)
+    assert set(json.loads(call("list", runs, "--json"))) == {str(runs / "fast"), str(runs / "slow")}
+
+
+def test_show_prints_the_configuration(runs: Path) -> None:
+    shown = call("show", runs / "fast").splitlines()
+    assert {"config.learning_rate: 0.05", "seeds.seed: 0", "starts: 1"} <= set(shown)
+
+
+def test_compare_shows_what_differs_and_the_scores_and_draws_a_line_a_run(runs: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "curves.svg"
+    found = json.loads(call("compare", runs / "slow", runs / "fast", "--json", "--plot", picture, "--tag", "toy/loss"))
+    assert found["settings"] == {"learning_rate": [0.01, 0.05]}
+    assert found["scores"] == {"toy/psnr": [10.0, 50.0]}
+    lines = ElementTree.parse(picture).findall(".//{http://www.w3.org/2000/svg}polyline")
+    assert [len(line.get("points").split()) for line in lines] == [6, 6]
+    assert "learning_rate" in call("compare", runs / "slow", runs / "fast")
+
+
+def test_folders_without_runs_and_unknown_tags_are_errors(runs: Path, tmp_path: Path) -> None:
+    runner = CliRunner()
+    for arguments in (["show", str(tmp_path)], ["list", str(tmp_path / "no")], ["compare", str(runs / "fast")]):
+        assert isinstance(runner.invoke(runs_app, arguments).exception, RunRecordError)
+    with pytest.raises(RunRecordError, match="'nothing'"):
+        plot_runs([runs / "fast"], tmp_path / "x.svg", "nothing")

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -223,15 +224,18 @@ def measure_compiled(
 ) -> dict[str, float]:
     """The first block of each model's encoder, compiled by itself, given what it is given in a pass."""
     blocks: dict[str, Callable[[], Any]] = {}
+    # They share one function's code, of which PyTorch compiles no more than this number of variants.
+    torch._dynamo.config.recompile_limit = 8 + len(models)
     for name, model in models.items():
         point = next(point for point in model.hook_points() if point.group == "encoder")
         block = model.get_submodule(point.name)
-        seen: list[tuple[Any, ...]] = []
-        hook = block.register_forward_pre_hook(lambda _, arguments, seen=seen: seen.append(arguments))
+        seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        hook = block.register_forward_pre_hook(
+            lambda _, arguments, keywords, seen=seen: seen.append((arguments, keywords)), with_kwargs=True
+        )
         model.encode(frames)
         hook.remove()
-        compiled = torch.compile(block)
-        blocks[name] = lambda compiled=compiled, arguments=seen[0]: compiled(*arguments)
+        blocks[name] = partial(torch.compile(block), *seen[0][0], **seen[0][1])
         blocks[name]()
     taken: dict[str, list[float]] = {name: [] for name in blocks}
     for _ in range(5 * repeats):

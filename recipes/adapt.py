@@ -82,11 +82,13 @@ class AdaptorCardSettings:
     """What the adaptor's card says and training cannot know.
 
     Args:
+        name: what the adaptor is called, of letters, digits, '_' and '-'.
         data_sets: names and credits of the photographs.
         license: SPDX identifier of the adaptor's licence.
         intended_use: what the adaptor is good for, and what not.
     """
 
+    name: str = ADAPTOR_NAME
     data_sets: list[str] = field(default_factory=lambda: ["the user's own photographs"])
     license: str = "Apache-2.0"
     intended_use: str = (
@@ -297,6 +299,7 @@ def main(config: AdaptConfig) -> None:
             license=config.card.license,
             intended_use=config.card.intended_use,
             backbone_name=Path(config.backbone).name,
+            name=config.card.name,
         )
         folder = Path(config.output_folder) / ADAPTOR_NAME
         save_adaptor(adapted, ADAPTOR_NAME, folder, metadata)

@@ -149,7 +149,7 @@ def main(config: EvaluateConfig) -> None:
     with write_file_atomically(folder / "results.md") as temporary:
         temporary.write_text(report.to_markdown() + "\n", encoding="utf-8")
     # A column holds one method of each degradation.
-    columns = [" / ".join(dict.fromkeys(names)) for names in zip(*methods.values(), strict=True)]
+    columns = [" / ".join(sorted({name.split(", ")[-1] for name in names})) for names in zip(*methods.values())]
     write_picture_sheet(folder / "sheet.png", sheet_rows, [*columns, "target"])
     report.print_table()
     print(f"Written: {folder / 'results.md'}, {folder / 'results.json'}, {folder / 'sheet.png'}")

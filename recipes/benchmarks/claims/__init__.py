@@ -64,4 +64,4 @@ def _find(training: Training, known: dict[str, dict], folder: Path) -> dict | No
 
 def _write_json(content: dict, path: Path) -> None:
     with write_file_atomically(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -176,7 +176,9 @@ def score_arm(enhance, pairs: DegradedPairs, *, structure: bool = True) -> dict:
         mask = item["mask"][0].numpy()
         pictures = {"enhanced": enhance(low), "degraded": low, "clear_enhanced": enhance(high)}
         # A training that diverged shall have its bad score, not end the benchmark.
-        arrays = {key: tensor[0].nan_to_num(0.0).clamp(0, 1).permute(1, 2, 0).numpy() for key, tensor in pictures.items()}
+        arrays = {
+            key: tensor[0].nan_to_num(0.0).clamp(0, 1).permute(1, 2, 0).numpy() for key, tensor in pictures.items()
+        }
         target = item["high"].permute(1, 2, 0).numpy()
         found: dict[str, float] = {}
         for key, picture in arrays.items():

@@ -149,6 +149,130 @@ def main(config: EvaluateConfig) -> None:
     with write_file_atomically(folder / "results.md") as temporary:
         temporary.write_text(report.to_markdown() + "\n", encoding="utf-8")
     # A column holds one method of each degradation.
+    rows_of_names = zip(*methods.values(), strict=True)
+    columns = [" / ".join(sorted({name.split(", ")[-1] for name in names})) for names in rows_of_names]
+    write_picture_sheet,
+)
+
+
+@dataclass
+class EvaluatedDataSet:
+    """Held-out clear photographs.
+
+    Args:
+        name: as it stands in the table.
+        photographs: where they come from.
+    """
+
+    name: str
+    photographs: PhotographSource
+
+
+@dataclass
+class EvaluatedDegradation:
+    """A degradation and the adaptors that are to undo it.
+
+    Args:
+        preset: the degradation.
+        adaptors: embedded names or adaptor folders.
+        severity: lowest and highest severity; null is the preset's own range.
+    """
+
+    preset: str
+    adaptors: list[str]
+    severity: list[float] | None = None
+
+
+@dataclass
+class EvaluateConfig:
+    """Everything that recipes/evaluate.py reads.
+
+    Args:
+        output_folder: where table, JSON and picture sheet go.
+        data_sets: held-out clear photographs.
+        degradations: what is done to them, and who undoes it.
+        backbone: name of an embedded backbone, or a backbone folder.
+        modes: fast, diffusion, or both.
+        steps: denoiser calls in the mode diffusion.
+        seed: of the degradations and of the diffusion noise.
+        pictures: photographs of each data set and degradation on the picture sheet.
+    """
+
+    output_folder: str
+    data_sets: list[EvaluatedDataSet]
+    degradations: list[EvaluatedDegradation]
+    backbone: str = DEFAULT_BACKBONE
+    modes: list[str] = field(default_factory=lambda: ["fast", "diffusion"])
+    steps: int = 4
+    seed: int = 0
+    pictures: int = 2
+
+
+def enhance(
+    enhancer: Enhancer, low: torch.Tensor, mode: EnhancementMode, steps: int, seed: int
+) -> tuple[np.ndarray, float]:
+    """The enhanced frame as an array (height, width, channels), and the seconds it took."""
+    started = time.perf_counter()
+    device = next(enhancer.backbone.parameters()).device
+    enhanced = enhance_frames(enhancer.backbone, low[None].to(device), mode=mode, steps=steps, seeds=[seed])
+    return enhanced[0].permute(1, 2, 0).cpu().numpy(), time.perf_counter() - started
+
+
+def main(config: EvaluateConfig) -> None:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    enhancer = Enhancer.from_pretrained(config.backbone, device=device)
+    size = enhancer.backbone.settings.image_size
+    loaded = {
+        adaptor: enhancer.load_adaptor(adaptor, name=f"{position}-{Path(adaptor).name}")
+        for position, adaptor in enumerate(
+            dict.fromkeys(adaptor for degradation in config.degradations for adaptor in degradation.adaptors)
+        )
+    }
+    if len({len(degradation.adaptors) for degradation in config.degradations}) > 1:
+        raise ConfigurationError("degradations: give each the same number of adaptors, so that the sheet has columns")
+    report = EvaluationReport(frame_size=size)
+    sheet_rows: list[PictureRow] = []
+    methods: dict[str, list[str]] = {}
+    for data_set in config.data_sets:
+        for degradation in config.degradations:
+            source = PairSource(
+                clear=[data_set.photographs], degradation=degradation.preset, severity=degradation.severity
+            )
+            pairs = open_pairs(source, size)
+            sampler = EvaluationBatchSampler(len(pairs), 1, seed=config.seed)
+            for (draw,) in tqdm(sampler, desc=f"{data_set.name}, {degradation.preset}"):
+                item = pairs[draw]
+                low, high = (item[key].permute(1, 2, 0).numpy() for key in ("low", "high"))
+                mask = item["mask"][0].numpy()
+                started = time.perf_counter()
+                clahe = apply_clahe(low, mask)
+                results = {"degraded": (low, None), "CLAHE": (clahe, time.perf_counter() - started)}
+                for adaptor in degradation.adaptors:
+                    enhancer.set_adaptor(loaded[adaptor])
+                    for mode in config.modes:
+                        results[f"{Path(adaptor).name}, {mode}"] = enhance(
+                            enhancer, item["low"], mode, config.steps, draw.seed % 2**31
+                        )
+                scores = {method: score_image(picture, high, mask) for method, (picture, _) in results.items()}
+                name = Path(pairs.clear.names[draw.index]).name
+                for method, (_, seconds) in results.items():
+                    report.add(ReportRow(data_set.name, degradation.preset, method, name, scores[method], seconds))
+                methods[degradation.preset] = list(results)
+                if draw.index < config.pictures:
+                    pictures = [np.where(mask[..., None], picture, 0) for picture, _ in results.values()]
+                    sheet_rows.append(
+                        PictureRow(
+                            label=f"{data_set.name} {degradation.preset} {name}",
+                            pictures=[*pictures, np.where(mask[..., None], high, 0)],
+                            scores=[*scores.values(), None],
+                        )
+                    )
+    folder = Path(config.output_folder)
+    store_configuration(config, folder / "config.yaml")
+    report.to_json(folder / "results.json")
+    with write_file_atomically(folder / "results.md") as temporary:
+        temporary.write_text(report.to_markdown() + "\n", encoding="utf-8")
+    # A column holds one method of each degradation.
     columns = [" / ".join(sorted({name.split(", ")[-1] for name in names})) for names in zip(*methods.values())]
     write_picture_sheet(folder / "sheet.png", sheet_rows, [*columns, "target"])
     report.print_table()

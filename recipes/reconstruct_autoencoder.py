@@ -6,7 +6,6 @@ Writes a backbone folder (its denoiser still untrained, hence absent) to `<outpu
 recipes/reconstruct_denoiser.py. Interrupted, the same command resumes.
 """
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +24,6 @@ from retina_adapt.backbones import (
     load_backbone,
     save_backbone,
 )
-from retina_adapt.configuration import parse_configuration
 from retina_adapt.data import (
     Draw,
     EvaluationBatchSampler,
@@ -38,7 +36,6 @@ from retina_adapt.data import (
     open_sources,
 )
 from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
-from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.evaluation import score_image
 from retina_adapt.objectives import (
     AdversarialSettings,
@@ -47,7 +44,15 @@ from retina_adapt.objectives import (
     absolute_error,
     multi_scale_structural_dissimilarity,
 )
-from retina_adapt.training import TrainingSettings, Validation, mean_scores, start_run, train
+from retina_adapt.training import (
+    TrackingSettings,
+    TrainingSettings,
+    Validation,
+    mean_scores,
+    run_recipe,
+    start_run,
+    train,
+)
 
 
 @dataclass
@@ -105,6 +110,7 @@ class ReconstructAutoencoderConfig:
             compares.
         adversarial: the adversarial term; its weight 0 leaves it out.
         training: the training loop.
+        tracking: where the entries of the run go.
     """
 
     output_folder: str
@@ -114,6 +120,7 @@ class ReconstructAutoencoderConfig:
     perceptual_reference: str = DEFAULT_BACKBONE
     adversarial: AdversarialSettings = field(default_factory=AdversarialSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
 
 class ReconstructionStep(nn.Module):
@@ -155,10 +162,10 @@ def setup(config: ReconstructAutoencoderConfig) -> tuple[Accelerator, Reconstruc
     accelerator = Accelerator(
         mixed_precision=config.training.mixed_precision,
         gradient_accumulation_steps=config.training.gradient_accumulation,
-        log_with="tensorboard",
+        log_with=config.tracking.trackers,
         project_dir=config.output_folder,
     )
-    start_run(accelerator, config, config.output_folder)
+    start_run(accelerator, config, config.output_folder, config.tracking)
     set_seed(config.training.seed)
     backbone = build_backbone(config.backbone).without_denoiser()
     if config.training.gradient_checkpointing:
@@ -240,7 +247,7 @@ def main(config: ReconstructAutoencoderConfig) -> None:
         output_folder=config.output_folder,
     )
     if accelerator.is_main_process:
-        backbone.measure_latents(whole_frames(backbone, training_images, most=1000))
+        backbone.measure_latents(whole_frames(backbone, training_images, most=8 if config.training.dry_run else 1000))
         folder = Path(config.output_folder) / "backbone"
         save_backbone(backbone, folder)
         accelerator.print(f"{folder}: {validation.scores}")
@@ -248,7 +255,4 @@ def main(config: ReconstructAutoencoderConfig) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(parse_configuration(ReconstructAutoencoderConfig, description=__doc__))
-    except RetinaAdaptError as error:
-        sys.exit(f"error: {error}")
+    run_recipe(main, ReconstructAutoencoderConfig, description=__doc__)

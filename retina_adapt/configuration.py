@@ -3,11 +3,11 @@
     accelerate launch recipes/adapt.py --config adapt.yaml --training.steps 200
 
 Unknown keys and values of the wrong type are errors; `--help` lists every option with type, default and meaning,
-taken from the dataclass's docstring.
+taken from the dataclass's docstring. Where there is something to train, `--dry-run` sets the field `dry_run` of every
+section that has one, and lets `output_folder` be its subfolder `dry_run`.
 """
 
 import dataclasses
-import difflib
 import re
 import sys
 import types
@@ -20,8 +20,12 @@ from jsonargparse import ArgumentParser
 
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.suggestions import did_you_mean
 
 Configuration = TypeVar("Configuration")
+
+
+DRY_RUN_OPTION, DRY_RUN_FIELD = "--dry-run", "dry_run"
 
 
 class ConfigurationError(RetinaAdaptError):
@@ -50,9 +54,16 @@ def parse_configuration(
     """
     parser = _RaisingParser(description=description, default_env=False)
     parser.add_argument("--config", action="config", help="YAML file with values for any of the options below")
+    known = _dotted_names(configuration_class)
+    if any(name.split(".")[-1] == DRY_RUN_FIELD for name in known):
+        parser.add_argument(
+            DRY_RUN_OPTION,
+            action="store_true",
+            help="build everything, take two steps, validate, and print parameters, memory and the time of a full run; "
+            "what it writes goes to <output_folder>/dry_run",
+        )
     parser.add_class_arguments(configuration_class, sub_configs=False)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    known = _dotted_names(configuration_class)
     _reject_unknown_keys(arguments, known)
     try:
         namespace = parser.parse_args(arguments)
@@ -61,8 +72,9 @@ def parse_configuration(
         raise
     except (ValueError, TypeError) as error:
         raise ConfigurationError(str(error)) from error
-    values = {key: value for key, value in vars(instances).items() if key != "config"}
-    return configuration_class(**values)
+    values = {key: value for key, value in vars(instances).items() if key in known}
+    configuration = configuration_class(**values)
+    return _for_dry_run(configuration) if DRY_RUN_OPTION in arguments else configuration
 
 
 def configuration_to_dict(configuration: Any) -> dict[str, Any]:
@@ -74,6 +86,19 @@ def store_configuration(configuration: Any, path: str | Path) -> None:
     """Write the resolved configuration as YAML, atomically; `--config` reads it back."""
     with write_file_atomically(path) as temporary:
         temporary.write_text(yaml.safe_dump(configuration_to_dict(configuration), sort_keys=False), encoding="utf-8")
+
+
+def _for_dry_run(section: Any) -> Any:
+    changes = {}
+    for field in dataclasses.fields(section):
+        value = getattr(section, field.name)
+        if field.name == DRY_RUN_FIELD:
+            changes[field.name] = True
+        elif field.name == "output_folder":
+            changes[field.name] = str(Path(value) / DRY_RUN_FIELD)
+        elif dataclasses.is_dataclass(value):
+            changes[field.name] = _for_dry_run(value)
+    return dataclasses.replace(section, **changes)
 
 
 def _dotted_names(configuration_class: type, prefix: str = "") -> set[str]:
@@ -92,7 +117,12 @@ def _reject_unknown_keys(arguments: list[str], known: set[str]) -> None:
     given: list[tuple[str, str]] = []
     for position, argument in enumerate(arguments):
         name = argument.removeprefix("--").split("=", 1)[0]
-        if not argument.startswith("--") or name == "print_config" or name.split(".")[-1] == "help":
+        if (
+            not argument.startswith("--")
+            or argument == DRY_RUN_OPTION
+            or name == "print_config"
+            or name.split(".")[-1] == "help"
+        ):
             continue
         if name == "config":
             path = argument.split("=", 1)[1] if "=" in argument else "".join(arguments[position + 1 : position + 2])
@@ -101,8 +131,7 @@ def _reject_unknown_keys(arguments: list[str], known: set[str]) -> None:
             given.append((name, "the command line"))
     for name, origin in given:
         if name not in known:
-            nearest = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
-            hint = f"; did you mean '{nearest[0]}'?" if nearest else "; --help lists the known ones"
+            hint = did_you_mean(name, known) or "; --help lists the known ones"
             raise ConfigurationError(f"{origin}: unknown key '{name}'{hint}")
 
 

@@ -168,3 +168,30 @@ def test_help_of_a_section_is_not_an_unknown_key(capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit):
         parse("--reserve.help")
     assert "where it is" in capsys.readouterr().out
+
+
+@dataclass
+class Recipe:
+    """A recipe with two trainings.
+
+    Args:
+        output_folder: where to.
+        first: the first one.
+        second: the second one.
+    """
+
+    output_folder: str
+    first: TrainingSettings = field(default_factory=TrainingSettings)
+    second: TrainingSettings = field(default_factory=TrainingSettings)
+
+
+def test_a_dry_run_concerns_every_training_and_writes_elsewhere() -> None:
+    arguments = ["--output_folder", "runs/a", "--dry-run", "--second.steps", "7"]
+    config = parse_configuration(Recipe, description="a test", arguments=arguments)
+    assert config == Recipe("runs/a/dry_run", TrainingSettings(dry_run=True), TrainingSettings(steps=7, dry_run=True))
+    assert not parse_configuration(Recipe, description="a test", arguments=arguments[:2]).first.dry_run
+
+
+def test_where_nothing_is_trained_there_is_no_dry_run() -> None:
+    with pytest.raises(ConfigurationError, match="dry-run"):
+        parse("--name", "a", "--dry-run")

@@ -1,6 +1,7 @@
 """The one training loop. It knows batches, losses and steps; what is being trained is the recipe's business."""
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -17,6 +18,7 @@ from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.training.checkpoint import TrainingState, load_checkpoint
 from retina_adapt.training.checkpoint_folder import CheckpointFolder, checkpoint_folder
 from retina_adapt.training.divergence import CALM_FACTOR, DIVERGED_FACTOR, TrainingDivergedError
+from retina_adapt.training.dry_run import STEPS_TRIED, report_of, store_report
 from retina_adapt.training.gather import fail_together
 from retina_adapt.training.interruption import StopRequest, TrainingStopped
 from retina_adapt.training.moving_average import MovingAverage
@@ -88,6 +90,8 @@ def train(
     loop = _Loop(
         name, training_step, accelerator, settings, checkpoints, state, validate, watched_loss, Path(output_folder)
     )
+    if settings.dry_run:
+        return loop.try_out(prepared_step, prepared_optimizer, iter(batches_from(0)))
     loop.resume()
     loop.note("running")
     batches = iter(batches_from(state.step * settings.gradient_accumulation))
@@ -287,6 +291,46 @@ class _Loop:
         if self.accelerator.is_main_process:
             step, steps = self.state.step, self.settings.steps
             note_progress(self.output_folder, self.name, status=status, step=step, steps=steps, scores=scores)
+
+    def try_out(
+        self, prepared_step: nn.Module, optimizer: torch.optim.Optimizer, batches: Iterator[Batch]
+    ) -> Validation:
+        """Take the first steps, write and remove a checkpoint, validate, and print what a full run would take."""
+        seconds = []
+        for _ in range(min(STEPS_TRIED, self.settings.steps)):
+            started = time.perf_counter()
+            prepared_step.train()
+            losses, _ = _optimize(
+                prepared_step, optimizer, self.accelerator, self.settings, self.state, batches, stop=StopRequest()
+            )
+            self.state.step += 1
+            self.refuse_divergence(losses)
+            _require_that_all_are_used(self.state, self.name)
+            seconds.append(time.perf_counter() - started)
+        is_main = self.accelerator.is_main_process
+        started, size = time.perf_counter(), 0
+        fail_together(self.accelerator, lambda: self.checkpoints.save(self.state, writes=is_main))
+        seconds_per_checkpoint = time.perf_counter() - started
+        if is_main and (checkpoint := self.checkpoints.newest()) is not None:
+            size = sum(file.stat().st_size for file in checkpoint.iterdir())
+            shutil.rmtree(self.checkpoints.folder)
+        self.accelerator.wait_for_everyone()
+        started = time.perf_counter()
+        validation = self.validate()
+        report = report_of(
+            self.training_step,
+            self.settings,
+            seconds_per_step=seconds[-1],
+            seconds_per_validation=time.perf_counter() - started,
+            seconds_per_checkpoint=seconds_per_checkpoint,
+            checkpoint_bytes=size,
+        )
+        self.accelerator.print("\n".join([f"{self.name}, dry run:", *(f"  {line}" for line in report.lines())]))
+        if is_main:
+            store_report(report, self.output_folder, self.name)
+        make_whole(self.training_step)
+        self.accelerator.free_memory()
+        return validation
 
     def _remedy(self) -> str:
         found = self.checkpoints.newest()

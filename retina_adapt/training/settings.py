@@ -46,6 +46,8 @@ class TrainingSettings:
             weights are validated and are the result. It costs the memory of the trained weights once more. 0 is off.
         gradient_checkpointing: compute features anew in the backward pass instead of keeping them: far less memory,
             about a third more time.
+        dry_run: take two steps, write a checkpoint, validate, say what the full run would take, and start nothing
+            else; see the option --dry-run, which sets it.
     """
 
     steps: int = 1000
@@ -67,6 +69,7 @@ class TrainingSettings:
     resume: str = "auto"
     moving_average_decay: float = 0.0
     gradient_checkpointing: bool = False
+    dry_run: bool = False
 
     def __post_init__(self) -> None:
         at_least_one = (

@@ -1,0 +1,101 @@
+"""What a full run would take, from a step, a checkpoint and a validation that were tried out."""
+
+import json
+import resource
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.training.settings import TrainingSettings
+
+STEPS_TRIED = 2
+"""The first step of a process sets things up; the second one is timed."""
+
+
+@dataclass(frozen=True)
+class DryRunReport:
+    """Figures of one process.
+
+    Attributes:
+        parameters: of the training step, frozen ones included.
+        trainable_parameters: those that the optimiser changes.
+        peak_memory_bytes: on a GPU what torch allocated at most; else the process's memory at most, data included.
+        seconds_per_step: with all its micro-batches, and the wait for them.
+        seconds_per_validation: over the whole validation data.
+        seconds_per_checkpoint: to write it.
+        checkpoint_bytes: of one checkpoint.
+        seconds_in_all: of the full run: its steps, validations and checkpoints.
+    """
+
+    parameters: int
+    trainable_parameters: int
+    peak_memory_bytes: int
+    seconds_per_step: float
+    seconds_per_validation: float
+    seconds_per_checkpoint: float
+    checkpoint_bytes: int
+    seconds_in_all: float
+
+    def lines(self) -> list[str]:
+        """The report to read."""
+        gib = 2**30
+        return [
+            f"parameters: {self.parameters:,}, of which {self.trainable_parameters:,} are trained",
+            f"peak memory: {self.peak_memory_bytes / gib:.2f} GiB a process",
+            f"a step: {self.seconds_per_step:.3g} s; a validation: {self.seconds_per_validation:.3g} s",
+            f"a checkpoint: {self.seconds_per_checkpoint:.3g} s, {self.checkpoint_bytes / 2**20:.1f} MiB",
+            f"a full run: about {_duration(self.seconds_in_all)}",
+        ]
+
+
+def report_of(
+    training_step: nn.Module,
+    settings: TrainingSettings,
+    *,
+    seconds_per_step: float,
+    seconds_per_validation: float,
+    seconds_per_checkpoint: float,
+    checkpoint_bytes: int,
+) -> DryRunReport:
+    """The report from the seconds that were measured."""
+    validated = {*range(settings.validate_every, settings.steps + 1, settings.validate_every), settings.steps}
+    kept = validated | set(range(settings.checkpoint_every, settings.steps + 1, settings.checkpoint_every))
+    in_all = (
+        settings.steps * seconds_per_step + len(validated) * seconds_per_validation + len(kept) * seconds_per_checkpoint
+    )
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in training_step.parameters()]
+    return DryRunReport(
+        parameters=sum(size for size, _ in sizes),
+        trainable_parameters=sum(size for size, is_trained in sizes if is_trained),
+        peak_memory_bytes=peak_memory_bytes(),
+        seconds_per_step=seconds_per_step,
+        seconds_per_validation=seconds_per_validation,
+        seconds_per_checkpoint=seconds_per_checkpoint,
+        checkpoint_bytes=checkpoint_bytes,
+        seconds_in_all=in_all,
+    )
+
+
+def store_report(report: DryRunReport, output_folder: Path, training: str) -> None:
+    """Write `output_folder/dry_run_<training>.json`."""
+    with write_file_atomically(output_folder / f"dry_run_{training}.json") as temporary:
+        temporary.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
+
+
+def peak_memory_bytes() -> int:
+    """The most that this process has held so far: on the GPU if there is one, else in main memory."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    # Linux counts in KiB, macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} seconds"

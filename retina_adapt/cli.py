@@ -10,6 +10,7 @@ from rich.console import Console
 
 from retina_adapt import __version__
 from retina_adapt.cli_adaptors import adaptors_app
+from retina_adapt.cli_runs import runs_app
 from retina_adapt.commands.batch import BatchResult
 from retina_adapt.errors import RetinaAdaptError
 
@@ -22,6 +23,7 @@ app = typer.Typer(
 recipes_app = typer.Typer(help="The training scripts that travel with the package.", no_args_is_help=True)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(adaptors_app, name="adaptors")
+app.add_typer(runs_app, name="runs")
 console = Console(stderr=True)
 
 

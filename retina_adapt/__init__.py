@@ -11,16 +11,24 @@ from typing import TYPE_CHECKING, Any
 from retina_adapt.errors import RetinaAdaptError
 
 if TYPE_CHECKING:
-    from retina_adapt.enhancement import Enhancer
+    from retina_adapt.enhancement import Enhancement, EnhancementSettings, Enhancer, RetinaEnhancementPipeline
 
 __version__ = "0.1.0"
-__all__ = ["Enhancer", "RetinaAdaptError", "__version__"]
+_LAZY = ("Enhancement", "EnhancementSettings", "Enhancer", "RetinaEnhancementPipeline")
+__all__ = [
+    "Enhancement",
+    "EnhancementSettings",
+    "Enhancer",
+    "RetinaAdaptError",
+    "RetinaEnhancementPipeline",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:
     # Torch and diffusers take seconds to import: only who enhances pays for them.
-    if name == "Enhancer":
-        from retina_adapt.enhancement import Enhancer
+    if name in _LAZY:
+        import retina_adapt.enhancement
 
-        return Enhancer
+        return getattr(retina_adapt.enhancement, name)
     raise AttributeError(f"module 'retina_adapt' has no attribute '{name}'")

@@ -5,6 +5,7 @@ from retina_adapt.enhancement.detail import Detail, SmallChange
 from retina_adapt.enhancement.enhancer import Enhancement, Enhancer
 from retina_adapt.enhancement.errors import EnhancementInputError, EnhancementMemoryError
 from retina_adapt.enhancement.modes import EnhancementMode, apply_change, enhance_frames, reconstruct_frames
+from retina_adapt.enhancement.pipeline import RetinaEnhancementOutput, RetinaEnhancementPipeline
 from retina_adapt.enhancement.settings import EnhancementSettings
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "EnhancementSettings",
     "Enhancer",
     "PreparedPhotograph",
+    "RetinaEnhancementOutput",
+    "RetinaEnhancementPipeline",
     "SmallChange",
     "apply_at_own_size",
     "apply_change",

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from retina_adapt.adaptors import (
     KINDS,
+    AdaptorMetadata,
     AdaptorNameError,
     adaptors_bypassed,
+    describe_adaptor,
     detach_adaptor,
     kind_of,
     load_adaptor,
@@ -62,6 +64,7 @@ class Enhancer:
         self.backbone = backbone.eval().requires_grad_(False)
         self._adapted: PeftModel | None = None
         self._active: str | None = None
+        self._metadata: dict[str, AdaptorMetadata] = {}
 
     @classmethod
     def from_pretrained(
@@ -78,6 +81,20 @@ class Enhancer:
     def adaptors(self) -> list[str]:
         """Names of the loaded adaptors."""
         return [] if self._adapted is None else list(self._adapted.peft_config)
+
+    @property
+    def adapted(self) -> PeftModel | None:
+        """PEFT's model around the backbone, for blending and merging; None without adaptors."""
+        return self._adapted
+
+    def metadata_of(self, name: str) -> AdaptorMetadata:
+        """Where a loaded adaptor comes from.
+
+        Raises:
+            AdaptorNameError: no adaptor of this name is loaded.
+        """
+        self._require(name)
+        return self._metadata[name]
 
     @property
     def active_adaptor(self) -> str | None:
@@ -99,6 +116,7 @@ class Enhancer:
         folder = adaptor_folder(adaptor)
         name = name or folder.resolve().name.replace(".", "-")
         self._adapted = load_adaptor(self._adapted or self.backbone, folder, name)
+        self._metadata[name] = describe_adaptor(folder).metadata
         self.set_adaptor(name)
         return name
 

@@ -1,0 +1,135 @@
+"""The `Enhancer` as a diffusers pipeline, in one folder with its backbone and adaptors."""
+
+import copy
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.utils import BaseOutput
+
+from retina_adapt.adaptors import save_adaptor
+from retina_adapt.atomic_files import write_folder_atomically
+from retina_adapt.backbones import ReconstructionBackbone, load_backbone, save_backbone
+from retina_adapt.enhancement.enhancer import Enhancer
+from retina_adapt.enhancement.errors import EnhancementInputError
+from retina_adapt.enhancement.images import AnyImage
+
+INDEX_FILE = "model_index.json"
+_BACKBONE, _ADAPTORS = "backbone", "adaptors"
+
+
+@dataclass
+class RetinaEnhancementOutput(BaseOutput):
+    """What the pipeline returns.
+
+    Attributes:
+        images: the enhanced pictures, each of the type that was given.
+    """
+
+    images: list[Any]
+
+
+class RetinaEnhancementPipeline(DiffusionPipeline):
+    """A backbone with adaptors, called and stored as other pipelines of diffusers are.
+
+    >>> pipeline = RetinaEnhancementPipeline(enhancer)
+    >>> pipeline.scheduler = UniPCMultistepScheduler.from_config(pipeline.scheduler.config)
+    >>> enhanced = pipeline(image, num_inference_steps=2, generator=torch.Generator().manual_seed(1)).images[0]
+    """
+
+    def __init__(self, enhancer: Enhancer) -> None:
+        super().__init__()
+        self.enhancer = enhancer
+        self.register_modules(backbone=enhancer.backbone, scheduler=enhancer.backbone.scheduler)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        image: AnyImage | list[AnyImage],
+        *,
+        num_inference_steps: int | None = 4,
+        generator: torch.Generator | None = None,
+        return_dict: bool = True,
+        **options: Any,
+    ) -> RetinaEnhancementOutput | tuple[list[Any]]:
+        """Enhance one picture or several with the active adaptor.
+
+        Args:
+            image: whatever an `Enhancer` takes.
+            num_inference_steps: denoiser steps; None is the mode `fast`, without the denoiser.
+            generator: its initial seed is the seed of the noise.
+            return_dict: False gives a tuple, as in other pipelines.
+            options: those of calling an `Enhancer`, besides `mode`, `steps` and `seed`.
+
+        Raises:
+            As calling an `Enhancer`.
+        """
+        self.enhancer.backbone.scheduler = self.scheduler
+        if num_inference_steps is None:
+            options |= {"mode": "fast"}
+        else:
+            options |= {"mode": "diffusion", "steps": num_inference_steps}
+        if generator is not None:
+            options |= {"seed": generator.initial_seed()}
+        several = isinstance(image, list | tuple)
+        enhanced = self.enhancer(list(image) if several else [image], **options)
+        return RetinaEnhancementOutput(images=enhanced) if return_dict else (enhanced,)
+
+    def save_pretrained(self, save_directory: str | Path, **_: Any) -> None:
+        """Write backbone, scheduler and all loaded adaptors to one folder, atomically; what lies there is replaced.
+
+        Raises:
+            EnhancementInputError: several adaptors act together; their weights have no place in the folder.
+        """
+        enhancer = self.enhancer
+        if enhancer.active_adaptor not in (None, *enhancer.adaptors):
+            raise EnhancementInputError(
+                f"the blend '{enhancer.active_adaptor}' cannot be stored; make one adaptor active with set_adaptor first"
+            )
+        enhancer.backbone.scheduler = self.scheduler
+        index = {
+            "_class_name": type(self).__name__,
+            "_diffusers_version": diffusers.__version__,
+            "adaptors": enhancer.adaptors,
+            "active_adaptor": enhancer.active_adaptor,
+        }
+        with write_folder_atomically(save_directory) as temporary:
+            save_backbone(_without_adaptors(enhancer), temporary / _BACKBONE)
+            for name in enhancer.adaptors:
+                save_adaptor(enhancer.adapted, name, temporary / _ADAPTORS / name, enhancer.metadata_of(name))
+            (temporary / INDEX_FILE).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, *, device: str | torch.device = "cpu"
+    ) -> "RetinaEnhancementPipeline":
+        """Read what `save_pretrained` wrote, with the same adaptor active. Nothing is fetched and nothing unpickled.
+
+        Raises:
+            EnhancementInputError: the folder holds no such pipeline.
+            BackboneFileError, AdaptorFileError: a part is damaged.
+        """
+        folder = Path(pretrained_model_name_or_path)
+        try:
+            index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+            names, active = list(index["adaptors"]), index["active_adaptor"]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise EnhancementInputError(
+                f"{folder}: holds no {cls.__name__}; give a folder that its save_pretrained wrote ({error})"
+            ) from error
+        enhancer = Enhancer(load_backbone(folder / _BACKBONE).to(device))
+        for name in names:
+            enhancer.load_adaptor(folder / _ADAPTORS / Path(name).name, name)
+        enhancer.set_adaptor(active)
+        return cls(enhancer)
+
+
+def _without_adaptors(enhancer: Enhancer) -> ReconstructionBackbone:
+    """The bare backbone; a copy, if it carries adaptors."""
+    if enhancer.adapted is None:
+        return enhancer.backbone
+    return copy.deepcopy(enhancer.adapted).unload()

@@ -1,0 +1,84 @@
+"""The diffusers pipeline does what the enhancer does, and its folder holds all of it."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline, EulerDiscreteScheduler
+from PIL import Image
+
+import retina_adapt
+from retina_adapt import EnhancementSettings, Enhancer, RetinaEnhancementPipeline
+from retina_adapt.enhancement import EnhancementInputError
+from retina_adapt.imaging.synthetic_fundus import draw_fundus
+
+
+@pytest.fixture
+def picture() -> Image.Image:
+    return Image.fromarray((draw_fundus(3, 100)[0] * 255).astype(np.uint8))
+
+
+def test_it_is_a_diffusion_pipeline_and_gives_what_the_enhancer_gives(
+    toy_enhancer: Enhancer, picture: Image.Image
+) -> None:
+    pipeline = RetinaEnhancementPipeline(toy_enhancer)
+    assert isinstance(pipeline, DiffusionPipeline)
+    expected = toy_enhancer(picture, mode="diffusion", steps=2, seed=5)
+    options = {"num_inference_steps": 2, "generator": torch.Generator().manual_seed(5)}
+    assert pipeline(picture, **options).images == [expected]
+    assert pipeline([picture, picture], return_dict=False, **options)[0][1].tobytes() == expected.tobytes()
+    assert pipeline(picture, num_inference_steps=None).images == [toy_enhancer(picture)]
+
+
+def test_a_scheduler_is_exchanged_as_in_other_pipelines(toy_enhancer: Enhancer, picture: Image.Image) -> None:
+    expected = toy_enhancer(picture, mode="diffusion", steps=3, scheduler="EulerDiscreteScheduler")
+    pipeline = RetinaEnhancementPipeline(toy_enhancer)
+    pipeline.scheduler = EulerDiscreteScheduler.from_config(pipeline.scheduler.config)
+    (found,) = pipeline(picture, num_inference_steps=3).images
+    assert np.asarray(found).astype(int) == pytest.approx(np.asarray(expected).astype(int), abs=2)
+
+
+def test_saved_and_loaded_it_gives_the_same_bits_with_the_same_adaptors(
+    toy_enhancer: Enhancer, picture: Image.Image, tmp_path
+) -> None:
+    expected = toy_enhancer(picture)
+    RetinaEnhancementPipeline(toy_enhancer).save_pretrained(tmp_path / "pipeline")
+    assert toy_enhancer(picture) == expected
+    loaded = RetinaEnhancementPipeline.from_pretrained(tmp_path / "pipeline")
+    assert (loaded.enhancer.adaptors, loaded.enhancer.active_adaptor) == (["made"], "made")
+    assert loaded(picture, num_inference_steps=None).images == [expected]
+    with pytest.raises(EnhancementInputError, match="save_pretrained"):
+        RetinaEnhancementPipeline.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16])
+def test_tensors_come_back_as_tensors(toy_enhancer: Enhancer, picture: Image.Image, dtype: torch.dtype) -> None:
+    array = np.asarray(picture)
+    tensor = torch.from_numpy(array.copy()).permute(2, 0, 1)
+    tensor = tensor if dtype == torch.uint8 else (tensor / 255).to(dtype)
+    enhanced = toy_enhancer(tensor)
+    assert (enhanced.shape, enhanced.dtype) == (tensor.shape, dtype)
+    assert not torch.equal(enhanced, tensor)
+    if dtype == torch.uint8:
+        assert np.array_equal(enhanced.permute(1, 2, 0).numpy(), toy_enhancer(array))
+
+
+def test_several_pictures_of_any_kind_come_back_as_a_list_and_a_batch_as_a_batch(
+    toy_enhancer: Enhancer, picture: Image.Image
+) -> None:
+    array = np.asarray(picture)
+    small = picture.crop((0, 0, 100, 90))
+    enhanced = toy_enhancer([picture, array, small], field_of_view="full_frame")
+    assert [type(one) for one in enhanced] == [Image.Image, np.ndarray, Image.Image]
+    assert enhanced[2].size == (100, 90)
+    assert np.asarray(enhanced[0]).astype(int) == pytest.approx(enhanced[1].astype(int), abs=1)
+    batch = torch.from_numpy(np.stack([array, array])).permute(0, 3, 1, 2)
+    assert toy_enhancer(batch).shape == batch.shape
+
+
+def test_a_result_tells_how_it_came_about(toy_enhancer: Enhancer, picture: Image.Image) -> None:
+    settings = EnhancementSettings(detail="kept")
+    result = toy_enhancer.enhance(picture, settings)
+    assert isinstance(result, retina_adapt.Enhancement)
+    assert result.image == toy_enhancer(picture, detail="kept")
+    assert (result.adaptor, result.settings, result.tile_size) == ("made", settings, None)
+    assert result.field_of_view.mask.shape == (100, 100)

@@ -91,6 +91,7 @@ def test_a_removed_photograph_is_gone(page, files, studio):
 
 def test_the_page_asks_nobody_but_the_app_and_reports_no_error(page, address, files):
     page.get_log("performance")
+    page.get_log("browser")
     load(page, files[0])
     page.find_element("id", "enhance").click()
     wait_for(page, "#result .viewer")

@@ -119,12 +119,13 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
 form.addEventListener("input", (event) => {
   const slider = event.target;
   if (slider.dataset.adaptor) slider.nextElementSibling.value = slider.valueAsNumber ? slider.valueAsNumber.toFixed(2) : "off";
-  $("sampling").hidden = form.elements.mode.value !== "diffusion";
 });
+// "change", since browsers that are driven by programs and assistive technology send no "input" of a choice.
+form.addEventListener("change", () => { $("sampling").hidden = form.elements.mode.value !== "diffusion"; });
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   enhance([current]);
 });
 $("enhance-all").addEventListener("click", () => enhance([...photographs.keys()]));
-form.dispatchEvent(new Event("input"));
+form.dispatchEvent(new Event("change"));
 list();

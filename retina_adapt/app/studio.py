@@ -22,7 +22,7 @@ from retina_adapt.imaging import (
 from retina_adapt.report import ModelIdentity, ReportEntry, report_entry, write_report
 from retina_adapt.report.pictures import data_address, shown_picture
 
-PREVIEW_SIDE = 320
+PREVIEW_SIDE = 900
 LARGEST_WEIGHT = 2.0
 MOST_SEEDS = 8
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")

@@ -88,7 +88,7 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
         enhancer = self.enhancer
         if enhancer.active_adaptor not in (None, *enhancer.adaptors):
             raise EnhancementInputError(
-                f"the blend '{enhancer.active_adaptor}' cannot be stored; make one adaptor active with set_adaptor first"
+                f"the blend '{enhancer.active_adaptor}' cannot be stored; make one adaptor active first"
             )
         enhancer.backbone.scheduler = self.scheduler
         index = {

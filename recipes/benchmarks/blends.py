@@ -1,0 +1,109 @@
+"""What each adaptor, and blends of two, do to each degradation and to combinations of two.
+
+    python recipes/benchmark.py blends
+
+A blend is the weighted sum of adaptors in every layer (`set_adaptor_weights`, weights 1). Writes `blends.json` and
+`blends.md`: gain in PSNR over the degraded photograph, in the field of view; for clear photographs, the PSNR to
+themselves.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from retina_adapt.adaptors import load_adaptor, set_adaptor_weights
+from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.backbones import load_backbone
+from retina_adapt.configuration import parse_configuration
+from retina_adapt.data import PhotographSource, PreparedPhotographs, open_sources
+from retina_adapt.data.draws import seed_of
+from retina_adapt.data.preparation import mirror_outside
+from retina_adapt.degradations import apply_degradation, draw_degradation
+from retina_adapt.embedded import DEFAULT_BACKBONE, adaptor_folder, backbone_folder
+from retina_adapt.enhancement import enhance_frames
+from retina_adapt.evaluation import score_image
+
+CLEAR = "clear"
+
+
+def default_photographs() -> list[PhotographSource]:
+    """A few clear photographs of each test split."""
+    clear = {"cataract_score": [0, 2.5]}
+    return [
+        PhotographSource(path="corpus/hrf", split="test", limit=4),
+        PhotographSource(path="corpus/chase_db1", split="test", limit=4),
+        PhotographSource(path="corpus/csdi", split="test", where=clear, limit=4),
+    ]
+
+
+@dataclass
+class BlendsConfig:
+    """Everything that recipes/benchmark.py blends reads.
+
+    Args:
+        output_folder: where the results go.
+        photographs: clear ones.
+        degradations: rows of the matrix; several with a `+` between them are done one after the other.
+        adaptors: columns of the matrix, embedded names; several with a `+` between them are blended.
+        backbone: embedded name or folder.
+        seed: of the degradations.
+    """
+
+    output_folder: str = "runs/blends"
+    photographs: list[PhotographSource] = field(default_factory=default_photographs)
+    degradations: list[str] = field(
+        default_factory=lambda: ["light", "blur", "spots", "haze", "mixed", "blur+haze", "light+spots"]
+    )
+    adaptors: list[str] = field(
+        default_factory=lambda: ["light", "blur", "spots", "haze", "mixed", "blur+haze", "light+spots"]
+    )
+    backbone: str = DEFAULT_BACKBONE
+    seed: int = 1
+
+
+def main() -> None:
+    """Measure, print, write."""
+    config = parse_configuration(BlendsConfig, description=__doc__)
+    adapted = load_backbone(backbone_folder(config.backbone)).requires_grad_(False)
+    size = adapted.settings.image_size
+    backbone = adapted
+    for name in sorted({name for blend in config.adaptors for name in blend.split("+")}):
+        adapted = load_adaptor(adapted, adaptor_folder(name), name)
+    adapted.requires_grad_(False)
+    photographs = PreparedPhotographs(open_sources(config.photographs), size)
+    results: dict[str, dict[str, float]] = {}
+    for degradation in [CLEAR, *config.degradations]:
+        scores: dict[str, list[float]] = {}
+        for index in range(len(photographs)):
+            high, mask = photographs[index].image, photographs[index].mask
+            low = high
+            for position, preset in enumerate([] if degradation == CLEAR else degradation.split("+")):
+                drawn = draw_degradation(preset, seed=seed_of(config.seed, index, position))
+                low = mirror_outside(apply_degradation(low, mask, drawn), mask)
+            before = score_image(low, high, mask).psnr
+            scores.setdefault("degraded", []).append(before)
+            frame = torch.from_numpy(np.ascontiguousarray(low.transpose(2, 0, 1)))[None]
+            for blend in config.adaptors:
+                set_adaptor_weights(adapted, dict.fromkeys(blend.split("+"), 1.0))
+                enhanced = enhance_frames(backbone, frame)[0].permute(1, 2, 0).numpy()
+                after = score_image(enhanced, high, mask).psnr
+                scores.setdefault(blend, []).append(after if degradation == CLEAR else after - before)
+        results[degradation] = {name: float(np.mean(values)) for name, values in scores.items()}
+        print(degradation, {name: round(value, 2) for name, value in results[degradation].items()}, flush=True)
+    folder = Path(config.output_folder)
+    with write_file_atomically(folder / "blends.json") as temporary:
+        temporary.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    with write_file_atomically(folder / "blends.md") as temporary:
+        temporary.write_text(_table(results, config.adaptors) + "\n", encoding="utf-8")
+    print(_table(results, config.adaptors))
+
+
+def _table(results: dict[str, dict[str, float]], adaptors: list[str]) -> str:
+    lines = ["| | degraded | " + " | ".join(adaptors) + " |", "|---|" + "---:|" * (len(adaptors) + 1)]
+    for degradation, scores in results.items():
+        shown = [f"{scores[name]:.1f}" if degradation == CLEAR else f"{scores[name]:+.1f}" for name in adaptors]
+        lines.append(f"| {degradation} | {scores['degraded']:.1f} | {' | '.join(shown)} |")
+    return "\n".join(lines)

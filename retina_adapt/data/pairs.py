@@ -51,21 +51,28 @@ class DegradePair:
         severity: lowest and highest severity, drawn uniformly between them; None takes the preset's own
             range.
         flips: random mirroring; None leaves pairs as they are.
+        clear_share: how often, in [0, 1], the photograph is not degraded at all, so that what is trained on the pairs
+            learns to leave a clear photograph as it is.
 
     Raises:
-        UnknownPresetError, SeverityError: at construction, not in the middle of a training run.
+        UnknownPresetError, SeverityError, PairingError: at construction, not in the middle of a training run.
     """
 
     preset: str
     severity: tuple[float, float] | None = None
     flips: Flips | None = None
+    clear_share: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.clear_share <= 1.0:
+            raise PairingError(f"clear_share is {self.clear_share}; it must lie in [0, 1]")
         for severity in self.severity or (None,):
             draw_degradation(self.preset, seed=0, severity=severity)
 
     def __call__(self, photograph: PreparedPhotograph, draw: Draw) -> PairItem:
         """The pair of a clear photograph."""
+        if random_generator(draw.seed, "clear").random() < self.clear_share:
+            return _pair_item(photograph.image, photograph.image, photograph.mask, draw, self.flips)
         drawn = draw_degradation(self.preset, seed=draw.seed, severity=self._severity(draw.seed))
         low = mirror_outside(apply_degradation(photograph.image, photograph.mask, drawn), photograph.mask)
         return _pair_item(low, photograph.image, photograph.mask, draw, self.flips)
@@ -113,6 +120,7 @@ def degraded_pairs(
     preset: str,
     severity: tuple[float, float] | None = None,
     flips: Flips | None = None,
+    clear_share: float = 0.0,
     field_of_view: FieldOfViewShape = "auto",
     largest_broken_share: float = 0.0,
 ) -> DegradedPairs:
@@ -121,15 +129,15 @@ def degraded_pairs(
     Args:
         clear: rows with an "image" column, as from `load_images`.
         size: side of the images in pixels.
-        preset, severity, flips: see `DegradePair`.
+        preset, severity, flips, clear_share: see `DegradePair`.
         field_of_view: where to look for it, see `find_field_of_view`.
         largest_broken_share: see `PreparedPhotographs`.
 
     Raises:
-        UnknownPresetError, SeverityError: see `DegradePair`.
+        UnknownPresetError, SeverityError, PairingError: see `DegradePair`.
         PreparationError: more photographs are broken than allowed.
     """
-    degrade = DegradePair(preset, severity, flips)
+    degrade = DegradePair(preset, severity, flips, clear_share)
     prepared = PreparedPhotographs(clear, size, field_of_view=field_of_view, largest_broken_share=largest_broken_share)
     return DegradedPairs(prepared, degrade)
 

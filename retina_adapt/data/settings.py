@@ -46,6 +46,8 @@ class PairSource:
         clear: clear photographs, degraded anew for every draw by the preset `degradation`.
         degradation: name of a degradation preset; for `clear` only.
         severity: lowest and highest severity in [0, 1]; null is the preset's own range. For `clear` only.
+        clear_share: how often, in [0, 1], a photograph of `clear` is not degraded, so that an adaptor learns to leave
+            clear photographs as they are.
         rows: a data set that holds both photographs of a pair in two columns.
         low_column: column of the low-quality photographs, for `rows`.
         high_column: column of the clear photographs, for `rows`.
@@ -58,6 +60,7 @@ class PairSource:
     clear: list[PhotographSource] = field(default_factory=list)
     degradation: str | None = None
     severity: list[float] | None = None
+    clear_share: float = 0.0
     rows: PhotographSource | None = None
     low_column: str = "low"
     high_column: str = "high"
@@ -90,6 +93,7 @@ def open_pairs(source: PairSource, size: int, *, flips: Flips | None = None) -> 
             preset=source.degradation,
             severity=severity,
             flips=flips,
+            clear_share=source.clear_share,
             largest_broken_share=share,
         )
     if source.rows is not None:

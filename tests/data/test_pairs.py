@@ -165,6 +165,19 @@ def test_a_direction_that_is_not_allowed_is_never_flipped():
     assert rows == {(0.0, 2.0), (1.0, 3.0)}
 
 
+def test_a_share_of_the_photographs_is_left_clear(fundus_rows):
+    def is_clear(pairs, seed):
+        item = pairs[Draw(0, seed)]
+        return torch.equal(item["low"], item["high"])
+
+    pairs = degraded_pairs(fundus_rows, SIZE, preset="light", clear_share=0.25)
+    untouched = sum(is_clear(pairs, seed) for seed in range(200))
+    assert 30 <= untouched <= 70
+    assert not any(is_clear(degraded_pairs(fundus_rows, SIZE, preset="light"), seed) for seed in range(20))
+    with pytest.raises(PairingError, match="clear_share is 1.5"):
+        degraded_pairs(fundus_rows, SIZE, preset="light", clear_share=1.5)
+
+
 def test_an_unknown_preset_or_severity_is_an_error_before_anything_is_prepared(fundus_rows):
     with pytest.raises(UnknownPresetError):
         degraded_pairs(fundus_rows, SIZE, preset="mixd")

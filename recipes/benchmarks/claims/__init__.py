@@ -36,6 +36,8 @@ def main() -> None:
     earlier = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
     known = earlier.get("trainings", {})
     missing = [training for training in wanted if _find(training, known, folder) is None]
+    if config.only_document:
+        missing = []
     print(f"process {state.process_index}: {len(missing)} of {len(wanted)} trainings to run", flush=True)
     data_sets = {data_set.name: data_set for data_set in [*config.data_sets, *filter(None, [config.modality])]}
     for number, training in enumerate(missing[state.process_index :: state.num_processes], start=1):
@@ -48,8 +50,9 @@ def main() -> None:
     state.wait_for_everyone()
     if not state.is_main_process:
         return
+    by_key = {training.key: _find(training, known, folder) for training in wanted}
     gathered = {
-        "trainings": known | {training.key: _find(training, known, folder) for training in wanted},
+        "trainings": known | {key: found for key, found in by_key.items() if found is not None},
         "classical": earlier.get("classical") or score_classical(config),
     }
     _write_json(gathered, results)

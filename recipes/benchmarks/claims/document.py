@@ -39,13 +39,14 @@ def write_document(config: ClaimsConfig, questions: dict[str, Rows], gathered: d
 
 
 def _sections(config: ClaimsConfig, questions: dict[str, Rows], gathered: dict) -> list[str]:
-    results: Results = {key: value for key, value in gathered["trainings"].items() if value is not None}
+    results: Results = gathered["trainings"]
+    planned = {training.key for rows in questions.values() for row in rows.values() for training in row}
     names = [data_set.name for data_set in config.data_sets]
     figures = Path(config.figures)
     link = figures.relative_to(Path(config.document).parent).as_posix()
     parts = [
         "## The claims, measured",
-        f"{len(results)} trainings of {config.steps} steps ({config.long_steps} in the question of convergence) of "
+        f"{len(planned & set(results))} of {len(planned)} planned trainings of {config.steps} steps ({config.long_steps} in the question of convergence) of "
         f"{config.batch_size} pairs, seeds {', '.join(map(str, config.seeds))}; mean ± standard deviation over the "
         "seeds. PSNR in dB and SSIM in the field of view at the backbone's frame size, on the test splits; the same "
         f"degradations for every arm. Measured with torch {torch.__version__.split('+')[0]} on "

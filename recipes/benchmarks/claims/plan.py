@@ -53,6 +53,7 @@ class ClaimsConfig:
         backbones: other backbones' folders, by the name in the table.
         modality: photographs of another modality.
         modality_degradations: what is done to them.
+        only_document: train nothing; write results and document from the trainings there are.
     """
 
     output_folder: str
@@ -79,6 +80,7 @@ class ClaimsConfig:
     backbones: dict[str, str] = field(default_factory=dict)
     modality: DataSet | None = None
     modality_degradations: list[str] = field(default_factory=list)
+    only_document: bool = False
 
 
 def plan_trainings(config: ClaimsConfig) -> dict[str, dict[str, list[Training]]]:

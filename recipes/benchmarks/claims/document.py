@@ -46,11 +46,11 @@ def _sections(config: ClaimsConfig, questions: dict[str, Rows], gathered: dict) 
     link = figures.relative_to(Path(config.document).parent).as_posix()
     parts = [
         "## The claims, measured",
-        f"{len(planned & set(results))} of {len(planned)} planned trainings of {config.steps} steps ({config.long_steps} in the question of convergence) of "
-        f"{config.batch_size} pairs, seeds {', '.join(map(str, config.seeds))}; mean ± standard deviation over the "
+        f"{len(planned & set(results))} of {len(planned)} planned trainings, of {config.steps} steps "
+        f"({config.long_steps} in the question of convergence) of {config.batch_size} pairs, seeds {', '.join(map(str, config.seeds))}; mean ± standard deviation over the "
         "seeds. PSNR in dB and SSIM in the field of view at the backbone's frame size, on the test splits; the same "
         f"degradations for every arm. Measured with torch {torch.__version__.split('+')[0]} on "
-        f"{platform.machine()}, one CPU thread a process. Learning rates were chosen on the validation splits.",
+        f"{platform.machine()}, one CPU thread a process. Cells with a dash have not been run yet.",
         "### Arms",
         _arms(questions["arms"], gathered["classical"], results, names, config.degradation),
     ]

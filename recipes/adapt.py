@@ -7,7 +7,6 @@ encoder maps clear ones. Stage two trains the denoiser's adaptors with the diffu
 encoder. Writes an adaptor folder to `<output_folder>/adaptor`. Interrupted, the same command resumes.
 """
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +30,7 @@ from retina_adapt.adaptors import (
     train_only,
 )
 from retina_adapt.backbones import ReconstructionBackbone, load_backbone, seeded_noise
-from retina_adapt.configuration import ConfigurationError, parse_configuration
+from retina_adapt.configuration import ConfigurationError
 from retina_adapt.data import (
     DegradedPairs,
     EvaluationBatchSampler,
@@ -43,7 +42,6 @@ from retina_adapt.data import (
 )
 from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
 from retina_adapt.enhancement import EnhancementMode, apply_change, enhance_frames, reconstruct_frames
-from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.evaluation import SCORING_PROTOCOL, score_image
 from retina_adapt.objectives import (
     diffusion_loss,
@@ -53,7 +51,15 @@ from retina_adapt.objectives import (
     masked_absolute_error,
     structural_dissimilarity,
 )
-from retina_adapt.training import TrainingSettings, Validation, mean_scores, start_run, train
+from retina_adapt.training import (
+    TrackingSettings,
+    TrainingSettings,
+    Validation,
+    mean_scores,
+    run_recipe,
+    start_run,
+    train,
+)
 
 ADAPTOR_NAME = "adaptor"
 Pairs = DegradedPairs | RealPairs
@@ -113,6 +119,7 @@ class AdaptConfig:
         denoiser: stage two's training loop; 0 steps, or no hook group in the denoiser, leave stage two out.
         sampling_steps: denoiser calls when validating stage two.
         card: what the adaptor's card says besides.
+        tracking: where the entries of the run go.
     """
 
     output_folder: str
@@ -126,6 +133,7 @@ class AdaptConfig:
     denoiser: TrainingSettings = field(default_factory=TrainingSettings)
     sampling_steps: int = 4
     card: AdaptorCardSettings = field(default_factory=AdaptorCardSettings)
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
 
 class AutoencoderAdaptationStep(nn.Module):
@@ -182,10 +190,10 @@ def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, Pef
     accelerator = Accelerator(
         mixed_precision=config.autoencoder.mixed_precision,
         gradient_accumulation_steps=config.autoencoder.gradient_accumulation,
-        log_with="tensorboard",
+        log_with=config.tracking.trackers,
         project_dir=config.output_folder,
     )
-    start_run(accelerator, config, config.output_folder)
+    start_run(accelerator, config, config.output_folder, config.tracking)
     backbone = load_backbone(backbone_folder(config.backbone)).to(accelerator.device)
     guard = FrozenBackboneGuard(backbone)
     set_seed(config.autoencoder.seed)
@@ -308,7 +316,4 @@ def main(config: AdaptConfig) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(parse_configuration(AdaptConfig, description=__doc__))
-    except RetinaAdaptError as error:
-        sys.exit(f"error: {error}")
+    run_recipe(main, AdaptConfig, description=__doc__)

@@ -7,7 +7,6 @@ part one stays as it is. Writes a complete backbone folder to `<output_folder>/b
 resumes.
 """
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +27,6 @@ from retina_adapt.backbones import (
     save_backbone,
     seeded_noise,
 )
-from retina_adapt.configuration import parse_configuration
 from retina_adapt.data import (
     DegradedCrop,
     EvaluationBatchSampler,
@@ -41,10 +39,17 @@ from retina_adapt.data import (
     WholeFrame,
     open_sources,
 )
-from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.evaluation import score_image
 from retina_adapt.objectives import diffusion_loss, diffusion_target, min_snr_weight
-from retina_adapt.training import TrainingSettings, Validation, mean_scores, start_run, train
+from retina_adapt.training import (
+    TrackingSettings,
+    TrainingSettings,
+    Validation,
+    mean_scores,
+    run_recipe,
+    start_run,
+    train,
+)
 
 
 @dataclass
@@ -103,6 +108,7 @@ class ReconstructDenoiserConfig:
             alike.
         sampling_steps: denoiser calls when validating.
         training: the training loop.
+        tracking: where the entries of the run go.
     """
 
     autoencoder: str
@@ -113,6 +119,7 @@ class ReconstructDenoiserConfig:
     min_snr_gamma: float = 0.0
     sampling_steps: int = 4
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
 
 class DenoisingStep(nn.Module):
@@ -155,10 +162,10 @@ def setup(config: ReconstructDenoiserConfig) -> tuple[Accelerator, Reconstructio
     accelerator = Accelerator(
         mixed_precision=config.training.mixed_precision,
         gradient_accumulation_steps=config.training.gradient_accumulation,
-        log_with="tensorboard",
+        log_with=config.tracking.trackers,
         project_dir=config.output_folder,
     )
-    start_run(accelerator, config, config.output_folder)
+    start_run(accelerator, config, config.output_folder, config.tracking)
     set_seed(config.training.seed)
     backbone = build_backbone(config.backbone).with_autoencoder_of(load_backbone(config.autoencoder))
     if config.training.gradient_checkpointing:
@@ -184,7 +191,7 @@ def prepare_data(
             transform,
         )
         validation = PreparedPhotographs(open_sources(data.validation), image_size)
-        if data.latent_cache_variants:
+        if data.latent_cache_variants and not config.training.dry_run:
             training = LatentCache(
                 training,
                 lambda images: backbone.encode(images.to(accelerator.device)),
@@ -253,7 +260,4 @@ def main(config: ReconstructDenoiserConfig) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(parse_configuration(ReconstructDenoiserConfig, description=__doc__))
-    except RetinaAdaptError as error:
-        sys.exit(f"error: {error}")
+    run_recipe(main, ReconstructDenoiserConfig, description=__doc__)

@@ -8,7 +8,6 @@ folder to `<output_folder>/router`. Interrupted, the same command resumes.
 """
 
 import dataclasses
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,6 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from retina_adapt import __version__
-from retina_adapt.configuration import parse_configuration
 from retina_adapt.data import (
     EvaluationBatchSampler,
     PhotographSource,
@@ -29,7 +27,6 @@ from retina_adapt.data import (
     TrainingBatchSampler,
     open_sources,
 )
-from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.routing import (
     CLASSES,
     CLEAR,
@@ -44,7 +41,15 @@ from retina_adapt.routing import (
     clear_threshold,
     save_router,
 )
-from retina_adapt.training import TrainingSettings, Validation, mean_scores, start_run, train
+from retina_adapt.training import (
+    TrackingSettings,
+    TrainingSettings,
+    Validation,
+    mean_scores,
+    run_recipe,
+    start_run,
+    train,
+)
 
 
 @dataclass
@@ -102,6 +107,7 @@ class TrainRouterConfig:
         decision: how probabilities become a choice.
         training: the loop.
         card: what the router's card says besides.
+        tracking: where the entries of the run go.
     """
 
     output_folder: str
@@ -118,6 +124,7 @@ class TrainRouterConfig:
     decision: RouterDecision = field(default_factory=RouterDecision)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     card: RouterCardSettings = field(default_factory=RouterCardSettings)
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
 
 class RoutingStep(nn.Module):
@@ -200,10 +207,10 @@ def main(config: TrainRouterConfig) -> None:
     accelerator = Accelerator(
         mixed_precision=config.training.mixed_precision,
         gradient_accumulation_steps=config.training.gradient_accumulation,
-        log_with="tensorboard",
+        log_with=config.tracking.trackers,
         project_dir=config.output_folder,
     )
-    start_run(accelerator, config, config.output_folder)
+    start_run(accelerator, config, config.output_folder, config.tracking)
     settings = RouterSettings(
         prepared_size=config.prepared_size,
         image_size=config.image_size,
@@ -263,7 +270,4 @@ def main(config: TrainRouterConfig) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(parse_configuration(TrainRouterConfig, description=__doc__))
-    except RetinaAdaptError as error:
-        sys.exit(f"error: {error}")
+    run_recipe(main, TrainRouterConfig, description=__doc__)

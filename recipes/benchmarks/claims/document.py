@@ -47,7 +47,8 @@ def _sections(config: ClaimsConfig, questions: dict[str, Rows], gathered: dict) 
     parts = [
         "## The claims, measured",
         f"{len(planned & set(results))} of {len(planned)} planned trainings, of {config.steps} steps "
-        f"({config.long_steps} in the question of convergence) of {config.batch_size} pairs, seeds {', '.join(map(str, config.seeds))}; mean ± standard deviation over the "
+        f"({config.long_steps} in the question of convergence) of {config.batch_size} pairs, seeds "
+        f"{', '.join(map(str, config.seeds))}; mean ± standard deviation over the "
         "seeds. PSNR in dB and SSIM in the field of view at the backbone's frame size, on the test splits; the same "
         f"degradations for every arm. Measured with torch {torch.__version__.split('+')[0]} on "
         f"{platform.machine()}, one CPU thread a process. Cells with a dash have not been run yet.",

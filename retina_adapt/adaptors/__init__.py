@@ -20,7 +20,7 @@ from retina_adapt.adaptors.files import (
 )
 from retina_adapt.adaptors.hook_point.config import AdaptorConfigError, HookPointAdaptorConfig
 from retina_adapt.adaptors.hook_point.layout import HookLayoutError
-from retina_adapt.adaptors.hot_swap import hot_swap
+from retina_adapt.adaptors.hot_swap import hot_swap, hot_swap_file
 from retina_adapt.adaptors.kinds import KINDS, Kind, kind_of
 from retina_adapt.adaptors.merging import MergedAdaptor, MergeError, merge_adaptor
 from retina_adapt.adaptors.metadata import AdaptorMetadata, MetadataError
@@ -92,6 +92,7 @@ __all__ = [
     "describe_adaptor",
     "detach_adaptor",
     "hot_swap",
+    "hot_swap_file",
     "interpolate_adaptors",
     "kind_of",
     "load_adaptor",

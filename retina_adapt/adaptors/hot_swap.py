@@ -1,13 +1,21 @@
 """Another adaptor's values in the place of a resident one's, without compiling anything anew."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from peft import PeftModel
 from torch import Tensor
 
+from retina_adapt.adaptors.attach import backbone_tensors
+from retina_adapt.adaptors.errors import AdaptorFileError
+from retina_adapt.adaptors.files import describe_adaptor, read_adaptor
+from retina_adapt.adaptors.kinds import kind_of
+from retina_adapt.adaptors.layers import adaptor_layers
 from retina_adapt.adaptors.merging import require_unmerged
-from retina_adapt.adaptors.tensors import adaptor_tensors, check_adaptor_tensors
+from retina_adapt.adaptors.stored_settings import settings_to_plain
+from retina_adapt.adaptors.tensors import AdaptorTensorError, adaptor_tensors, check_adaptor_tensors
+from retina_adapt.backbones import fingerprint_tensors
 
 
 @torch.no_grad()
@@ -29,3 +37,38 @@ def hot_swap(adapted: PeftModel, name: str, tensors: Mapping[str, Tensor]) -> No
     values = {key: tensor.detach().clone() for key, tensor in tensors.items()}
     for key, parameter in own.items():
         parameter.copy_(values[key])
+
+
+def hot_swap_file(adapted: PeftModel, name: str, adaptor: str | Path) -> None:
+    """`hot_swap` with the values of a stored adaptor, once it is certain that they mean the same in this place.
+
+    Args:
+        adaptor: a folder or a single file, of the same backbone, kind and settings as the adaptor `name`.
+
+    Raises:
+        AdaptorNameError: no adaptor of this name is attached.
+        AdaptorFileError: the file is damaged, or of another backbone, kind or setting.
+        MergeError: as `hot_swap`.
+    """
+    adaptor_layers(adapted, name)
+    description = describe_adaptor(adaptor)
+    resident = adapted.peft_config[name]
+    own = {"kind": kind_of(resident), **settings_to_plain(resident)}
+    stored = {"kind": kind_of(description.settings), **settings_to_plain(description.settings)}
+    differing = sorted(key for key in own.keys() | stored.keys() if own.get(key) != stored.get(key))
+    if differing:
+        raise AdaptorFileError(
+            f"{adaptor}: differs from the resident adaptor '{name}' in {', '.join(differing)}, so that its values "
+            "would mean something else in its place; load it beside that one instead"
+        )
+    fingerprint = fingerprint_tensors(backbone_tensors(adapted.get_base_model()))
+    if description.backbone_fingerprint != fingerprint:
+        raise AdaptorFileError(
+            f"{adaptor}: was trained on another backbone, {description.metadata.backbone_name} with fingerprint "
+            f"{description.backbone_fingerprint[:12]}…, not {fingerprint[:12]}…"
+        )
+    tensors = read_adaptor(adaptor)[1]
+    try:
+        hot_swap(adapted, name, tensors)
+    except AdaptorTensorError as error:
+        raise AdaptorFileError(f"{adaptor}: {error}") from error

@@ -1,11 +1,24 @@
 """Another adaptor's values in place: the same as loading it, all or nothing, and nothing is compiled anew."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 from contracts import contract
 from toy_adaptors import SETTINGS, attach, disturb, equal, outputs
+from toy_files import TENSORS, save_toy_adaptor
 
-from retina_adapt.adaptors import AdaptorNameError, AdaptorTensorError, adaptor_tensors, hot_swap
+from retina_adapt.adaptors import (
+    AdaptorFileError,
+    AdaptorNameError,
+    AdaptorSettings,
+    AdaptorTensorError,
+    adaptor_tensors,
+    hot_swap,
+    hot_swap_file,
+    load_adaptor,
+)
 from retina_adapt.backbones import ReconstructionBackbone
 
 every_kind = pytest.mark.parametrize("case", SETTINGS)
@@ -82,3 +95,33 @@ def test_an_unknown_name_is_refused(small_backbone: ReconstructionBackbone) -> N
     adapted = attach(small_backbone, "residual", "slot")
     with pytest.raises(AdaptorNameError, match="attached are slot"):
         hot_swap(adapted, "other", {})
+
+
+def test_a_file_swapped_in_gives_the_bits_of_loading_it(
+    tmp_path: Path, small_backbone: ReconstructionBackbone, frames: torch.Tensor
+) -> None:
+    for seed in (1, 2):
+        save_toy_adaptor(small_backbone, tmp_path / str(seed), seed=seed)
+    adapted = load_adaptor(small_backbone, tmp_path / "1", "slot")
+    hot_swap_file(adapted, "slot", tmp_path / "2")
+    swapped = outputs(small_backbone, frames)
+    load_adaptor(adapted, tmp_path / "2", "loaded")
+    adapted.set_adapter("loaded")
+    assert equal(swapped, outputs(small_backbone, frames))
+
+
+def test_a_file_whose_values_would_mean_something_else_changes_nothing(
+    tmp_path: Path, small_backbone: ReconstructionBackbone
+) -> None:
+    """Tensors of equal shapes, but scaled twofold: what shapes alone do not tell."""
+    lora = AdaptorSettings(kind="lora", rank=2, hook_groups=["encoder"])
+    save_toy_adaptor(small_backbone, tmp_path / "resident", settings=lora)
+    save_toy_adaptor(small_backbone, tmp_path / "other", seed=1, settings=replace(lora, alpha=4))
+    adapted = load_adaptor(small_backbone, tmp_path / "resident", "slot")
+    before = {key: tensor.clone() for key, tensor in adaptor_tensors(adapted, "slot").items()}
+    with pytest.raises(AdaptorFileError, match=r"other: differs from the resident adaptor 'slot' in lora_alpha"):
+        hot_swap_file(adapted, "slot", tmp_path / "other")
+    (tmp_path / "resident" / TENSORS).write_bytes(b"torn")
+    with pytest.raises(AdaptorFileError, match=TENSORS):
+        hot_swap_file(adapted, "slot", tmp_path / "resident")
+    assert all(torch.equal(tensor, before[key]) for key, tensor in adaptor_tensors(adapted, "slot").items())

@@ -96,6 +96,9 @@ def enhance(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps, …")] = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Threads that read, and as many that write.")] = 2,
+    router: Annotated[Path | None, typer.Option(help="A router's folder for auto; else the embedded one.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write one HTML page on all results: report.html.")] = None,
+    report_seeds: Annotated[int, typer.Option(min=1, help="Versions for its uncertainty map, with diffusion.")] = 1,
     skip_existing: Annotated[bool, typer.Option(help="Leave every result that is there, whatever made it.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Enhance again what is done already.")] = False,
     json_summary: Annotated[bool, typer.Option("--json", help="Print the summary as JSON to standard output.")] = False,
@@ -131,10 +134,32 @@ def enhance(
         skip_existing=skip_existing,
         overwrite=overwrite,
         verbose=verbose,
+        router=router,
+        report=report,
+        report_seeds=report_seeds,
     )
     if json_summary and result.summary is not None:
         print(result.summary.read_text(encoding="utf-8"))
     _finish(result, output, quiet=quiet)
+
+
+@app.command("app", epilog="Example: retina-adapt app --adaptor light --adaptor adaptors/mine")
+def open_app(
+    adaptor: Annotated[
+        list[str] | None,
+        typer.Option(help="An embedded adaptor or a folder; may be repeated. All embedded by default."),
+    ] = None,
+    backbone: Annotated[str, typer.Option(help="An embedded backbone or a backbone folder.")] = "nano",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8765,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps, …")] = "cpu",
+    browser: Annotated[bool, typer.Option(help="Open the page in your browser.")] = True,
+) -> None:
+    """Enhance photographs in a browser, on this machine alone. Needs the extra `app`."""
+    from retina_adapt.commands.open_app import run_app_or_explain
+
+    run_app_or_explain(
+        adaptors=adaptor, backbone=backbone, port=port, device=device, open_browser=browser, announce=console.print
+    )
 
 
 @app.command(epilog="Example: retina-adapt degrade photographs degraded --preset haze --seed 7")

@@ -8,11 +8,14 @@ the enhanced and the clear photograph alike. Writes `structure.json`, `structure
 (red) and lost (blue) vessels.
 """
 
+import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.configuration import parse_configuration
@@ -33,7 +36,7 @@ class StructureConfig:
 
     Args:
         output_folder: where the results go.
-        folders: data sets with a column `vessels` of mask files, by name.
+        folders: data sets with a column `vessels` of mask files, relative to the split's folder, by name.
         adaptors: the adaptor, embedded name or folder, for each degradation.
         split: of the photographs.
         size: side of the squares around the field of view, in pixels.
@@ -63,6 +66,7 @@ def main() -> None:
     sheet: list[PictureRow] = []
     for data_set, folder in config.folders.items():
         rows = load_images(folder, split=config.split)
+        rows = rows.map(_with_mask, fn_kwargs={"split": str(Path(folder) / config.split)})
         photographs = PreparedPhotographs(rows, config.size, companion_column="vessels")
         for degradation, adaptor in loaded.items():
             enhancer.set_adaptor(adaptor)
@@ -98,6 +102,13 @@ def main() -> None:
     columns = ["degraded", "enhanced", "clear", "vessels of degraded", "vessels of enhanced"]
     write_picture_sheet(folder / "structure.png", sheet, columns)
     print(_table(results))
+
+
+def _with_mask(row: dict[str, Any], split: str) -> dict[str, Any]:
+    # Paths in a data set's metadata are relative to its split's folder; a companion has its photograph's channels.
+    encoded = io.BytesIO()
+    Image.open(Path(split) / row["vessels"]).convert("RGB").save(encoded, format="PNG")
+    return {"vessels": {"path": None, "bytes": encoded.getvalue()}}
 
 
 def _scores(vessels: dict[str, np.ndarray], expected: np.ndarray) -> dict[str, float]:

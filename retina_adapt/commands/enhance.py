@@ -5,7 +5,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from retina_adapt import __version__
 from retina_adapt.adaptors import describe_adaptor
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.commands.batch import BatchResult, Outcome, batch_progress, failure_message, overlapped
+from retina_adapt.commands.batch_report import require_report_seeds, write_batch_report
 from retina_adapt.commands.journal import SUMMARY_JSON, Journal, PhotographRecord, read_journals, write_summary
 from retina_adapt.commands.photograph_list import ListedPhotograph, list_photographs
 from retina_adapt.commands.plausibility import require_fundus
@@ -30,14 +31,20 @@ from retina_adapt.enhancement import (
     SmallChange,
     apply_at_own_size,
 )
-from retina_adapt.imaging import Photograph, read_photograph, write_photograph
+from retina_adapt.imaging import (
+    Photograph,
+    Provenance,
+    UsedAdaptor,
+    read_photograph,
+    sha256_of,
+    write_photograph,
+)
+from retina_adapt.report import ModelIdentity, identify_adaptor, require_report_path
 from retina_adapt.routing import Route, Router, load_router
 
 AUTO = "auto"
+BACKBONE = "backbone"
 ROUTES_FILE = "routes.json"
-
-# Source file, adaptor used, photograph before and after, field of view (bool (H, W)); called in a thread.
-OnEnhanced = Callable[[Path, str, Photograph, Photograph, np.ndarray], None]
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,9 @@ def enhance_photographs(
     skip_existing: bool = False,
     overwrite: bool = False,
     verbose: bool = False,
-    on_enhanced: OnEnhanced | None = None,
+    router: Path | None = None,
+    report: Path | None = None,
+    report_seeds: int = 1,
     **settings: Any,
 ) -> BatchResult:
     """Enhance each photograph by each adaptor, in the photograph's own geometry and format.
@@ -93,7 +102,9 @@ def enhance_photographs(
         workers: threads that read, and as many that write, while the network works.
         skip_existing: leave every result that is there, whatever made it.
         overwrite: enhance again what is done already.
-        on_enhanced: called with each result.
+        router: folder of the router for `auto`; the embedded one by default.
+        report: HTML file for one page on all results; see `write_batch_report`.
+        report_seeds: versions of each result for the page's uncertainty map, in the mode diffusion.
         settings: further fields of `EnhancementSettings`.
 
     Returns:
@@ -110,16 +121,22 @@ def enhance_photographs(
     chosen_settings.check(enhancer.backbone)
     fingerprint = enhancer.backbone.fingerprint()
     names = [adaptor if adaptor == AUTO else enhancer.load_adaptor(adaptor) for adaptor in adaptors]
-    router = _load_router(enhancer, processes.device) if AUTO in names else None
+    chosen_router = None
+    if AUTO in names:
+        chosen_router = _load_router(router or router_folder(), enhancer, fingerprint, processes.device)
+    models = _identities(enhancer, backbone, fingerprint, dict(zip(names, adaptors, strict=True)))
+    if report is not None:
+        require_report_path(report)
+        require_report_seeds(report_seeds, chosen_settings)
     request = {
         "version": __version__,
         "backbone": fingerprint,
-        "adaptors": {name: _identity(adaptor) for name, adaptor in zip(names, adaptors, strict=True)},
+        "adaptors": {name: _request_identity(name, models, router or router_folder()) for name in names},
         "settings": dataclasses.asdict(chosen_settings),
         "field_of_view": field_of_view,
         "masks": None if masks is None else str(masks),
     }
-    run = _Run(enhancer, router, names, chosen_settings, output, field_of_view, masks, request, on_enhanced)
+    run = _Run(enhancer, chosen_router, names, chosen_settings, output, field_of_view, masks, request, models)
 
     before = {} if overwrite else read_journals(output)
     planned = {photograph: run.planned_results(photograph) for photograph in listed}
@@ -150,8 +167,20 @@ def enhance_photographs(
         planned_records = [record for records in planned.values() for record in records]
         records = [done.get(record.output) or _newest(record, after) for record in planned_records]
         write_summary(output, records, {**request, "sources": _printable(source)})
-        if router is not None:
+        if chosen_router is not None:
             _write_routes(run.folders[AUTO], output, records)
+        if report is not None:
+            write_batch_report(
+                report,
+                records,
+                output=output,
+                enhancer=enhancer,
+                models=models,
+                settings=chosen_settings,
+                field_of_view=field_of_view,
+                mask_of=run.known_mask,
+                seeds=report_seeds,
+            )
         result = _result(output, records, done)
     # The launcher ends the others as soon as one fails.
     processes.wait()
@@ -171,10 +200,10 @@ class _Run:
         field_of_view: str,
         masks: Path | None,
         request: dict[str, Any],
-        on_enhanced: OnEnhanced | None,
+        models: Mapping[str, ModelIdentity],
     ) -> None:
         self.enhancer, self.router, self.names, self.settings = enhancer, router, names, settings
-        self.output, self.field_of_view, self.masks, self.on_enhanced = output, field_of_view, masks, on_enhanced
+        self.output, self.field_of_view, self.masks, self.models = output, field_of_view, masks, models
         self.folders = {name: output if len(names) == 1 else output / name for name in names}
         self.request = request
 
@@ -228,11 +257,15 @@ class _Run:
                 yield outcome.item, self._records(outcome, waiting[outcome.item])
                 progress.advance(task)
 
+    def known_mask(self, photograph: Path) -> np.ndarray | None:
+        """The photograph's known field of view, bool (H, W); None where it is to be looked for."""
+        if self.masks is None:
+            return None
+        return read_photograph(_mask_of(photograph, self.masks)).pixels.max(axis=2) > 0
+
     def _read(self, listed: ListedPhotograph) -> _ReadPhotograph:
         photograph = read_photograph(listed.path)
-        mask = None
-        if self.masks is not None:
-            mask = read_photograph(_mask_of(listed.path, self.masks)).pixels.max(axis=2) > 0
+        mask = self.known_mask(listed.path)
         prepared = self.enhancer.prepare(
             photograph.pixels,
             self.settings,
@@ -281,11 +314,8 @@ class _Run:
                     shutil.copyfile(record.photograph, temporary)
             else:
                 pixels = apply_at_own_size(made.read.prepared, change)
-                enhanced = dataclasses.replace(photograph, pixels=pixels)
-                write_photograph(enhanced, target)
-                if self.on_enhanced is not None:
-                    mask = made.read.prepared.field_of_view.mask
-                    self.on_enhanced(Path(record.photograph), chosen, photograph, enhanced, mask)
+                provenance = self._provenance(Path(record.photograph), chosen)
+                write_photograph(dataclasses.replace(photograph, pixels=pixels, provenance=provenance), target)
             finished.append(
                 dataclasses.replace(
                     record,
@@ -301,6 +331,19 @@ class _Run:
                 )
             )
         return finished
+
+    def _provenance(self, photograph: Path, adaptor: str) -> Provenance:
+        is_sampled = self.settings.mode == "diffusion"
+        return Provenance(
+            software=f"retina_adapt {__version__}",
+            backbone=self.models[BACKBONE].name,
+            backbone_fingerprint=self.models[BACKBONE].fingerprint,
+            adaptors=(UsedAdaptor(adaptor, self.models[adaptor].fingerprint),),
+            mode=self.settings.mode,
+            steps=self.settings.steps if is_sampled else None,
+            seed=self.settings.seed if is_sampled else None,
+            input_sha256=sha256_of(photograph.read_bytes()),
+        )
 
     @staticmethod
     def _records(
@@ -352,13 +395,22 @@ def _write_routes(folder: Path, output: Path, records: list[PhotographRecord]) -
         temporary.write_text(json.dumps(routes, indent=1) + "\n", encoding="utf-8")
 
 
-def _identity(adaptor: str) -> str:
+def _identities(
+    enhancer: Enhancer, backbone: str, fingerprint: str, asked_for: Mapping[str, str]
+) -> dict[str, ModelIdentity]:
+    """The backbone under "backbone", and each loaded adaptor under its name."""
+    return {BACKBONE: ModelIdentity("backbone", Path(backbone).name, fingerprint)} | {
+        name: identify_adaptor(adaptor_folder(asked_for.get(name, name)), name) for name in enhancer.adaptors
+    }
+
+
+def _request_identity(name: str, models: Mapping[str, ModelIdentity], router: Path) -> str:
     """Of an adaptor, its sha256; of the choice by the router, the sha256 of all that it rests on."""
-    if adaptor != AUTO:
-        return describe_adaptor(adaptor_folder(adaptor)).sha256
-    files = sorted(path for path in router_folder().rglob("*") if path.is_file())
+    if name != AUTO:
+        return models[name].fingerprint
+    files = sorted(path for path in router.rglob("*") if path.is_file())
     parts = [path.read_bytes() for path in files]
-    parts += [describe_adaptor(adaptor_folder(name)).sha256.encode() for name in embedded_names("adaptors")]
+    parts += [identity.fingerprint.encode() for name, identity in sorted(models.items()) if name != BACKBONE]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
@@ -366,12 +418,14 @@ def _printable(source: Path | Sequence[Path]) -> list[str]:
     return [str(path) for path in ([source] if isinstance(source, Path) else source)]
 
 
-def _load_router(enhancer: Enhancer, device: Any) -> Router:
-    """The embedded router; the embedded adaptors that it may choose are loaded beside those that are already."""
-    router = load_router(router_folder())
+def _load_router(folder: Path, enhancer: Enhancer, fingerprint: str, device: Any) -> Router:
+    """The router; the embedded adaptors that it may choose and that fit this backbone are loaded beside the others."""
+    router = load_router(folder)
     router.network.to(device)
-    for name in sorted({*router.settings.adaptors.values()} & {*embedded_names("adaptors")} - {*enhancer.adaptors}):
-        enhancer.load_adaptor(name)
+    wanted = {*router.settings.adaptors.values()} & {*embedded_names("adaptors")} - {*enhancer.adaptors}
+    for name in sorted(wanted):
+        if describe_adaptor(adaptor_folder(name)).backbone_fingerprint == fingerprint:
+            enhancer.load_adaptor(name)
     return router
 
 

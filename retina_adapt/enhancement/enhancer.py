@@ -121,14 +121,18 @@ class Enhancer:
         return name
 
     def set_adaptor(self, name: str | None) -> None:
-        """Use the adaptor `name`; None uses none.
+        """Use the adaptor `name`, with weight 1; None uses none.
 
         Raises:
             AdaptorNameError: no adaptor of this name is loaded.
         """
         if name is not None:
             self._require(name)
-            self._adapted.set_adapter(name)
+            if KINDS[kind_of(self._adapted.peft_config[name])].additive:
+                # An earlier blend may have left it another weight.
+                set_adaptor_weights(self._adapted, {name: 1.0})
+            else:
+                self._adapted.set_adapter(name)
             self._adapted.requires_grad_(False)
         self._active = name
 

@@ -5,7 +5,7 @@ from retina_adapt.report.errors import ReportInputError, ReportWriteError
 from retina_adapt.report.identity import ModelIdentity, identify_adaptor, identify_backbone
 from retina_adapt.report.inspection import Inspection, StructureBounds, inspect_enhancement
 from retina_adapt.report.maps import VesselOverlay, change_map, uncertainty_map, vessel_overlay
-from retina_adapt.report.page import write_report
+from retina_adapt.report.page import require_report_path, write_report
 from retina_adapt.report.quality import MEASURED_DIAMETER, Quality, measure_quality, measured_frame
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "measure_quality",
     "measured_frame",
     "report_entry",
+    "require_report_path",
     "uncertainty_map",
     "vessel_overlay",
     "write_report",

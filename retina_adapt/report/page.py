@@ -55,8 +55,7 @@ def write_report(
         ReportWriteError: the file cannot be written.
     """
     path = Path(path)
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise ReportInputError(f"{path}: a report is an HTML file; give a name that ends in .html")
+    require_report_path(path)
     if not entries and not failures:
         raise ReportInputError(f"{path}: no photograph was enhanced, so that there is nothing to report")
     page = (
@@ -83,6 +82,12 @@ def write_report(
         raise ReportWriteError(
             f"{path}: cannot write the report ({error.strerror}); choose a writable folder"
         ) from error
+
+
+def require_report_path(path: Path) -> None:
+    """Raises ReportInputError if the name is not that of an HTML file."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ReportInputError(f"{path}: a report is an HTML file; give a name that ends in .html")
 
 
 def render_photograph(entry: ReportEntry, number: int) -> str:

@@ -174,7 +174,7 @@ def test_a_share_of_the_photographs_is_left_clear(fundus_rows):
     untouched = sum(is_clear(pairs, seed) for seed in range(200))
     assert 30 <= untouched <= 70
     assert not any(is_clear(degraded_pairs(fundus_rows, SIZE, preset="light"), seed) for seed in range(20))
-    with pytest.raises(PairingError, match="clear_share is 1.5"):
+    with pytest.raises(PairingError, match=r"clear_share is 1\.5"):
         degraded_pairs(fundus_rows, SIZE, preset="light", clear_share=1.5)
 
 

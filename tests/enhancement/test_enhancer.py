@@ -183,3 +183,15 @@ def test_an_embedded_adaptor_fits_the_embedded_backbone_is_small_and_undoes_its_
         gains.append(score_image(enhancer(low, mask=mask), high, mask).psnr - score_image(low, high, mask).psnr)
     # Drawn photographs are no camera's that it was trained on.
     assert np.mean(gains) > 0
+
+
+def test_an_adaptor_chosen_after_a_blend_has_its_whole_effect_again(
+    enhancer: Enhancer, adaptor_folders: list[Path]
+) -> None:
+    frame = fundus_frame()
+    enhancer.load_adaptor(adaptor_folders[1])
+    alone = enhancer(frame)
+    enhancer.set_adaptor_weights({"first": 0.3, "second": 0.5})
+    assert not np.array_equal(enhancer(frame), alone)
+    enhancer.set_adaptor("second")
+    assert np.array_equal(enhancer(frame), alone)

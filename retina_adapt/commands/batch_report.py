@@ -1,0 +1,112 @@
+"""The report of `retina-adapt enhance`: one page on every result, also of earlier runs and other processes."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from retina_adapt.commands.journal import PhotographRecord
+from retina_adapt.enhancement import EnhancementInputError, EnhancementSettings, Enhancer
+from retina_adapt.imaging import Photograph, read_photograph
+from retina_adapt.report import ModelIdentity, ReportEntry, report_entry, write_report
+
+
+def require_report_seeds(seeds: int, settings: EnhancementSettings) -> None:
+    """Raises EnhancementInputError if these settings give the same result for every seed."""
+    if seeds > 1 and settings.mode != "diffusion":
+        raise EnhancementInputError(
+            f"--report-seeds {seeds} asks for an uncertainty map, but the mode {settings.mode} gives the same result "
+            "for every seed; add --mode diffusion"
+        )
+
+
+def write_batch_report(
+    path: Path,
+    records: Sequence[PhotographRecord],
+    *,
+    output: Path,
+    enhancer: Enhancer,
+    models: Mapping[str, ModelIdentity],
+    settings: EnhancementSettings,
+    field_of_view: str,
+    mask_of: Callable[[Path], np.ndarray | None],
+    seeds: int = 1,
+) -> None:
+    """Read every original and its result again and write one page on them.
+
+    Args:
+        path: of the page, ends in `.html`.
+        records: what became of the photographs.
+        output: folder that the records' results lie in.
+        enhancer: with the adaptors that the records name, for further versions.
+        models: the backbone under "backbone", and the adaptors by the records' names.
+        settings: that the results were made with.
+        field_of_view: where it was looked for.
+        mask_of: gives a photograph's known field of view, bool (H, W), or None.
+        seeds: versions of each result in the mode diffusion, for the uncertainty map.
+
+    Raises:
+        ReportInputError, ReportWriteError: see `write_report`.
+    """
+    entries, failures = [], []
+    for record in records:
+        if record.status == "failed":
+            failures.append(record.message)
+        elif record.used_adaptor is not None:
+            entries.append(_entry(record, output, enhancer, settings, field_of_view, mask_of, seeds))
+    used = {record.used_adaptor for record in records if record.used_adaptor is not None}
+    shown = {"mode": settings.mode, "detail": settings.detail}
+    if settings.mode == "diffusion":
+        shown |= {"steps": settings.steps, "seed": settings.seed}
+    copied = sum(record.status == "copied" for record in records)
+    if copied:
+        shown["left as they are, for the router found them clear"] = copied
+    identities = [models["backbone"], *(identity for name, identity in models.items() if name in used)]
+    write_report(entries, path, models=identities, settings=shown, failures=failures)
+
+
+def _entry(
+    record: PhotographRecord,
+    output: Path,
+    enhancer: Enhancer,
+    settings: EnhancementSettings,
+    field_of_view: str,
+    mask_of: Callable[[Path], np.ndarray | None],
+    seeds: int,
+) -> ReportEntry:
+    before = read_photograph(record.photograph)
+    after = read_photograph(output / record.output)
+    mask = mask_of(Path(record.photograph))
+    versions: list[np.ndarray] = []
+    if seeds > 1:
+        enhancer.set_adaptor(record.used_adaptor)
+        versions = [after.pixels, *_further(before, enhancer, settings, field_of_view, mask, seeds)]
+    return report_entry(
+        record.output,
+        before.pixels,
+        after.pixels,
+        adaptor=record.used_adaptor or "",
+        mask=mask,
+        field_of_view=field_of_view,
+        versions=versions,
+    )
+
+
+def _further(
+    photograph: Photograph,
+    enhancer: Enhancer,
+    settings: EnhancementSettings,
+    field_of_view: str,
+    mask: np.ndarray | None,
+    seeds: int,
+) -> list[np.ndarray]:
+    return [
+        enhancer.enhance(
+            photograph,
+            dataclasses.replace(settings, seed=settings.seed + offset),
+            field_of_view=field_of_view,
+            mask=mask,
+        ).image.pixels
+        for offset in range(1, seeds)
+    ]

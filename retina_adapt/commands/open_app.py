@@ -1,0 +1,39 @@
+"""`retina-adapt app`: start the app, or say what it lacks."""
+
+from collections.abc import Callable
+
+from retina_adapt.embedded import embedded_names
+from retina_adapt.errors import RetinaAdaptError
+
+
+class MissingExtraError(RetinaAdaptError):
+    """A command needs packages that are not installed."""
+
+
+def run_app_or_explain(
+    *,
+    adaptors: list[str] | None,
+    backbone: str,
+    port: int,
+    device: str,
+    open_browser: bool,
+    announce: Callable[[str], None],
+) -> None:
+    """Run the app until it is interrupted; arguments as of `retina_adapt.app.run_app`, all embedded adaptors if None.
+
+    Raises:
+        MissingExtraError: the extra `app` is not installed.
+        UnknownModelError, BackboneFileError, AdaptorFileError, AppStartError: see `run_app`.
+    """
+    try:
+        from retina_adapt.app import run_app
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"the app needs the package {error.name}: pip install 'retina-adapt[app]'") from error
+    run_app(
+        adaptors=adaptors or sorted(embedded_names("adaptors")),
+        backbone=backbone,
+        port=port,
+        device=device,
+        open_browser=open_browser,
+        announce=announce,
+    )

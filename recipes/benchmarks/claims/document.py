@@ -33,14 +33,19 @@ def write_document(config: ClaimsConfig, questions: dict[str, Rows], gathered: d
     text = path.read_text(encoding="utf-8") if path.exists() else "# Results\n"
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
-    section = "\n\n".join([BEGIN, *_sections(config, questions, gathered), END])
+    planned = {training.key for rows in questions.values() for row in rows.values() for training in row}
+    section = "\n\n".join([BEGIN, *_sections(config, planned, questions, gathered), END])
     with write_file_atomically(path) as temporary:
         temporary.write_text(before.rstrip() + "\n\n" + section + after.rstrip() + "\n", encoding="utf-8")
 
 
-def _sections(config: ClaimsConfig, questions: dict[str, Rows], gathered: dict) -> list[str]:
+def _sections(config: ClaimsConfig, planned: set[str], questions: dict[str, Rows], gathered: dict) -> list[str]:
     results: Results = gathered["trainings"]
-    planned = {training.key for rows in questions.values() for row in rows.values() for training in row}
+    # A question of which nothing has been run yet has no section.
+    questions = {
+        question: rows if any(training.key in results for row in rows.values() for training in row) else {}
+        for question, rows in questions.items()
+    }
     names = [data_set.name for data_set in config.data_sets]
     figures = Path(config.figures)
     link = figures.relative_to(Path(config.document).parent).as_posix()
@@ -51,11 +56,12 @@ def _sections(config: ClaimsConfig, questions: dict[str, Rows], gathered: dict) 
         f"{', '.join(map(str, config.seeds))}; mean ± standard deviation over the "
         "seeds. PSNR in dB and SSIM in the field of view at the backbone's frame size, on the test splits; the same "
         f"degradations for every arm. Measured with torch {torch.__version__.split('+')[0]} on "
-        f"{platform.machine()}, one CPU thread a process. Cells with a dash have not been run yet.",
+        f"{platform.machine()}, one CPU thread a process. Cells with a dash, and questions without a "
+        "section, have not been run yet.",
         "### Arms",
         _arms(questions["arms"], gathered["classical"], results, names, config.degradation),
     ]
-    pairs = questions["pairs"] | {f"{arm} | all": questions["arms"][arm] for arm in config.pairs_arms}
+    pairs = questions["pairs"] | {f"{arm} | all": questions["arms"].get(arm, []) for arm in config.pairs_arms}
     if questions["pairs"]:
         draw_pairs(pairs, results, figures / "pairs.png")
         parts += [

@@ -27,7 +27,6 @@ _PHOTOMETRIC = {
 PRIVATE_GROUP, PRIVATE_CREATOR, PROVENANCE_ELEMENT = 0x0071, "RETINA_ADAPT PROVENANCE", 0x01
 
 
-# Of the original's pixels or signed with them: none of it holds for the derived image.
 def is_dicom(encoded: bytes) -> bool:
     """Whether a file's bytes begin as DICOM files do (PS3.10, 7.1)."""
     return encoded[128:132] == b"DICM"

@@ -3,31 +3,29 @@
     python recipes/benchmark.py enhance --output_folder runs/benchmark_enhance --adaptor light
 
 Every ratio compares runs of this process, alternating, by the median over the repetitions. Quality is PSNR in the field
-of view over held-out photographs that a preset degraded.
+of view over held-out photographs that a preset degraded. `full_size` measures photographs of a camera's size.
 """
 
 import json
 import statistics
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import psutil
 import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
-from retina_adapt.adaptors import KINDS, adaptors_bypassed, kind_of, merge_adaptor
+from retina_adapt.adaptors import AdaptorSettings, attach_adaptor, merge_adaptor
 from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.backbones import ReconstructionBackbone, load_backbone
 from retina_adapt.configuration import parse_configuration, store_configuration
 from retina_adapt.data import EvaluationBatchSampler, PairSource, PhotographSource, open_pairs
-from retina_adapt.embedded import DEFAULT_BACKBONE
-from retina_adapt.enhancement import EnhancementSettings, Enhancer, enhance_frames, reconstruct_frames
-from retina_adapt.enhancement.tiles import lay_tiles, seam_ratio
+from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
+from retina_adapt.enhancement import Enhancer, enhance_frames, reconstruct_frames
 from retina_adapt.evaluation import score_image
-from retina_adapt.imaging import find_photographs, read_photograph
 
 
 @dataclass
@@ -40,13 +38,13 @@ class EnhanceBenchmarkConfig:
         adaptor: name of an embedded adaptor, or an adaptor folder.
         photographs: clear held-out photographs for the quality of sampling.
         degradation: preset that degrades them.
-        full_size: folder of photographs of a camera's size; null leaves these measurements out.
-        most_photographs: of either, at most.
+        most_photographs: of them, at most.
         steps: denoiser steps to compare with 50 of DDIM.
         schedulers: diffusers schedulers to compare.
         batch_sizes: frames at once.
         repetitions: of each timing.
         compile: measure torch.compile, which takes a minute to warm up.
+        threads: of PyTorch on the CPU.
         device: cpu, cuda, …
     """
 
@@ -57,32 +55,37 @@ class EnhanceBenchmarkConfig:
         default_factory=lambda: PhotographSource(path="corpus/hrf", split="validation")
     )
     degradation: str = "light"
-    full_size: str | None = "corpus/full_resolution"
     most_photographs: int = 6
     steps: list[int] = field(default_factory=lambda: [1, 2, 4, 10, 50])
     schedulers: list[str] = field(default_factory=lambda: ["DDIMScheduler", "UniPCMultistepScheduler"])
     batch_sizes: list[int] = field(default_factory=lambda: [1, 4, 16])
     repetitions: int = 5
     compile: bool = True
+    threads: int = 1
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 Row = dict[str, Any]
 
 
-def alternate(cases: dict[str, Callable[[], Any]], repetitions: int) -> dict[str, float]:
-    """Median seconds of each case; the cases take turns, so that what else the machine does touches all alike."""
+def alternate(cases: dict[str, Callable[[], Any]], config: EnhanceBenchmarkConfig) -> dict[str, float]:
+    """Median seconds of each case; the cases take turns, so that what else the machine does touches all alike.
+
+    On one CPU thread it is that thread's own processor time, which other programs do not lengthen.
+    """
+    on_gpu = torch.device(config.device).type == "cuda"
+    clock = time.thread_time if config.threads == 1 and not on_gpu else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in cases}
-    for repetition in range(repetitions + 1):
+    for repetition in range(config.repetitions + 1):
         for name, run in cases.items():
-            if torch.cuda.is_available():
+            if on_gpu:
                 torch.cuda.synchronize()
-            started = time.perf_counter()
+            started = clock()
             run()
-            if torch.cuda.is_available():
+            if on_gpu:
                 torch.cuda.synchronize()
             if repetition:  # the first one warms up
-                seconds[name].append(time.perf_counter() - started)
+                seconds[name].append(clock() - started)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
@@ -110,28 +113,23 @@ def sampling_quality(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> list
 
 
 def frame_times(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> list[Row]:
-    """Seconds a frame: adaptor attached, merged and bypassed; modes and steps; batches; precision; layout; compile."""
+    """Seconds a frame: adaptor attached and merged; modes and steps; batches; precision; layout; compile."""
     backbone = enhancer.backbone
     size, channels = backbone.settings.image_size, backbone.settings.image_channels
     frame = torch.rand(1, channels, size, size, device=config.device)
+    rows = []
 
-    def reconstruct(images: torch.Tensor = frame) -> torch.Tensor:
+    def reconstruct(own: ReconstructionBackbone = backbone, images: Tensor = frame) -> Tensor:
         with torch.no_grad():
-            return reconstruct_frames(backbone, images)
+            return reconstruct_frames(own, images)
 
-    def bypassed() -> torch.Tensor:
-        with adaptors_bypassed(backbone):
-            return reconstruct()
-
-    def half_precision() -> torch.Tensor:
+    def half_precision() -> Tensor:
         with torch.autocast(torch.device(config.device).type, torch.bfloat16):
             return reconstruct()
 
-    rows = []
-
     def compare(cases: dict[str, Callable[[], Any]], per: dict[str, int] | None = None) -> None:
         """The first case is what the others are compared with."""
-        seconds = alternate(cases, config.repetitions)
+        seconds = alternate(cases, config)
         by_frame = {name: value / (per or {}).get(name, 1) for name, value in seconds.items()}
         first = next(iter(by_frame))
         rows.extend(
@@ -139,14 +137,26 @@ def frame_times(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> list[Row]
             for name, value in by_frame.items()
         )
 
-    compare({"one pass, adaptor bypassed": bypassed, "one pass, adaptor attached": reconstruct})
-    if KINDS[kind_of(enhancer.adapted.peft_config[enhancer.active_adaptor])].mergeable:
-        with merge_adaptor(enhancer.adapted, enhancer.active_adaptor):
-            merged = alternate({"merged": reconstruct}, config.repetitions)["merged"]
-        bare = next(row["seconds"] for row in rows if row["ratio"] == 1)
-        rows.append({"measured": "one pass, merged", "seconds": merged, "ratio": merged / bare, "to": rows[0]["to"]})
-    modes = {"diffusion, 50 steps": ("diffusion", 50)}
-    modes |= {f"diffusion, {steps} steps": ("diffusion", steps) for steps in config.steps if steps != 50}
+    def plain() -> ReconstructionBackbone:
+        return load_backbone(backbone_folder(config.backbone)).to(config.device).eval().requires_grad_(False)
+
+    lora, last = plain(), plain().to(memory_format=torch.channels_last)
+    frame_last = frame.to(memory_format=torch.channels_last)
+    settings = AdaptorSettings(kind="lora", hook_groups=["encoder", "decoder"])
+    adapted = attach_adaptor(lora, settings.to_peft_config(), "untrained")
+    bare = plain()
+    with merge_adaptor(adapted, "untrained"):
+        compare(
+            {
+                "one pass of the plain backbone": lambda: reconstruct(bare),
+                f"with the adaptor {config.adaptor} attached": reconstruct,
+                "with an adaptor of the kind lora merged": lambda: reconstruct(lora),
+                "with memory in the order channels-last": lambda: reconstruct(last, frame_last),
+            }
+        )
+    modes = {}
+    if backbone.denoiser is not None:
+        modes = {f"diffusion, {steps} steps": ("diffusion", steps) for steps in sorted({50, *config.steps})[::-1]}
     modes |= {"fast": ("fast", 1)}
     compare(
         {
@@ -154,77 +164,48 @@ def frame_times(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> list[Row]
             for name, (mode, steps) in modes.items()
         }
     )
-    batches = {f"batch of {count}, per frame": count for count in config.batch_sizes}
+    batches = {f"batch of {count}, a frame": count for count in config.batch_sizes}
     images = {name: frame.expand(count, -1, -1, -1).contiguous() for name, count in batches.items()}
-    compare({name: lambda name=name: reconstruct(images[name]) for name in batches}, per=batches)
+    compare({name: lambda name=name: reconstruct(images=images[name]) for name in batches}, per=batches)
     compare({"float32": reconstruct, "bfloat16 (autocast)": half_precision})
-    plain = alternate({"": reconstruct}, config.repetitions)[""]
-    backbone.to(memory_format=torch.channels_last)
-    last = alternate({"": lambda: reconstruct(frame.to(memory_format=torch.channels_last))}, config.repetitions)[""]
-    backbone.to(memory_format=torch.contiguous_format)
-    rows.append({"measured": "channels-last", "seconds": last, "ratio": last / plain, "to": "float32"})
     if config.compile:
         compiled = torch.compile(reconstruct)
         compare({"not compiled": reconstruct, "torch.compile": compiled})
     return rows
 
 
-class PeakMemory:
-    """Largest memory of this process above what it held at the start, in MB, looked at every 5 ms."""
+def floor(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> list[Row]:
+    """A pass of the network against the time that its multiplications would take as one large matrix product."""
+    backbone = enhancer.backbone
+    size, channels = backbone.settings.image_size, backbone.settings.image_channels
+    frame = torch.rand(1, channels, size, size, device=config.device)
+    matrix = torch.rand(2048, 2048, device=config.device)
 
-    def __enter__(self) -> "PeakMemory":
-        self._process, self._stop = psutil.Process(), threading.Event()
-        self._start = self.peak = self._process.memory_info().rss
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self
+    def one_pass() -> Tensor:
+        with torch.no_grad():
+            return reconstruct_frames(backbone, frame)
 
-    def _watch(self) -> None:
-        while not self._stop.wait(0.005):
-            self.peak = max(self.peak, self._process.memory_info().rss)
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        self.megabytes = (self.peak - self._start) / 1e6
-
-
-def full_size(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> list[Row]:
-    """For a camera's photographs: where the time goes, peak memory, and seams."""
-    rows = []
-    for path in find_photographs(config.full_size)[: config.most_photographs]:
-        started = time.perf_counter()
-        photograph = read_photograph(path)
-        reading = time.perf_counter() - started
-        for detail in ("kept", "guided", "tiles"):
-            settings = EnhancementSettings(detail=detail)
-            with PeakMemory() as memory:
-                times = [time.perf_counter()]
-                prepared = enhancer.prepare(photograph.pixels, settings, name=path.name)
-                times.append(time.perf_counter())
-                (change,) = enhancer.small_changes([prepared], settings)
-                times.append(time.perf_counter())
-                result = enhancer.enhance(photograph, settings)
-                times.append(time.perf_counter())
-            seams = None
-            if change.tile_side is not None:
-                side = change.change.shape[0]
-                tiles = lay_tiles(side, change.tile_side, prepared.working_mask)
-                seams = seam_ratio(change.change, tiles, prepared.working_mask)
-            prepare, network, whole = np.diff(times)
-            rows.append(
-                {
-                    "photograph": f"{path.name} {result.image.pixels.shape[1]}x{result.image.pixels.shape[0]}",
-                    "detail": detail,
-                    "read, s": reading,
-                    "prepare, s": prepare,
-                    "network, s": network,
-                    "apply, s": whole - prepare - network,
-                    "peak above photograph, MB": memory.megabytes,
-                    "seam ratio": seams,
-                }
-            )
-    return rows
+    with FlopCounterMode(display=False) as counter:
+        one_pass()
+    operations = counter.get_total_flops()
+    seconds = alternate({"pass": one_pass, "product": lambda: matrix @ matrix}, config)
+    rate = 2 * 2048**3 / seconds["product"]
+    row = {
+        "operations of a pass, 10^9": operations / 1e9,
+        "of a matrix product, 10^9 a second": rate / 1e9,
+        "floor of a pass, s": operations / rate,
+        "measured, s": seconds["pass"],
+        "over the floor": seconds["pass"] * rate / operations,
+    }
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        one_pass()
+    events = profile.key_averages()
+    total = sum(event.self_cpu_time_total for event in events)
+    longest = sorted(events, key=lambda event: event.self_cpu_time_total, reverse=True)[:6]
+    row["where it goes"] = ", ".join(
+        f"{event.key.removeprefix('aten::')} {event.self_cpu_time_total / total:.0%}" for event in longest
+    )
+    return [{"of one pass": name, "is": value} for name, value in row.items()]
 
 
 def markdown(title: str, rows: list[Row]) -> str:
@@ -239,14 +220,14 @@ def markdown(title: str, rows: list[Row]) -> str:
 
 def main() -> None:
     config = parse_configuration(EnhanceBenchmarkConfig, description=__doc__)
+    torch.set_num_threads(config.threads)
     enhancer = Enhancer.from_pretrained(config.backbone, device=config.device)
     enhancer.load_adaptor(config.adaptor)
     tables = {}
     if enhancer.backbone.denoiser is not None:
         tables["Steps and schedulers"] = sampling_quality(enhancer, config)
     tables["Frames"] = frame_times(enhancer, config)
-    if config.full_size is not None:
-        tables["Full size"] = full_size(enhancer, config)
+    tables["Floor"] = floor(enhancer, config)
     folder = Path(config.output_folder)
     store_configuration(config, folder / "config.yaml")
     machine = {"device": config.device, "threads": torch.get_num_threads(), "torch": torch.__version__}

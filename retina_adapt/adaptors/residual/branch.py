@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -58,9 +59,24 @@ class ContextBranch(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         coarse = F.adaptive_avg_pool2d(features, self.grid)
-        maps = F.interpolate(self.convolutions(coarse), size=features.shape[-2:], mode="bilinear", align_corners=False)
-        gain, offset = maps.chunk(2, dim=1)
+        gain, offset = (
+            enlarge_bilinearly(maps, *features.shape[-2:]) for maps in self.convolutions(coarse).chunk(2, dim=1)
+        )
         return gain * features + offset
+
+
+def enlarge_bilinearly(maps: Tensor, height: int, width: int) -> Tensor:
+    """What `F.interpolate` gives in the mode bilinear, but for rounding: from (…, h, w) to (…, height, width).
+
+    Two products with small matrices: on a CPU, enlarging 96 maps of 4x4 to 64x64 takes a tenth of the time, which was
+    half of an adapted pass.
+    """
+
+    def weights(size: int, target: int) -> Tensor:
+        identity = torch.eye(size, device=maps.device, dtype=maps.dtype)[None, None]
+        return F.interpolate(identity, size=(target, size), mode="bilinear", align_corners=False)[0, 0]
+
+    return weights(maps.shape[-2], height) @ maps @ weights(maps.shape[-1], width).T
 
 
 def group_norm(channels: int) -> nn.GroupNorm:

@@ -1,0 +1,227 @@
+"""What comes out at a camera's own size: quality by the source of fine detail, time, memory, seams.
+
+    python recipes/benchmark.py full_size --output_folder runs/full_size
+
+Clear photographs of a camera's size are degraded by each preset and enhanced with each `detail`; `resized` is what the
+network gives at its frame size, enlarged. PSNR, and SSIM of the green channel, are of all pixels in the field of view
+at full size. Fine PSNR is that of what is finer than the backbone's frame: it tells what happens to detail that the
+network does not see, whatever error of light and colour it leaves. Writes `full_size.json`, `full_size.md` and
+`crops_*.png`: parts of every result, pixel by pixel.
+"""
+
+import json
+import statistics
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from PIL import Image
+
+from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.configuration import parse_configuration, store_configuration
+from retina_adapt.degradations import apply_degradation, draw_degradation
+from retina_adapt.embedded import DEFAULT_BACKBONE
+from retina_adapt.enhancement import EnhancementSettings, Enhancer, PreparedPhotograph, SmallChange, apply_at_own_size
+from retina_adapt.enhancement.tiles import lay_tiles, seam_ratio
+from retina_adapt.evaluation import score_image
+from retina_adapt.imaging import FieldOfView, SquareCrop, find_field_of_view, find_photographs, read_photograph, resize
+
+DETAILS = ("kept", "guided", "tiles")
+
+
+@dataclass
+class FullSizeConfig:
+    """What to measure.
+
+    Args:
+        output_folder: where the results go.
+        photographs: folder of clear photographs.
+        backbone: name of an embedded backbone, or a backbone folder.
+        adaptors: the adaptor, embedded name or folder, for each preset.
+        seeds: of the degradations; each photograph is degraded once by each.
+        working_size: of the mode `tiles`.
+        crop: side in pixels of the parts that are written as pictures.
+        threads: of PyTorch on the CPU.
+        device: cpu, cuda, …
+    """
+
+    output_folder: str
+    photographs: str = "corpus/full_resolution"
+    backbone: str = DEFAULT_BACKBONE
+    adaptors: dict[str, str] = field(default_factory=lambda: {name: name for name in ("light", "haze", "blur")})
+    seeds: list[int] = field(default_factory=lambda: [0, 1])
+    working_size: int = 1024
+    crop: int = 440
+    threads: int = 1
+    device: str = "cpu"
+
+
+@dataclass
+class Measured:
+    """Of one degraded photograph and one way to its own size. Seconds are processor time of the process.
+
+    Attributes:
+        psnr, fine_psnr: in dB, see above.
+        ssim: of the green channel.
+        prepare, network, apply: seconds of the three stages.
+        peak: largest memory above what was held before, in MB; the result itself is part of it.
+        seams: see `seam_ratio`; None without tiles.
+    """
+
+    photograph: str
+    preset: str
+    seed: int
+    method: str
+    psnr: float
+    fine_psnr: float
+    ssim: float
+    prepare: float = 0.0
+    network: float = 0.0
+    apply: float = 0.0
+    peak: float = 0.0
+    seams: float | None = None
+
+
+class PeakMemory:
+    """Largest memory of this process above what it held at the start, in MB, looked at every 5 ms."""
+
+    def __enter__(self) -> "PeakMemory":
+        self._process, self._stop = psutil.Process(), threading.Event()
+        self._start = self.peak = self._process.memory_info().rss
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.005):
+            self.peak = max(self.peak, self._process.memory_info().rss)
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.megabytes = (self.peak - self._start) / 1e6
+
+
+def main() -> None:
+    """Measure, print, write."""
+    config = parse_configuration(FullSizeConfig, description=__doc__)
+    torch.set_num_threads(config.threads)
+    folder = Path(config.output_folder)
+    store_configuration(config, folder / "config.yaml")
+    enhancer = Enhancer.from_pretrained(config.backbone, device=config.device)
+    names = {preset: enhancer.load_adaptor(adaptor) for preset, adaptor in config.adaptors.items()}
+    rows: list[Measured] = []
+    for path in find_photographs(config.photographs):
+        clear = read_photograph(path).pixels
+        found = find_field_of_view(clear, name=path.name)
+        for preset, adaptor in names.items():
+            enhancer.set_adaptor(adaptor)
+            for seed in config.seeds:
+                low = degraded(clear, found, preset, seed)
+                results, measured = enhanced(enhancer, low, found.mask, config)
+                labels = {"photograph": path.name, "preset": preset, "seed": seed}
+                for method, result in results.items():
+                    scores = scores_of(result, clear, found, enhancer.backbone.settings.image_size)
+                    rows.append(Measured(**labels, method=method, **scores, **measured.get(method, {})))
+                    print(rows[-1], flush=True)
+                if seed == config.seeds[0]:
+                    sheet = crops([clear, *results.values()], SquareCrop.around(found), config.crop)
+                    with write_file_atomically(folder / f"crops_{path.stem}_{preset}.png") as temporary:
+                        Image.fromarray(sheet).save(temporary, format="PNG")
+    table = markdown(rows)
+    for name, text in (("json", json.dumps([asdict(row) for row in rows], indent=1)), ("md", table)):
+        with write_file_atomically(folder / f"full_size.{name}") as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+    print(table)
+
+
+def degraded(clear: np.ndarray, found: FieldOfView, preset: str, seed: int) -> np.ndarray:
+    """The photograph (H, W, C) degraded at its own size, as `retina-adapt degrade` does it."""
+    crop = SquareCrop.around(found)
+    drawn = draw_degradation(preset, seed=seed)
+    low = apply_degradation(crop.extract(clear), crop.extract_mask(crop.mask), drawn)
+    return crop.restore(low, onto=clear)
+
+
+def enhanced(
+    enhancer: Enhancer, low: np.ndarray, mask: np.ndarray, config: FullSizeConfig
+) -> tuple[dict[str, np.ndarray], dict[str, dict[str, float | None]]]:
+    """The results by method, each (H, W, C), and what each took."""
+    results, measured = {"degraded": low}, {}
+    for detail in DETAILS:
+        settings = EnhancementSettings(detail=detail, working_size=config.working_size)
+        with PeakMemory() as memory:
+            times = [time.process_time()]
+            prepared = enhancer.prepare(low, settings, mask=mask)
+            times.append(time.process_time())
+            (change,) = enhancer.small_changes([prepared], settings)
+            times.append(time.process_time())
+            result = apply_at_own_size(prepared, change)
+            times.append(time.process_time())
+        if detail == DETAILS[0]:
+            results["resized"] = resized(prepared, change)
+        results[detail] = result
+        measured[detail] = dict(zip(("prepare", "network", "apply"), np.diff(times).tolist(), strict=True))
+        measured[detail] |= {"peak": memory.megabytes, "seams": seams_of(prepared, change)}
+    return results, measured
+
+
+def resized(prepared: PreparedPhotograph, change: SmallChange) -> np.ndarray:
+    """The enhanced frame, enlarged and put in place of the photograph."""
+    crop = prepared.crop
+    frame = (change.low + change.change).clip(0, 1)
+    return crop.restore(resize(frame, crop.side, crop.side).clip(0, 1), onto=prepared.pixels)
+
+
+def seams_of(prepared: PreparedPhotograph, change: SmallChange) -> float | None:
+    if change.tile_side is None:
+        return None
+    tiles = lay_tiles(change.change.shape[0], change.tile_side, prepared.working_mask)
+    return seam_ratio(change.change, tiles, prepared.working_mask)
+
+
+def scores_of(result: np.ndarray, clear: np.ndarray, found: FieldOfView, frame_size: int) -> dict[str, float]:
+    """PSNR, PSNR of what is finer than the frame, and SSIM of the green channel."""
+    crop = SquareCrop.around(found)
+    inside = crop.extract_mask(crop.mask)
+    squares = [crop.extract(pixels) for pixels in (result, clear)]
+    fine = [square - resize(resize(square, frame_size, frame_size), crop.side, crop.side) for square in squares]
+    green = [square[..., 1:2] for square in squares]
+    return {
+        "psnr": -10 * float(np.log10(np.mean(np.square(squares[0] - squares[1])[inside]))),
+        "fine_psnr": -10 * float(np.log10(np.mean(np.square(fine[0] - fine[1])[inside]))),
+        "ssim": score_image(green[0], green[1], inside).ssim,
+    }
+
+
+def crops(pictures: list[np.ndarray], crop: SquareCrop, side: int) -> np.ndarray:
+    """Two parts of each picture, one below the other: the middle, and one at the rim; uint8."""
+    corners = [(0.42, 0.42), (0.4, 0.02)]
+    rows = []
+    for down, right in corners:
+        top, left = crop.top + round(down * crop.side), crop.left + round(right * crop.side)
+        rows.append(np.concatenate([picture[top : top + side, left : left + side] for picture in pictures], axis=1))
+    return np.rint(255 * np.concatenate(rows)).astype(np.uint8)
+
+
+def markdown(rows: list[Measured]) -> str:
+    """Means over photographs and seeds, by preset; and costs by method."""
+    columns = ("psnr", "fine_psnr", "ssim")
+    quality = ["| preset | method | PSNR (dB) | fine PSNR (dB) | SSIM |", "|---|---|---:|---:|---:|"]
+    costs = ["| detail | prepare (s) | network (s) | apply (s) | peak (MB) | seams |", "|---|---:|---:|---:|---:|---:|"]
+    for preset in dict.fromkeys(row.preset for row in rows):
+        for method in dict.fromkeys(row.method for row in rows):
+            own = [row for row in rows if (row.preset, row.method) == (preset, method)]
+            psnr, fine, ssim = (statistics.mean(getattr(row, column) for row in own) for column in columns)
+            quality.append(f"| {preset} | {method} | {psnr:.2f} | {fine:.2f} | {ssim:.3f} |")
+    for detail in DETAILS:
+        own = [row for row in rows if row.method == detail]
+        stages = [statistics.median(getattr(row, stage) for row in own) for stage in ("prepare", "network", "apply")]
+        seams = "–" if own[0].seams is None else f"{max(row.seams for row in own):.2f}"
+        cells = [detail, *(f"{stage:.2f}" for stage in stages), f"{max(row.peak for row in own):.0f}", seams]
+        costs.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*quality, "", *costs])

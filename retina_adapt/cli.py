@@ -57,6 +57,18 @@ class FieldOfViewShape(StrEnum):
     FULL_FRAME = "full_frame"
 
 
+def _complete_adaptor(incomplete: str) -> list[str]:
+    from retina_adapt.embedded import embedded_names
+
+    return [name for name in [*embedded_names("adaptors"), "auto"] if name.startswith(incomplete)]
+
+
+def _complete_preset(incomplete: str) -> list[str]:
+    from retina_adapt.degradations import preset_names
+
+    return [name for name in preset_names() if name.startswith(incomplete)]
+
+
 Source = Annotated[Path, typer.Argument(help="A photograph, or a folder of them, searched with its subfolders.")]
 Output = Annotated[Path, typer.Argument(help="Folder for the results.")]
 Shape = Annotated[FieldOfViewShape, typer.Option(help="Shape of the field of view; full_frame where there is none.")]
@@ -65,7 +77,7 @@ Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same res
 
 @app.command(
     epilog="Examples: retina-adapt enhance photographs enhanced --adaptor light · "
-    "retina-adapt enhance 'scans/**/*.tif' enhanced --adaptor auto --detail tiles · "
+    "retina-adapt enhance 'scans/**/*.tif' enhanced --adaptor auto --report report.html · "
     "accelerate launch -m retina_adapt enhance archive enhanced --adaptor haze"
 )
 def enhance(
@@ -76,7 +88,10 @@ def enhance(
     output: Output,
     adaptor: Annotated[
         list[str],
-        typer.Option(help="An embedded adaptor, an adaptor folder, or auto, the one each needs; may be repeated."),
+        typer.Option(
+            help="An embedded adaptor, an adaptor folder, or auto, the one each needs; may be repeated.",
+            autocompletion=_complete_adaptor,
+        ),
     ],
     backbone: Annotated[str, typer.Option(help="An embedded backbone or a backbone folder.")] = "nano",
     mode: Annotated[Mode, typer.Option(help="fast: one pass; diffusion: sampled in a few steps.")] = Mode.FAST,
@@ -140,6 +155,8 @@ def enhance(
     )
     if json_summary and result.summary is not None:
         print(result.summary.read_text(encoding="utf-8"))
+    if report is not None and not quiet and not result.is_of_another_process:
+        console.print(f"{report}: report", highlight=False, soft_wrap=True)
     _finish(result, output, quiet=quiet)
 
 
@@ -166,7 +183,9 @@ def open_app(
 def degrade(
     source: Source,
     output: Output,
-    preset: Annotated[str, typer.Option(help="What to simulate; 'retina-adapt presets' lists them.")] = "mixed",
+    preset: Annotated[
+        str, typer.Option(help="What to simulate; 'retina-adapt presets' lists them.", autocompletion=_complete_preset)
+    ] = "mixed",
     seed: Seed = 0,
     severity: Annotated[float | None, typer.Option(min=0, max=1, help="By default drawn for each photograph.")] = None,
     replay: Annotated[Path | None, typer.Option(help="A degradations.json of an earlier run, applied again.")] = None,

@@ -106,3 +106,26 @@ def test_lists_and_version(tmp_path: Path) -> None:
     assert "light" in run("presets")[1]
     assert "adapt" in run("recipes", "list")[1]
     assert __version__ in run("--version")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("retina-adapt enh", {"enhance"}),
+        ("retina-adapt enhance in out --adaptor ", {"auto", "blur", "haze", "light", "mixed", "spots"}),
+        ("retina-adapt degrade in out --preset low", {"low_light"}),
+    ],
+)
+def test_the_shell_completes_verbs_adaptors_and_presets(words: str, expected: set[str]) -> None:
+    environment = {
+        "_RETINA_ADAPT_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+    }
+    result = CliRunner().invoke(app, [], env=environment, prog_name="retina-adapt")
+    assert expected <= set(result.output.split())
+
+
+def test_every_verb_that_works_on_files_has_an_example() -> None:
+    for verb in ("enhance", "degrade", "draw", "demo", "app"):
+        assert "Example" in run(verb, "--help")[1]

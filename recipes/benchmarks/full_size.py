@@ -28,7 +28,15 @@ from retina_adapt.embedded import DEFAULT_BACKBONE
 from retina_adapt.enhancement import EnhancementSettings, Enhancer, PreparedPhotograph, SmallChange, apply_at_own_size
 from retina_adapt.enhancement.tiles import lay_tiles, seam_ratio
 from retina_adapt.evaluation import score_image
-from retina_adapt.imaging import FieldOfView, SquareCrop, find_field_of_view, find_photographs, read_photograph, resize
+from retina_adapt.imaging import (
+    FieldOfView,
+    SquareCrop,
+    find_field_of_view,
+    find_photographs,
+    read_photograph,
+    resize,
+    write_photograph,
+)
 
 DETAILS = ("kept", "guided", "tiles")
 
@@ -115,8 +123,14 @@ def main() -> None:
     enhancer = Enhancer.from_pretrained(config.backbone, device=config.device)
     names = {preset: enhancer.load_adaptor(adaptor) for preset, adaptor in config.adaptors.items()}
     rows: list[Measured] = []
+    files: list[tuple[str, float, float]] = []
     for path in find_photographs(config.photographs):
-        clear = read_photograph(path).pixels
+        started = time.process_time()
+        photograph = read_photograph(path)
+        reading = time.process_time() - started
+        write_photograph(photograph, folder / f"copy{path.suffix}")
+        files.append((path.suffix, reading, time.process_time() - started - reading))
+        clear = photograph.pixels
         found = find_field_of_view(clear, name=path.name)
         for preset, adaptor in names.items():
             enhancer.set_adaptor(adaptor)
@@ -132,7 +146,7 @@ def main() -> None:
                     sheet = crops([clear, *results.values()], SquareCrop.around(found), config.crop)
                     with write_file_atomically(folder / f"crops_{path.stem}_{preset}.png") as temporary:
                         Image.fromarray(sheet).save(temporary, format="PNG")
-    table = markdown(rows)
+    table = markdown(rows) + file_times(files)
     for name, text in (("json", json.dumps([asdict(row) for row in rows], indent=1)), ("md", table)):
         with write_file_atomically(folder / f"full_size.{name}") as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
@@ -225,3 +239,13 @@ def markdown(rows: list[Measured]) -> str:
         cells = [detail, *(f"{stage:.2f}" for stage in stages), f"{max(row.peak for row in own):.0f}", seams]
         costs.append(f"| {' | '.join(cells)} |")
     return "\n".join([*quality, "", *costs])
+
+
+def file_times(files: list[tuple[str, float, float]]) -> str:
+    """Seconds to read and to write a file, by its format."""
+    lines = ["", "", "| file | read (s) | write (s) |", "|---|---:|---:|"]
+    for suffix in dict.fromkeys(suffix for suffix, _, _ in files):
+        own = [times for name, *times in files if name == suffix]
+        read, write = (statistics.median(column) for column in zip(*own, strict=True))
+        lines.append(f"| {suffix} | {read:.2f} | {write:.2f} |")
+    return "\n".join(lines)

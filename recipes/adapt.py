@@ -7,7 +7,7 @@ encoder maps clear ones. Stage two trains the denoiser's adaptors with the diffu
 encoder. Writes an adaptor folder to `<output_folder>/adaptor`. Interrupted, the same command resumes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +49,7 @@ from retina_adapt.objectives import (
     latent_adaptation_loss,
     latent_preservation_loss,
     masked_absolute_error,
+    masked_logarithmic_error,
     structural_dissimilarity,
 )
 from retina_adapt.training import (
@@ -67,20 +68,33 @@ Pairs = DegradedPairs | RealPairs
 
 @dataclass
 class AdaptationLossWeights:
-    """Weights of stage one's losses; the paper's loss is 1, 1, 0, 0.
+    """Weights of stage one's losses; a term of weight 0 is not computed. The paper's loss is 1, 1, 0, 0, 0.
 
     Args:
         latent_adaptation: of mean |E0(high) - Ea(low)|.
         latent_preservation: of mean |E0(high) - Ea(high)|, which keeps clear photographs as they are.
         pixel: of the absolute error in the field of view, between the enhanced low and the high photograph. Decoder
-            adaptors learn from this term and the next alone.
+            adaptors learn from this term and the next two alone.
         structural: of 1 - SSIM between the enhanced low and the high photograph.
+        logarithmic: of the logarithm of the squared error in the field of view: a decibel counts the same in a
+            photograph that is hardly degraded and in one that is badly.
     """
 
     latent_adaptation: float = 1.0
     latent_preservation: float = 1.0
     pixel: float = 10.0
     structural: float = 1.0
+    logarithmic: float = 0.0
+
+    @property
+    def on_latents(self) -> bool:
+        """Whether the loss looks at latents."""
+        return self.latent_adaptation > 0 or self.latent_preservation > 0
+
+    @property
+    def on_pictures(self) -> bool:
+        """Whether the loss looks at enhanced photographs, which alone teach a decoder's adaptors."""
+        return self.pixel > 0 or self.structural > 0 or self.logarithmic > 0
 
 
 @dataclass
@@ -136,6 +150,21 @@ class AdaptConfig:
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
 
+def picture_losses(enhanced: Tensor, batch: dict[str, Tensor], weights: AdaptationLossWeights) -> dict[str, Tensor]:
+    """Stage one's losses on enhanced photographs, those that have a weight."""
+    terms: dict[str, Callable[[], Tensor]] = {
+        "pixel": lambda: masked_absolute_error(enhanced, batch["high"], batch["mask"]),
+        "structural": lambda: structural_dissimilarity(enhanced, batch["high"]),
+        "logarithmic": lambda: masked_logarithmic_error(enhanced, batch["high"], batch["mask"]),
+    }
+    return {name: term() for name, term in terms.items() if getattr(weights, name) > 0}
+
+
+def weighted_sum(losses: dict[str, Tensor], weights: AdaptationLossWeights) -> dict[str, Tensor]:
+    """The losses, and their weighted sum as "loss"."""
+    return {"loss": sum(getattr(weights, name) * value for name, value in losses.items()), **losses}
+
+
 class AutoencoderAdaptationStep(nn.Module):
     """Stage one: both latent terms of the paper, and how far the enhanced photograph is from the clear one."""
 
@@ -146,19 +175,21 @@ class AutoencoderAdaptationStep(nn.Module):
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         low, high = batch["low"], batch["high"]
-        with torch.no_grad(), adaptors_bypassed(self.backbone):
-            high_latent = self.backbone.encode(high)
-            frozen = reconstruct_frames(self.backbone, low)
-        adapted_low, adapted_high = self.backbone.encode(torch.cat([low, high])).chunk(2)
-        enhanced = apply_change(low, self.backbone.decode(adapted_low), frozen)
-        losses = {
-            "latent_adaptation": latent_adaptation_loss(high_latent, adapted_low),
-            "latent_preservation": latent_preservation_loss(high_latent, adapted_high),
-            "pixel": masked_absolute_error(enhanced, high, batch["mask"]),
-            "structural": structural_dissimilarity(enhanced, high),
-        }
-        weighted = [getattr(self.weights, name) * value for name, value in losses.items()]
-        return {"loss": torch.stack(weighted).sum(), **losses}
+        losses: dict[str, Tensor] = {}
+        if self.weights.on_latents:
+            with torch.no_grad(), adaptors_bypassed(self.backbone):
+                high_latent = self.backbone.encode(high)
+            adapted_low, adapted_high = self.backbone.encode(torch.cat([low, high])).chunk(2)
+            losses["latent_adaptation"] = latent_adaptation_loss(high_latent, adapted_low)
+            losses["latent_preservation"] = latent_preservation_loss(high_latent, adapted_high)
+        else:
+            adapted_low = self.backbone.encode(low)
+        if self.weights.on_pictures:
+            with torch.no_grad(), adaptors_bypassed(self.backbone):
+                frozen = reconstruct_frames(self.backbone, low)
+            enhanced = apply_change(low, self.backbone.decode(adapted_low), frozen)
+            losses |= picture_losses(enhanced, batch, self.weights)
+        return weighted_sum(losses, self.weights)
 
 
 class DenoiserAdaptationStep(nn.Module):
@@ -187,6 +218,8 @@ class DenoiserAdaptationStep(nn.Module):
 def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, PeftModel, FrozenBackboneGuard]:
     if config.denoiser.steps and config.denoiser.mixed_precision != config.autoencoder.mixed_precision:
         raise ConfigurationError("autoencoder.mixed_precision and denoiser.mixed_precision differ: give both the same")
+    if not (config.loss_weights.on_latents or config.loss_weights.on_pictures):
+        raise ConfigurationError("every weight in loss_weights is 0: give at least one loss a weight")
     accelerator = Accelerator(
         mixed_precision=config.autoencoder.mixed_precision,
         gradient_accumulation_steps=config.autoencoder.gradient_accumulation,
@@ -263,7 +296,8 @@ def main(config: AdaptConfig) -> None:
             config.autoencoder,
             AutoencoderAdaptationStep(backbone, config.loss_weights),
             "fast",
-            chosen & {"encoder", "decoder"},
+            # Without a loss on pictures, nothing reaches an adaptor in the decoder.
+            chosen & ({"encoder", "decoder"} if config.loss_weights.on_pictures else {"encoder"}),
         ),
         "denoiser": (
             config.denoiser,

@@ -3,7 +3,12 @@
 import torch
 from torch import Tensor
 
-from retina_adapt.objectives import latent_adaptation_loss, latent_preservation_loss, masked_absolute_error
+from retina_adapt.objectives import (
+    latent_adaptation_loss,
+    latent_preservation_loss,
+    masked_absolute_error,
+    masked_logarithmic_error,
+)
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -43,3 +48,22 @@ def test_the_masked_error_sends_no_gradient_outside_the_mask_and_none_at_all_wit
     assert (result.grad[..., 4:] == 0).all()
     nothing = torch.zeros_like(upper_half_mask())
     assert masked_absolute_error(result, random(1, 3, 8, 8, seed=1), nothing) == 0
+
+
+def test_the_logarithmic_error_is_minus_a_tenth_of_psnr_in_the_field_of_view() -> None:
+    target = torch.zeros(2, 3, 8, 8)
+    mask = torch.ones(2, 1, 8, 8, dtype=torch.bool)
+    mask[:, :, :4] = False
+    result = torch.full_like(target, 0.1)
+    result[1] = 0.3
+    result[:, :, :4] = 1.0  # outside the field of view: not counted
+    expected = (torch.tensor([0.1, 0.3]) ** 2 + 1e-5).log10().mean()
+    torch.testing.assert_close(masked_logarithmic_error(result, target, mask), expected)
+
+
+def test_the_logarithmic_error_asks_a_mild_image_for_as_much_as_a_bad_one() -> None:
+    error = torch.tensor([0.05, 0.4]).view(2, 1, 1, 1).expand(2, 1, 4, 4).clone().requires_grad_(True)
+    mask = torch.ones(2, 1, 4, 4, dtype=torch.bool)
+    masked_logarithmic_error(error, torch.zeros_like(error), mask).backward()
+    relative = (error.grad * error.detach()).sum((1, 2, 3))
+    torch.testing.assert_close(relative[0], relative[1], rtol=0.01, atol=0)

@@ -8,6 +8,7 @@ encoder. Writes an adaptor folder to `<output_folder>/adaptor`. Interrupted, the
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -173,20 +174,26 @@ class AutoencoderAdaptationStep(nn.Module):
         self.backbone = backbone
         self.weights = weights
 
+    @contextmanager
+    def frozen_backbone(self) -> Iterator[ReconstructionBackbone]:
+        """The backbone as it was before adaptation, without gradients."""
+        with torch.no_grad(), adaptors_bypassed(self.backbone):
+            yield self.backbone
+
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         low, high = batch["low"], batch["high"]
         losses: dict[str, Tensor] = {}
         if self.weights.on_latents:
-            with torch.no_grad(), adaptors_bypassed(self.backbone):
-                high_latent = self.backbone.encode(high)
+            with self.frozen_backbone() as backbone:
+                high_latent = backbone.encode(high)
             adapted_low, adapted_high = self.backbone.encode(torch.cat([low, high])).chunk(2)
             losses["latent_adaptation"] = latent_adaptation_loss(high_latent, adapted_low)
             losses["latent_preservation"] = latent_preservation_loss(high_latent, adapted_high)
         else:
             adapted_low = self.backbone.encode(low)
         if self.weights.on_pictures:
-            with torch.no_grad(), adaptors_bypassed(self.backbone):
-                frozen = reconstruct_frames(self.backbone, low)
+            with self.frozen_backbone() as backbone:
+                frozen = reconstruct_frames(backbone, low)
             enhanced = apply_change(low, self.backbone.decode(adapted_low), frozen)
             losses |= picture_losses(enhanced, batch, self.weights)
         return weighted_sum(losses, self.weights)

@@ -27,6 +27,7 @@ from retina_adapt.adaptors import (
     FrozenBackboneGuard,
     adaptors_bypassed,
     attach_adaptor,
+    group_is_frozen,
     save_adaptor,
     train_only,
 )
@@ -37,12 +38,13 @@ from retina_adapt.data import (
     EvaluationBatchSampler,
     Flips,
     PairSource,
+    PairsWithLatents,
     RealPairs,
     TrainingBatchSampler,
     open_pairs,
 )
 from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
-from retina_adapt.enhancement import EnhancementMode, apply_change, enhance_frames, reconstruct_frames
+from retina_adapt.enhancement import EnhancementMode, apply_change, enhance_frames
 from retina_adapt.evaluation import SCORING_PROTOCOL, score_image
 from retina_adapt.objectives import (
     diffusion_loss,
@@ -64,7 +66,7 @@ from retina_adapt.training import (
 )
 
 ADAPTOR_NAME = "adaptor"
-Pairs = DegradedPairs | RealPairs
+Pairs = DegradedPairs | RealPairs | PairsWithLatents
 
 
 @dataclass
@@ -128,6 +130,9 @@ class AdaptConfig:
         validation: pairs to validate on.
         backbone: name of an embedded backbone, or a backbone folder.
         flips: mirror training pairs at random.
+        latent_cache: of real pairs, encode each photograph once, each way it may be mirrored, and keep the frozen
+            encoder's latents on disk beside the prepared photographs. It pays where there are more steps times
+            `batch_size` than four times the pairs. Not for pairs that are degraded anew for every draw.
         adaptor: the adaptor's kind, place and size.
         loss_weights: of stage one's losses.
         autoencoder: stage one's training loop.
@@ -142,6 +147,7 @@ class AdaptConfig:
     validation: PairSource
     backbone: str = DEFAULT_BACKBONE
     flips: bool = True
+    latent_cache: bool = False
     adaptor: AdaptorSettings = field(default_factory=AdaptorSettings)
     loss_weights: AdaptationLossWeights = field(default_factory=AdaptationLossWeights)
     autoencoder: TrainingSettings = field(default_factory=TrainingSettings)
@@ -166,13 +172,12 @@ def weighted_sum(losses: dict[str, Tensor], weights: AdaptationLossWeights) -> d
     return {"loss": sum(getattr(weights, name) * value for name, value in losses.items()), **losses}
 
 
-class AutoencoderAdaptationStep(nn.Module):
-    """Stage one: both latent terms of the paper, and how far the enhanced photograph is from the clear one."""
+class AdaptationStep(nn.Module):
+    """What both stages ask of the backbone as it was before adaptation."""
 
-    def __init__(self, backbone: ReconstructionBackbone, weights: AdaptationLossWeights) -> None:
+    def __init__(self, backbone: ReconstructionBackbone) -> None:
         super().__init__()
         self.backbone = backbone
-        self.weights = weights
 
     @contextmanager
     def frozen_backbone(self) -> Iterator[ReconstructionBackbone]:
@@ -180,38 +185,55 @@ class AutoencoderAdaptationStep(nn.Module):
         with torch.no_grad(), adaptors_bypassed(self.backbone):
             yield self.backbone
 
+    def frozen_latents(self, batch: dict[str, Tensor], name: str) -> Tensor:
+        """The frozen encoder's latents of the photographs `name`: the cached ones, where the batch has them."""
+        if f"{name}_latent" in batch:
+            return batch[f"{name}_latent"]
+        with self.frozen_backbone() as backbone:
+            return backbone.encode(batch[name])
+
+
+class AutoencoderAdaptationStep(AdaptationStep):
+    """Stage one: both latent terms of the paper, and how far the enhanced photograph is from the clear one."""
+
+    def __init__(self, backbone: ReconstructionBackbone, weights: AdaptationLossWeights) -> None:
+        super().__init__(backbone)
+        self.weights = weights
+
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         low, high = batch["low"], batch["high"]
         losses: dict[str, Tensor] = {}
-        if self.weights.on_latents:
-            with self.frozen_backbone() as backbone:
-                high_latent = backbone.encode(high)
+        encoder_is_frozen = group_is_frozen(self.backbone, "encoder")
+        if encoder_is_frozen:
+            # Latents that nothing changes need no graph, and losses on them would teach nothing.
+            adapted_low = self.frozen_latents(batch, "low")
+        elif self.weights.on_latents:
+            high_latent = self.frozen_latents(batch, "high")
             adapted_low, adapted_high = self.backbone.encode(torch.cat([low, high])).chunk(2)
             losses["latent_adaptation"] = latent_adaptation_loss(high_latent, adapted_low)
             losses["latent_preservation"] = latent_preservation_loss(high_latent, adapted_high)
         else:
             adapted_low = self.backbone.encode(low)
         if self.weights.on_pictures:
+            frozen_low = adapted_low if encoder_is_frozen else self.frozen_latents(batch, "low")
             with self.frozen_backbone() as backbone:
-                frozen = reconstruct_frames(backbone, low)
+                frozen = backbone.decode(frozen_low)
             enhanced = apply_change(low, self.backbone.decode(adapted_low), frozen)
             losses |= picture_losses(enhanced, batch, self.weights)
         return weighted_sum(losses, self.weights)
 
 
-class DenoiserAdaptationStep(nn.Module):
+class DenoiserAdaptationStep(AdaptationStep):
     """Stage two: the diffusion loss of the clear latent, conditioned on the adapted latent of the low one."""
-
-    def __init__(self, backbone: ReconstructionBackbone) -> None:
-        super().__init__()
-        self.backbone = backbone
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         scheduler = self.backbone.scheduler
-        with torch.no_grad():
-            condition = self.backbone.encode(batch["low"])
-            with adaptors_bypassed(self.backbone):
-                high_latent = self.backbone.encode(batch["high"])
+        high_latent = self.frozen_latents(batch, "high")
+        if group_is_frozen(self.backbone, "encoder"):
+            condition = self.frozen_latents(batch, "low")
+        else:
+            with torch.no_grad():
+                condition = self.backbone.encode(batch["low"])
         noise = seeded_noise(batch["seed"].tolist(), tuple(high_latent.shape[1:]), like=high_latent)
         timesteps = (batch["seed"] % scheduler.config.num_train_timesteps).to(high_latent.device)
         noisy_latent = scheduler.add_noise(high_latent, noise, timesteps)
@@ -227,6 +249,11 @@ def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, Pef
         raise ConfigurationError("autoencoder.mixed_precision and denoiser.mixed_precision differ: give both the same")
     if not (config.loss_weights.on_latents or config.loss_weights.on_pictures):
         raise ConfigurationError("every weight in loss_weights is 0: give at least one loss a weight")
+    if config.latent_cache and config.train.clear:
+        raise ConfigurationError(
+            "latent_cache is for real pairs: those of `train.clear` are degraded anew for every draw, and so must be "
+            "encoded at every step; set it to false"
+        )
     accelerator = Accelerator(
         mixed_precision=config.autoencoder.mixed_precision,
         gradient_accumulation_steps=config.autoencoder.gradient_accumulation,
@@ -241,10 +268,20 @@ def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, Pef
     return accelerator, backbone, adapted, guard
 
 
-def prepare_data(config: AdaptConfig, accelerator: Accelerator, size: int) -> tuple[Pairs, Pairs]:
+def prepare_data(
+    config: AdaptConfig, accelerator: Accelerator, backbone: ReconstructionBackbone, fingerprint: str
+) -> tuple[Pairs, Pairs]:
+    size = backbone.settings.image_size
+
+    def encode(images: Tensor) -> Tensor:
+        with torch.no_grad(), adaptors_bypassed(backbone):
+            return backbone.encode(images.to(accelerator.device))
+
     with accelerator.main_process_first():
-        training = open_pairs(config.train, size, flips=Flips() if config.flips else None)
+        training: Pairs = open_pairs(config.train, size, flips=Flips() if config.flips else None)
         validation = open_pairs(config.validation, size)
+        if config.latent_cache and not config.autoencoder.dry_run:
+            training = PairsWithLatents(training, encode, key=fingerprint, workers=config.autoencoder.workers)
     return training, validation
 
 
@@ -290,7 +327,7 @@ def validate(
 
 def main(config: AdaptConfig) -> None:
     accelerator, backbone, adapted, guard = setup(config)
-    training_pairs, validation_pairs = prepare_data(config, accelerator, backbone.settings.image_size)
+    training_pairs, validation_pairs = prepare_data(config, accelerator, backbone, guard.fingerprint)
     groups = {point.group for point in backbone.hook_points()}
     chosen = {
         group
@@ -320,6 +357,7 @@ def main(config: AdaptConfig) -> None:
             continue
         trained = sum(parameter.numel() for parameter in train_only(adapted, ADAPTOR_NAME, stage_groups))
         accelerator.print(f"stage {stage}: {trained:,} trainable parameters in {', '.join(sorted(stage_groups))}")
+        backbone.enable_gradient_checkpointing(settings.gradient_checkpointing)
         validation = train(
             step,
             name=stage,

@@ -9,6 +9,7 @@ from retina_adapt.adaptors.attach import (
     attach_adaptor,
     backbone_tensors,
     detach_adaptor,
+    group_is_frozen,
     train_only,
 )
 from retina_adapt.adaptors.files import (
@@ -91,6 +92,7 @@ __all__ = [
     "check_adaptor_tensors",
     "describe_adaptor",
     "detach_adaptor",
+    "group_is_frozen",
     "hot_swap",
     "hot_swap_file",
     "interpolate_adaptors",

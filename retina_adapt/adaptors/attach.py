@@ -135,6 +135,15 @@ def train_only(adapted: PeftModel, name: str, groups: Iterable[str]) -> list[nn.
     return chosen
 
 
+def group_is_frozen(backbone: ReconstructionBackbone, group: str) -> bool:
+    """Whether a hook group is as it was before adaptation and stays so: no adaptor sits in it, nothing in it trains."""
+    modules = [backbone.get_submodule(point.name) for point in backbone.hook_points() if point.group == group]
+    return not any(
+        any(True for _ in tuner_layers(module)) or any(parameter.requires_grad for parameter in module.parameters())
+        for module in modules
+    )
+
+
 @contextmanager
 def adaptors_bypassed(module: nn.Module) -> Iterator[None]:
     """Run the frozen backbone as if no adaptor were attached.

@@ -179,7 +179,7 @@ class ReconstructionBackbone(nn.Module):
         backbone.latent_mean, backbone.latent_deviation = trained.latent_mean, trained.latent_deviation
         return backbone
 
-    def enable_gradient_checkpointing(self) -> None:
+    def enable_gradient_checkpointing(self, enabled: bool = True) -> None:
         """Compute features anew in the backward pass instead of keeping them: less memory, about a third more time.
 
         Raises:
@@ -187,6 +187,9 @@ class ReconstructionBackbone(nn.Module):
         """
         for part in (self.autoencoder, self.denoiser):
             if part is None:
+                continue
+            if not enabled:
+                part.disable_gradient_checkpointing()
                 continue
             if not part._supports_gradient_checkpointing:
                 raise GradientCheckpointingError(

@@ -4,6 +4,7 @@ from retina_adapt.data.augmentation import Flips
 from retina_adapt.data.draws import Draw
 from retina_adapt.data.duplicates import find_duplicates
 from retina_adapt.data.latent_cache import LatentCache, LatentCacheError, LatentItem
+from retina_adapt.data.pair_latents import PairItemWithLatents, PairsWithLatents
 from retina_adapt.data.pairs import (
     DegradedPairs,
     DegradePair,
@@ -48,8 +49,10 @@ __all__ = [
     "LatentItem",
     "MissingColumnError",
     "PairItem",
+    "PairItemWithLatents",
     "PairSource",
     "PairingError",
+    "PairsWithLatents",
     "PatientLeakError",
     "PhotographSource",
     "PreparationError",

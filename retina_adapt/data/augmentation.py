@@ -22,13 +22,22 @@ class Flips:
     horizontal: bool = True
     vertical: bool = True
 
-    def apply(self, seed: int, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Flip (H, W) or (H, W, C) arrays alike, as drawn from `seed`; returns views."""
+    def drawn(self, seed: int) -> tuple[bool, bool]:
+        """Whether `seed` draws a horizontal flip, and a vertical one."""
         generator = random_generator(seed, "flips")
         # Both are always drawn: allowing one direction must not change what is drawn for the other.
-        draws_horizontal, draws_vertical = generator.random(2) < 0.5
-        if self.horizontal and draws_horizontal:
-            arrays = tuple(array[:, ::-1] for array in arrays)
-        if self.vertical and draws_vertical:
-            arrays = tuple(array[::-1] for array in arrays)
-        return arrays
+        horizontal, vertical = generator.random(2) < 0.5
+        return bool(self.horizontal and horizontal), bool(self.vertical and vertical)
+
+    def apply(self, seed: int, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Flip (H, W) or (H, W, C) arrays alike, as drawn from `seed`; returns views."""
+        return mirrored(*self.drawn(seed), *arrays)
+
+
+def mirrored(horizontal: bool, vertical: bool, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Views of (H, W) or (H, W, C) arrays, all flipped alike."""
+    if horizontal:
+        arrays = tuple(array[:, ::-1] for array in arrays)
+    if vertical:
+        arrays = tuple(array[::-1] for array in arrays)
+    return arrays

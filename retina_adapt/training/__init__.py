@@ -4,21 +4,19 @@ from retina_adapt.training.checkpoint import CheckpointError
 from retina_adapt.training.divergence import TrainingDivergedError
 from retina_adapt.training.gather import NoScoresError, mean_scores
 from retina_adapt.training.interruption import STOPPED_STATUS, TrainingStopped
-from retina_adapt.training.loop import (
-    NothingToTrainError,
-    UnsupportedStrategyError,
-    UnusedParameterError,
-    train,
-)
+from retina_adapt.training.loop import train
+from retina_adapt.training.optimization import NothingToTrainError, UnsupportedStrategyError, UnusedParameterError
 from retina_adapt.training.recipe_run import run_recipe
 from retina_adapt.training.settings import TrainingSettings, TrainingSettingsError
 from retina_adapt.training.tracking import TrackerError, TrackingSettings, Validation, start_run
+from retina_adapt.training.validation_history import ScoredStep
 
 __all__ = [
     "STOPPED_STATUS",
     "CheckpointError",
     "NoScoresError",
     "NothingToTrainError",
+    "ScoredStep",
     "TrackerError",
     "TrackingSettings",
     "TrainingDivergedError",

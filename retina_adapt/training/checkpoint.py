@@ -21,6 +21,7 @@ from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.training.divergence import DivergenceWatch
 from retina_adapt.training.moving_average import MovingAverage
 from retina_adapt.training.sharding import copy_whole, like_sharded, whole
+from retina_adapt.training.validation_history import ScoredStep, store_history, stored_history
 
 TENSORS_FILE = "training_state.safetensors"
 STATE_FILE = "training_state.json"
@@ -40,6 +41,7 @@ class TrainingState:
         optimizer: of these parameters.
         average: their moving average; None without one.
         watch: what the loss was so far.
+        validations: those that were done so far.
         step: optimiser steps done.
     """
 
@@ -47,6 +49,7 @@ class TrainingState:
     optimizer: torch.optim.Optimizer
     average: MovingAverage | None = None
     watch: DivergenceWatch = field(default_factory=DivergenceWatch)
+    validations: list[ScoredStep] = field(default_factory=list)
     step: int = 0
 
     def weights(self) -> dict[str, Tensor]:
@@ -83,6 +86,7 @@ def write_checkpoint(folder: Path, state: TrainingState, *, writes: bool = True)
         with write_folder_atomically(checkpoint) as temporary:
             safetensors.torch.save_file(gathered, temporary / TENSORS_FILE)
             (temporary / STATE_FILE).write_text(json.dumps(numbers) + "\n", encoding="utf-8")
+            store_history(state.validations, temporary)
             for file in temporary.iterdir():
                 _flush_to_disk(file)
     except (OSError, safetensors.SafetensorError) as error:
@@ -105,6 +109,7 @@ def load_checkpoint(checkpoint: Path, state: TrainingState) -> None:
     try:
         numbers = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
         step, watch = int(numbers["step"]), DivergenceWatch(**numbers["divergence_watch"])
+        validations = stored_history(checkpoint)
         tensors = safetensors.torch.load_file(checkpoint / TENSORS_FILE)
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise CheckpointError(
@@ -129,7 +134,7 @@ def load_checkpoint(checkpoint: Path, state: TrainingState) -> None:
             state.optimizer.state[parameter] = {
                 key: value if value.ndim == 0 else like_sharded(value, parameter) for key, value in moments.items()
             }
-    state.step, state.watch = step, watch
+    state.step, state.watch, state.validations = step, watch, validations
 
 
 def list_checkpoints(folder: Path) -> list[Path]:

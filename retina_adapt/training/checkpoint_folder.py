@@ -1,17 +1,12 @@
 """The checkpoints of one training: which there are, which one is the best, and which are kept."""
 
-import json
-import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from retina_adapt.atomic_files import write_file_atomically
-from retina_adapt.suggestions import did_you_mean
 from retina_adapt.training.checkpoint import CheckpointError, TrainingState, list_checkpoints, write_checkpoint
-from retina_adapt.training.settings import TrainingSettings, TrainingSettingsError
-
-VALIDATION_FILE = "validation.json"
+from retina_adapt.training.settings import TrainingSettings
+from retina_adapt.training.validation_history import merit, require_score, store_history, stored_history
 
 
 @dataclass(frozen=True)
@@ -63,17 +58,16 @@ class CheckpointFolder:
             self._drop_others()
         return checkpoint
 
-    def record_validation(self, step: int, scores: dict[str, float]) -> None:
-        """Note the scores beside the checkpoint of this step, if there is one."""
-        checkpoint = self._of(step)
+    def record_validations(self, state: TrainingState) -> None:
+        """Store the validations up to this step with its checkpoint, if there is one."""
+        checkpoint = self.of(state.step)
         if checkpoint.is_dir():
-            with write_file_atomically(checkpoint / VALIDATION_FILE) as temporary:
-                temporary.write_text(json.dumps(scores) + "\n", encoding="utf-8")
+            store_history(state.validations, checkpoint)
             self._drop_others()
 
-    def is_validated(self, step: int) -> bool:
-        """Whether the scores of this step's checkpoint are known."""
-        return (self._of(step) / VALIDATION_FILE).is_file()
+    def of(self, step: int) -> Path:
+        """Where the checkpoint of a step is, if there is one."""
+        return self.folder / f"step-{step:08d}"
 
     def newest(self) -> Path | None:
         """The checkpoint of the latest step."""
@@ -89,39 +83,18 @@ class CheckpointFolder:
         scored = [(merit, path) for merit, path in scored if merit is not None]
         return max(scored, default=(0.0, None))[1]
 
-    def require_score(self, scores: dict[str, float]) -> None:
-        """Refuse a `best_by` that is no score of the validation.
-
-        Raises:
-            TrainingSettingsError: names the nearest score that there is.
-        """
-        wanted = self.best_by.removeprefix("-")
-        if wanted and wanted not in scores:
-            raise TrainingSettingsError(
-                f"training.best_by is '{self.best_by}', but the validation has the scores {', '.join(scores)}"
-                f"{did_you_mean(wanted, scores)}"
-            )
-
     def _merit(self, checkpoint: Path) -> float | None:
-        file = checkpoint / VALIDATION_FILE
-        if not file.is_file():
+        latest = next(reversed(stored_history(checkpoint)), None)
+        # The history of a checkpoint that was not validated ends before it.
+        if latest is None or checkpoint != self.of(latest.step):
             return None
-        scores = json.loads(file.read_text(encoding="utf-8"))
-        if not scores:
-            return None
-        self.require_score(scores)
-        score = scores[self.best_by.removeprefix("-") or next(iter(scores))]
-        if math.isnan(score):
-            return -math.inf
-        return -score if self.best_by.startswith("-") else score
+        require_score(latest.scores, self.best_by)
+        return merit(latest.scores, self.best_by)
 
     def _drop_others(self) -> None:
         found = list_checkpoints(self.folder)
         for old in set(found[: -self.kept]) - {self.best()}:
             shutil.rmtree(old, ignore_errors=True)
-
-    def _of(self, step: int) -> Path:
-        return self.folder / f"step-{step:08d}"
 
 
 def checkpoint_folder(output_folder: str | Path, name: str, settings: TrainingSettings) -> CheckpointFolder:

@@ -2,7 +2,10 @@
 
 import json
 import resource
+import shutil
 import sys
+import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,7 +13,12 @@ import torch
 from torch import nn
 
 from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.training.gather import fail_together
+from retina_adapt.training.interruption import StopRequest
+from retina_adapt.training.optimization import Batch, require_that_all_are_used, take_step
 from retina_adapt.training.settings import TrainingSettings
+from retina_adapt.training.supervision import Supervision
+from retina_adapt.training.tracking import Validation
 
 STEPS_TRIED = 2
 """The first step of a process sets things up; the second one is timed."""
@@ -50,6 +58,43 @@ class DryRunReport:
             f"a checkpoint: {self.seconds_per_checkpoint:.3g} s, {self.checkpoint_bytes / 2**20:.1f} MiB",
             f"a full run: about {_duration(self.seconds_in_all)}",
         ]
+
+
+def try_out(
+    supervision: Supervision, prepared_step: nn.Module, optimizer: torch.optim.Optimizer, batches: Iterator[Batch]
+) -> Validation:
+    """Take the first steps, write and remove a checkpoint, validate, and print what a full run would take."""
+    accelerator, settings, state = supervision.accelerator, supervision.settings, supervision.state
+    seconds = []
+    for _ in range(min(STEPS_TRIED, settings.steps)):
+        started = time.perf_counter()
+        losses, _ = take_step(prepared_step, optimizer, accelerator, settings, state, batches, stop=StopRequest())
+        state.step += 1
+        supervision.refuse_divergence(losses)
+        require_that_all_are_used(state, supervision.name)
+        seconds.append(time.perf_counter() - started)
+    is_main, checkpoints = accelerator.is_main_process, supervision.checkpoints
+    started, size = time.perf_counter(), 0
+    fail_together(accelerator, lambda: checkpoints.save(state, writes=is_main))
+    seconds_per_checkpoint = time.perf_counter() - started
+    if is_main and (checkpoint := checkpoints.newest()) is not None:
+        size = sum(file.stat().st_size for file in checkpoint.iterdir())
+        shutil.rmtree(checkpoints.folder)
+    accelerator.wait_for_everyone()
+    started = time.perf_counter()
+    validation = supervision.validate()
+    report = report_of(
+        supervision.training_step,
+        settings,
+        seconds_per_step=seconds[-1],
+        seconds_per_validation=time.perf_counter() - started,
+        seconds_per_checkpoint=seconds_per_checkpoint,
+        checkpoint_bytes=size,
+    )
+    accelerator.print("\n".join([f"{supervision.name}, dry run:", *(f"  {line}" for line in report.lines())]))
+    if is_main:
+        store_report(report, supervision.output_folder, supervision.name)
+    return validation
 
 
 def report_of(

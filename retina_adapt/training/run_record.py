@@ -23,7 +23,7 @@ from retina_adapt.errors import RetinaAdaptError
 RUN_FILE = "run.json"
 RECORDED_PACKAGES = ("retina-adapt", "torch", "diffusers", "peft", "accelerate", "datasets", "numpy")
 _PATH_KEYS = ("path", "low_folder", "high_folder")
-Status = Literal["running", "finished", "stopped"]
+Status = Literal["running", "finished", "finished early", "stopped"]
 
 
 class RunRecordError(RetinaAdaptError):

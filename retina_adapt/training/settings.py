@@ -40,6 +40,10 @@ class TrainingSettings:
         best_by: name of the validation score that tells which checkpoint is the best, "-name" where lower is better;
             "" takes the first score, higher being better.
         result: what the training ends with: the last weights, or those of the best checkpoint ("last" or "best").
+        patience: end the training early once so many validations, one after the other, were no better than the best
+            one before them, by the score of `best_by`; 0 trains all steps. The learning rate is then still that of a
+            longer training: take the "best" result with it.
+        least_improvement: by how much a score must beat the best one to count as better; smaller gains add up.
         resume: "auto" goes on from the newest checkpoint if there is one; "never" refuses to if there is one, and
             "always" if there is none.
         moving_average_decay: of an exponential moving average of what is trained, in [0, 1), e.g. 0.999; the averaged
@@ -66,6 +70,8 @@ class TrainingSettings:
     checkpoints_kept: int = 2
     best_by: str = ""
     result: str = "last"
+    patience: int = 0
+    least_improvement: float = 0.0
     resume: str = "auto"
     moving_average_decay: float = 0.0
     gradient_checkpointing: bool = False
@@ -83,8 +89,9 @@ class TrainingSettings:
         for name in at_least_one:
             if getattr(self, name) < 1:
                 raise TrainingSettingsError(f"training.{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("steps", "warmup_steps", "workers", "weight_decay", "seed"):
-            if getattr(self, name) < 0:
+        not_negative = ("steps", "warmup_steps", "workers", "weight_decay", "seed", "patience", "least_improvement")
+        for name in not_negative:
+            if not getattr(self, name) >= 0:
                 raise TrainingSettingsError(f"training.{name} is {getattr(self, name)}; it must not be negative")
         for name in ("learning_rate", "gradient_clip"):
             if not getattr(self, name) > 0:

@@ -51,10 +51,14 @@ class TrackingSettings:
 
 @dataclass
 class Validation:
-    """One validation: scores by name, and pictures (height, width, 3), uint8, by name."""
+    """One validation: scores by name, and pictures (height, width, 3), uint8, by name.
+
+    `step` is how many optimiser steps the validated weights have seen; the loop sets it.
+    """
 
     scores: dict[str, float]
     pictures: dict[str, np.ndarray] = field(default_factory=dict)
+    step: int = 0
 
 
 def start_run(
@@ -93,6 +97,7 @@ def log_validation(
         if tracker.name == "tensorboard":
             tracker.log_images(pictures, step=step, dataformats="NHWC")
             tracker.writer.add_histogram(f"{name}/parameter_norms", np.array(list(norms.values())), global_step=step)
+            tracker.writer.flush()
         elif pictures and hasattr(tracker, "log_images"):
             tracker.log_images(pictures, step=step)
 

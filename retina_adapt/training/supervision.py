@@ -1,0 +1,193 @@
+"""What a training needs beside its optimiser steps: resume, watch the loss, log, keep checkpoints, validate."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import nn
+
+from retina_adapt.training.checkpoint import TrainingState, load_checkpoint
+from retina_adapt.training.checkpoint_folder import CheckpointFolder
+from retina_adapt.training.divergence import CALM_FACTOR, DIVERGED_FACTOR, TrainingDivergedError
+from retina_adapt.training.gather import fail_together
+from retina_adapt.training.run_record import Status, note_progress
+from retina_adapt.training.settings import TrainingSettings, TrainingSettingsError
+from retina_adapt.training.sharding import gathered_parameters, whole
+from retina_adapt.training.tracking import Validation, forget_entries_after, log_validation
+from retina_adapt.training.validation_history import ScoredStep, require_score, validations_without_gain
+
+
+@dataclass
+class Supervision:
+    """Stands beside the steps of one training and knows when what is due.
+
+    Attributes:
+        name, training_step, accelerator, settings, output_folder: as `train` got them.
+        checkpoints: of this training.
+        state: what is being trained, and how far it is.
+        compute_validation: called on every process.
+        observe_validations: called with all validations so far.
+        watched_loss: the loss whose rise ends the run.
+    """
+
+    name: str
+    training_step: nn.Module
+    accelerator: Accelerator
+    settings: TrainingSettings
+    checkpoints: CheckpointFolder
+    state: TrainingState
+    compute_validation: Callable[[], Validation]
+    observe_validations: Callable[[Sequence[ScoredStep]], None]
+    watched_loss: str
+    output_folder: Path
+    checkpoint_is_due: bool = False
+
+    def resume(self) -> None:
+        """Go on from the newest checkpoint, if there is one and the settings allow it."""
+        # All look before the main process tidies up.
+        found = self.checkpoints.to_resume_from(self.settings.resume)
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            self.checkpoints.remove_leftovers()
+        if found is not None:
+            fail_together(self.accelerator, lambda: load_checkpoint(found, self.state))
+            self.accelerator.print(f"{self.name}: resuming after step {self.state.step} from {found}")
+        forget_entries_after(self.accelerator, self.name, self.state.step)
+        if self.state.validations:
+            self._show_validations()
+
+    def start_timing(self) -> None:
+        """Measure steps from now on."""
+        self.seconds_started, self.steps_timed = time.perf_counter(), 0
+
+    @property
+    def is_last(self) -> bool:
+        """Whether this is the last step."""
+        return self.state.step == self.settings.steps
+
+    @property
+    def validation_is_due(self) -> bool:
+        """Whether this step is one of those that are validated."""
+        return self.state.step > 0 and (self.state.step % self.settings.validate_every == 0 or self.is_last)
+
+    @property
+    def is_validated(self) -> bool:
+        """Whether the scores of this step are known."""
+        return bool(self.state.validations) and self.state.validations[-1].step == self.state.step
+
+    @property
+    def has_converged(self) -> bool:
+        """Whether the latest validations brought no gain, as many as the settings have patience for."""
+        settings = self.settings
+        waited = validations_without_gain(self.state.validations, settings.best_by, settings.least_improvement)
+        return 0 < settings.patience <= waited
+
+    def refuse_divergence(self, losses: dict[str, float]) -> None:
+        """Take a step's losses in.
+
+        Raises:
+            TrainingDivergedError: they are no numbers, or have risen too far.
+        """
+        # At every step, for no checkpoint may hold what a gradient that is not finite has made of the parameters.
+        watch, name, step = self.state.watch, self.name, self.state.step
+        if not (math.isfinite(losses["loss"]) and math.isfinite(losses["gradient_norm"])):
+            raise TrainingDivergedError(
+                f"{name}: at step {step} the loss is {losses['loss']:.4g} and its gradient's norm "
+                f"{losses['gradient_norm']:.4g}; {self._remedy()}"
+            )
+        if step > self.settings.warmup_steps:
+            watch.observe(losses[self.watched_loss])
+        if watch.has_diverged:
+            raise TrainingDivergedError(
+                f"{name}: at step {step} the smoothed '{self.watched_loss}' is {watch.smoothed:.4g}, more than "
+                f"{DIVERGED_FACTOR:g} times its lowest value {watch.lowest:.4g}; {self._remedy()}"
+            )
+
+    def log(self, losses: dict[str, float], *, learning_rate: float) -> None:
+        """Send a step's losses to the trackers, if it is one of those that are logged."""
+        self.steps_timed += 1
+        if self.state.step % self.settings.log_every and not self.is_last:
+            return
+        seconds = (time.perf_counter() - self.seconds_started) / self.steps_timed
+        entries = {**losses, "learning_rate": learning_rate, "seconds_per_step": seconds}
+        self.accelerator.log({f"{self.name}/{key}": value for key, value in entries.items()}, step=self.state.step)
+        self.start_timing()
+
+    def save_if_due(self, *, stops: bool) -> None:
+        """Save at the steps that are due; while the watched loss is too high, later, but at the last step always."""
+        if self.state.step % self.settings.checkpoint_every == 0 or self.validation_is_due or stops:
+            self.checkpoint_is_due = True
+            if not (self.state.watch.is_calm or self.is_last):
+                self.accelerator.print(
+                    f"{self.name}: no checkpoint after step {self.state.step}, while '{self.watched_loss}' is above "
+                    f"{CALM_FACTOR:g} times its lowest smoothed value"
+                )
+        if self.is_last or (self.checkpoint_is_due and self.state.watch.is_calm):
+            writes = self.accelerator.is_main_process
+            fail_together(self.accelerator, lambda: self.checkpoints.save(self.state, writes=writes))
+            self.checkpoint_is_due = False
+
+    def validate(self) -> Validation:
+        """Validate the present weights, averaged ones if there is an average; log and record it the first time."""
+        self.training_step.eval()
+        average = self.state.average
+        with (
+            torch.no_grad(),
+            average.swapped_in() if average is not None else nullcontext(),
+            gathered_parameters(self.training_step),
+        ):
+            validation = dataclasses.replace(self.compute_validation(), step=self.state.step)
+        require_score(validation.scores, self.settings.best_by)
+        if self.settings.patience and not validation.scores:
+            raise TrainingSettingsError(
+                f"training.patience is {self.settings.patience}, but the validation has no score to tell a gain by; "
+                "set it to 0"
+            )
+        self.note("running", validation.scores)
+        if not self.is_validated:
+            self._record(validation)
+        self.start_timing()
+        return validation
+
+    def note(self, status: Status, scores: dict[str, float] | None = None) -> None:
+        """Note in the run's record how far this training is."""
+        if self.accelerator.is_main_process:
+            step, steps = self.state.step, self.settings.steps
+            note_progress(self.output_folder, self.name, status=status, step=step, steps=steps, scores=scores)
+
+    def _record(self, validation: Validation) -> None:
+        norms = {
+            name: whole(torch.linalg.vector_norm(parameter.detach().float())).item()
+            for name, parameter in self.state.parameters.items()
+        }
+        log_validation(self.accelerator, self.name, validation, self.state.step, norms)
+        # All processes have to come to the same decisions.
+        (scores,) = broadcast_object_list([validation.scores])
+        self.state.validations.append(ScoredStep(self.state.step, scores))
+        if self.accelerator.is_main_process:
+            self.checkpoints.record_validations(self.state)
+        self.accelerator.wait_for_everyone()
+        self._show_validations()
+
+    def _show_validations(self) -> None:
+        try:
+            self.observe_validations(self.state.validations)
+        except Exception:
+            self.note("stopped")
+            raise
+
+    def _remedy(self) -> str:
+        found = self.checkpoints.newest()
+        resumption = (
+            f"it resumes from {found}, the last one before the loss rose"
+            if found
+            else "it starts again, for there is no checkpoint yet"
+        )
+        return f"lower training.learning_rate ({self.settings.learning_rate}), then run again: {resumption}"

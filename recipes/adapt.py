@@ -83,11 +83,11 @@ class AdaptationLossWeights:
             photograph that is hardly degraded and in one that is badly.
     """
 
-    latent_adaptation: float = 1.0
-    latent_preservation: float = 1.0
+    latent_adaptation: float = 0.0
+    latent_preservation: float = 0.0
     pixel: float = 10.0
     structural: float = 1.0
-    logarithmic: float = 0.0
+    logarithmic: float = 1.0
 
     @property
     def on_latents(self) -> bool:
@@ -98,6 +98,21 @@ class AdaptationLossWeights:
     def on_pictures(self) -> bool:
         """Whether the loss looks at enhanced photographs, which alone teach a decoder's adaptors."""
         return self.pixel > 0 or self.structural > 0 or self.logarithmic > 0
+
+
+@dataclass
+class SmallFrames:
+    """A beginning of stage one on smaller frames, which cost less: a quarter a step at half the size.
+
+    Light, haze and colour are learned as well there; what is fine is learned in the steps that remain.
+
+    Args:
+        steps: the first steps of stage one that see small frames; 0 is none.
+        size: side of a small frame in pixels, a multiple of the backbone's stride.
+    """
+
+    steps: int = 0
+    size: int = 128
 
 
 @dataclass
@@ -136,6 +151,7 @@ class AdaptConfig:
         adaptor: the adaptor's kind, place and size.
         loss_weights: of stage one's losses.
         autoencoder: stage one's training loop.
+        small_frames: how stage one begins.
         denoiser: stage two's training loop; 0 steps, or no hook group in the denoiser, leave stage two out.
         sampling_steps: denoiser calls when validating stage two.
         card: what the adaptor's card says besides.
@@ -151,6 +167,7 @@ class AdaptConfig:
     adaptor: AdaptorSettings = field(default_factory=AdaptorSettings)
     loss_weights: AdaptationLossWeights = field(default_factory=AdaptationLossWeights)
     autoencoder: TrainingSettings = field(default_factory=TrainingSettings)
+    small_frames: SmallFrames = field(default_factory=SmallFrames)
     denoiser: TrainingSettings = field(default_factory=TrainingSettings)
     sampling_steps: int = 4
     card: AdaptorCardSettings = field(default_factory=AdaptorCardSettings)
@@ -249,6 +266,11 @@ def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, Pef
         raise ConfigurationError("autoencoder.mixed_precision and denoiser.mixed_precision differ: give both the same")
     if not (config.loss_weights.on_latents or config.loss_weights.on_pictures):
         raise ConfigurationError("every weight in loss_weights is 0: give at least one loss a weight")
+    if config.small_frames.steps > config.autoencoder.steps:
+        raise ConfigurationError(
+            f"small_frames.steps is {config.small_frames.steps}; it must be at most autoencoder.steps, "
+            f"{config.autoencoder.steps}"
+        )
     if config.latent_cache and config.train.clear:
         raise ConfigurationError(
             "latent_cache is for real pairs: those of `train.clear` are degraded anew for every draw, and so must be "
@@ -270,34 +292,50 @@ def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, Pef
 
 def prepare_data(
     config: AdaptConfig, accelerator: Accelerator, backbone: ReconstructionBackbone, fingerprint: str
-) -> tuple[Pairs, Pairs]:
-    size = backbone.settings.image_size
+) -> tuple[Pairs, Pairs | None, Pairs]:
+    """Pairs to train on, the same as small frames where the configuration asks for them, and pairs to validate on."""
 
     def encode(images: Tensor) -> Tensor:
         with torch.no_grad(), adaptors_bypassed(backbone):
             return backbone.encode(images.to(accelerator.device))
 
-    with accelerator.main_process_first():
-        training: Pairs = open_pairs(config.train, size, flips=Flips() if config.flips else None)
-        validation = open_pairs(config.validation, size)
+    def open_training(size: int) -> Pairs:
+        pairs: Pairs = open_pairs(config.train, size, flips=Flips() if config.flips else None)
         if config.latent_cache and not config.autoencoder.dry_run:
-            training = PairsWithLatents(training, encode, key=fingerprint, workers=config.autoencoder.workers)
-    return training, validation
+            return PairsWithLatents(pairs, encode, key=fingerprint, workers=config.autoencoder.workers)
+        return pairs
+
+    size = backbone.settings.image_size
+    if config.small_frames.size % backbone.stride:
+        raise ConfigurationError(
+            f"small_frames.size is {config.small_frames.size}; for this backbone it must be a multiple of "
+            f"{backbone.stride}"
+        )
+    with accelerator.main_process_first():
+        training = open_training(size)
+        small = open_training(config.small_frames.size) if config.small_frames.steps else None
+        validation = open_pairs(config.validation, size)
+    return training, small, validation
 
 
 def batches_from(
-    pairs: Pairs, settings: TrainingSettings, accelerator: Accelerator, first: int
+    phases: list[tuple[Pairs, int]], settings: TrainingSettings, accelerator: Accelerator, first: int
 ) -> Iterator[dict[str, Tensor]]:
-    sampler = TrainingBatchSampler(
-        len(pairs),
-        settings.batch_size,
-        steps=settings.steps * settings.gradient_accumulation,
-        seed=settings.seed,
-        rank=accelerator.process_index,
-        world_size=accelerator.num_processes,
-        first_step=first,
-    )
-    return iter(DataLoader(pairs, batch_sampler=sampler, num_workers=settings.workers))
+    """Batches from the micro-batch `first` on; each phase's pairs until its last step."""
+    for pairs, last_step in phases:
+        last = min(last_step, settings.steps) * settings.gradient_accumulation
+        if first < last:
+            sampler = TrainingBatchSampler(
+                len(pairs),
+                settings.batch_size,
+                steps=last,
+                seed=settings.seed,
+                rank=accelerator.process_index,
+                world_size=accelerator.num_processes,
+                first_step=first,
+            )
+            yield from DataLoader(pairs, batch_sampler=sampler, num_workers=settings.workers)
+            first = last
 
 
 def validate(
@@ -327,7 +365,7 @@ def validate(
 
 def main(config: AdaptConfig) -> None:
     accelerator, backbone, adapted, guard = setup(config)
-    training_pairs, validation_pairs = prepare_data(config, accelerator, backbone, guard.fingerprint)
+    training_pairs, small_pairs, validation_pairs = prepare_data(config, accelerator, backbone, guard.fingerprint)
     groups = {point.group for point in backbone.hook_points()}
     chosen = {
         group
@@ -335,9 +373,12 @@ def main(config: AdaptConfig) -> None:
         for hook in config.adaptor.hook_groups
         if group == hook or group.startswith(f"{hook}.")
     }
-    stages: dict[str, tuple[TrainingSettings, nn.Module, EnhancementMode, set[str]]] = {
+    whole = (training_pairs, max(config.autoencoder.steps, config.denoiser.steps))
+    small = [] if small_pairs is None else [(small_pairs, config.small_frames.steps)]
+    stages: dict[str, tuple[TrainingSettings, list[tuple[Pairs, int]], nn.Module, EnhancementMode, set[str]]] = {
         "autoencoder": (
             config.autoencoder,
+            [*small, whole],
             AutoencoderAdaptationStep(backbone, config.loss_weights),
             "fast",
             # Without a loss on pictures, nothing reaches an adaptor in the decoder.
@@ -345,6 +386,7 @@ def main(config: AdaptConfig) -> None:
         ),
         "denoiser": (
             config.denoiser,
+            [whole],
             DenoiserAdaptationStep(backbone),
             "diffusion",
             chosen - {"encoder", "decoder"},
@@ -352,7 +394,7 @@ def main(config: AdaptConfig) -> None:
     }
     metrics: dict[str, float] = {}
     steps_done: dict[str, int] = {}
-    for stage, (settings, step, mode, stage_groups) in stages.items():
+    for stage, (settings, phases, step, mode, stage_groups) in stages.items():
         if not stage_groups or settings.steps == 0:
             continue
         trained = sum(parameter.numel() for parameter in train_only(adapted, ADAPTOR_NAME, stage_groups))
@@ -363,7 +405,9 @@ def main(config: AdaptConfig) -> None:
             name=stage,
             accelerator=accelerator,
             settings=settings,
-            batches_from=lambda first, settings=settings: batches_from(training_pairs, settings, accelerator, first),
+            batches_from=lambda first, phases=phases, settings=settings: batches_from(
+                phases, settings, accelerator, first
+            ),
             validate=lambda mode=mode: validate(backbone, validation_pairs, accelerator, mode, config.sampling_steps),
             output_folder=config.output_folder,
             inspect_optimizer=guard.check_optimizer,

@@ -3,17 +3,18 @@
     accelerate launch recipes/adapt.py --config adapt.yaml --training.steps 200
 
 Unknown keys and values of the wrong type are errors; `--help` lists every option with type, default and meaning,
-taken from the dataclass's docstring. Where there is something to train, `--dry-run` sets the field `dry_run` of every
-section that has one, and lets `output_folder` be its subfolder `dry_run`.
+taken from the dataclass's docstring. Where there is something to train, two options concern every section with a field
+of their name: `--resume VALUE` sets `resume`, and `--dry-run` sets `dry_run` and lets `output_folder` be its subfolder
+`dry_run`.
 """
 
 import dataclasses
 import re
 import sys
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, get_args
+from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 import yaml
 from jsonargparse import ArgumentParser
@@ -26,6 +27,7 @@ Configuration = TypeVar("Configuration")
 
 
 DRY_RUN_OPTION, DRY_RUN_FIELD = "--dry-run", "dry_run"
+RESUME_OPTION, RESUME_FIELD = "--resume", "resume"
 
 
 class ConfigurationError(RetinaAdaptError):
@@ -54,17 +56,22 @@ def parse_configuration(
     """
     parser = _RaisingParser(description=description, default_env=False)
     parser.add_argument("--config", action="config", help="YAML file with values for any of the options below")
-    known = _dotted_names(configuration_class)
-    if any(name.split(".")[-1] == DRY_RUN_FIELD for name in known):
+    known = dotted_names(configuration_class)
+    in_sections = {name.rpartition(".")[2] for name in known if "." in name}
+    if DRY_RUN_FIELD in in_sections:
         parser.add_argument(
             DRY_RUN_OPTION,
             action="store_true",
             help="build everything, take two steps, validate, and print parameters, memory and the time of a full run; "
             "what it writes goes to <output_folder>/dry_run",
         )
+    # A class that is itself a section has its own.
+    if has_resume := RESUME_FIELD in in_sections - known:
+        parser.add_argument(RESUME_OPTION, type=str | None, help="sets `resume` of every training below, e.g. to auto")
     parser.add_class_arguments(configuration_class, sub_configs=False)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    _reject_unknown_keys(arguments, known)
+    options = {RESUME_FIELD} if has_resume else set()
+    _reject_unknown_keys(arguments, known | options, dotted_names(configuration_class, in_lists=True))
     try:
         namespace = parser.parse_args(arguments)
         instances = parser.instantiate(namespace)
@@ -74,7 +81,12 @@ def parse_configuration(
         raise ConfigurationError(str(error)) from error
     values = {key: value for key, value in vars(instances).items() if key in known}
     configuration = configuration_class(**values)
-    return _for_dry_run(configuration) if DRY_RUN_OPTION in arguments else configuration
+    if has_resume and instances[RESUME_FIELD] is not None:
+        configuration = _in_every_section(configuration, {RESUME_FIELD: lambda _: instances[RESUME_FIELD]})
+    if DRY_RUN_OPTION in arguments:
+        elsewhere = {DRY_RUN_FIELD: lambda _: True, "output_folder": lambda folder: str(Path(folder) / DRY_RUN_FIELD)}
+        configuration = _in_every_section(configuration, elsewhere)
+    return configuration
 
 
 def configuration_to_dict(configuration: Any) -> dict[str, Any]:
@@ -88,33 +100,33 @@ def store_configuration(configuration: Any, path: str | Path) -> None:
         temporary.write_text(yaml.safe_dump(configuration_to_dict(configuration), sort_keys=False), encoding="utf-8")
 
 
-def _for_dry_run(section: Any) -> Any:
-    changes = {}
+def _in_every_section(section: Any, changes: Mapping[str, Callable[[Any], Any]]) -> Any:
+    """The section with fields of these names changed, its own and those of the sections below it."""
+    changed = {}
     for field in dataclasses.fields(section):
         value = getattr(section, field.name)
-        if field.name == DRY_RUN_FIELD:
-            changes[field.name] = True
-        elif field.name == "output_folder":
-            changes[field.name] = str(Path(value) / DRY_RUN_FIELD)
+        if field.name in changes:
+            changed[field.name] = changes[field.name](value)
         elif dataclasses.is_dataclass(value):
-            changes[field.name] = _for_dry_run(value)
-    return dataclasses.replace(section, **changes)
+            changed[field.name] = _in_every_section(value, changes)
+    return dataclasses.replace(section, **changed)
 
 
-def _dotted_names(configuration_class: type, prefix: str = "") -> set[str]:
+def dotted_names(configuration_class: type, prefix: str = "", *, in_lists: bool = False) -> set[str]:
+    """The names of all settings, those of a section as `section.name`; `in_lists` adds those of lists of sections."""
     names: set[str] = set()
     for field in dataclasses.fields(configuration_class):
         names.add(prefix + field.name)
         # A section may be optional: `section: Section | None`.
-        choices = get_args(field.type) if isinstance(field.type, types.UnionType) else (field.type,)
+        is_union = isinstance(field.type, types.UnionType) or (in_lists and get_origin(field.type) is list)
+        choices = get_args(field.type) if is_union else (field.type,)
         for section in filter(dataclasses.is_dataclass, choices):
-            names |= _dotted_names(section, f"{prefix}{field.name}.")
+            names |= dotted_names(section, f"{prefix}{field.name}.", in_lists=in_lists)
     return names
 
 
-def _reject_unknown_keys(arguments: list[str], known: set[str]) -> None:
+def _reject_unknown_keys(arguments: list[str], known: set[str], known_in_yaml: set[str]) -> None:
     """jsonargparse rejects unknown keys too; this says which known key was probably meant."""
-    given: list[tuple[str, str]] = []
     for position, argument in enumerate(arguments):
         name = argument.removeprefix("--").split("=", 1)[0]
         if (
@@ -126,13 +138,16 @@ def _reject_unknown_keys(arguments: list[str], known: set[str]) -> None:
             continue
         if name == "config":
             path = argument.split("=", 1)[1] if "=" in argument else "".join(arguments[position + 1 : position + 2])
-            given += [(key, path) for key in _keys_of_yaml(Path(path), known)]
+            for key in _keys_of_yaml(Path(path), known_in_yaml):
+                _require_known(key, known_in_yaml, path)
         elif not re.search(r"\+$", name):
-            given.append((name, "the command line"))
-    for name, origin in given:
-        if name not in known:
-            hint = did_you_mean(name, known) or "; --help lists the known ones"
-            raise ConfigurationError(f"{origin}: unknown key '{name}'{hint}")
+            _require_known(name, known, "the command line")
+
+
+def _require_known(name: str, known: set[str], origin: str) -> None:
+    if name not in known:
+        hint = did_you_mean(name, known) or "; --help lists the known ones"
+        raise ConfigurationError(f"{origin}: unknown key '{name}'{hint}")
 
 
 def _keys_of_yaml(path: Path, known: set[str]) -> list[str]:
@@ -152,8 +167,10 @@ def _dotted_keys(content: dict, known: set[str], prefix: str = "") -> Iterator[s
     for key, value in content.items():
         yield f"{prefix}{key}"
         section = f"{prefix}{key}."
-        if isinstance(value, dict) and any(name.startswith(section) for name in known):
-            yield from _dotted_keys(value, known, section)
+        if any(name.startswith(section) for name in known):
+            for part in value if isinstance(value, list) else [value]:
+                if isinstance(part, dict):
+                    yield from _dotted_keys(part, known, section)
 
 
 def _plain_values(value: Any) -> Any:

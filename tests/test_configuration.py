@@ -119,7 +119,7 @@ def test_an_error_of_the_configuration_itself_comes_through(tmp_path: Path) -> N
         ({"name": "a", "trainning": {}}, "unknown key 'trainning'; did you mean 'training'"),
         ({"name": "a", "training": {"stepz": 3}}, "unknown key 'training.stepz'; did you mean 'training.steps'"),
         ({"name": "a", "training": {"steps": "many"}}, "training.steps"),
-        ({"name": "a", "sources": [{"pfad": "x"}]}, "pfad"),
+        ({"name": "a", "sources": [{"paht": "x"}]}, "unknown key 'sources.paht'; did you mean 'sources.path'"),
         ({"name": "a", "reserve": {"pathh": "x"}}, "unknown key 'reserve.pathh'; did you mean 'reserve.path'"),
         ({"name": "a", "reserve": {"where": {}}}, "path"),
     ],
@@ -192,6 +192,28 @@ def test_a_dry_run_concerns_every_training_and_writes_elsewhere() -> None:
     assert not parse_configuration(Recipe, description="a test", arguments=arguments[:2]).first.dry_run
 
 
-def test_where_nothing_is_trained_there_is_no_dry_run() -> None:
-    with pytest.raises(ConfigurationError, match="dry-run"):
-        parse("--name", "a", "--dry-run")
+def test_resume_concerns_every_training_and_may_come_from_yaml(tmp_path: Path) -> None:
+    def parse_recipe(*arguments: str) -> Recipe:
+        return parse_configuration(Recipe, description="a test", arguments=["--output_folder", "runs/a", *arguments])
+
+    assert parse_recipe("--resume", "auto") == Recipe("runs/a")
+    always = TrainingSettings(resume="always")
+    assert parse_recipe("--resume=always", "--second.resume", "never") == Recipe("runs/a", always, always)
+    path = written(tmp_path, second={"resume": "never"})
+    assert parse_recipe("--config", path) == Recipe("runs/a", second=TrainingSettings(resume="never"))
+    with pytest.raises(TrainingSettingsError, match=r"'allways'.*did you mean 'always'"):
+        parse_recipe("--resume", "allways")
+
+
+def test_where_nothing_is_trained_there_is_neither_dry_run_nor_resume() -> None:
+    for option in ("--dry-run", "--resume=auto"):
+        with pytest.raises(ConfigurationError, match=option[2:8]):
+            parse("--name", "a", option)
+
+
+def test_help_lists_the_options_that_concern_every_training(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_configuration(Recipe, description="a test", arguments=["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "--resume RESUME" in shown
+    assert "--dry-run" in shown

@@ -85,6 +85,7 @@ def adapt_config(workshop: Path, output: Path) -> dict:
         "validation": {"clear": [{"path": photographs, "split": "validation"}], "degradation": "light"},
         "adaptor": {"bottleneck_channels": 4, "context_grid": 4, "context_channels": 4},
         "autoencoder": LOOP,
+        "small_frames": {"steps": 1, "size": 32},
         "denoiser": LOOP,
     }
 

@@ -1,0 +1,57 @@
+"""Stage one of adaptation may begin on small frames: where they end, and that a resumed run sees the same."""
+
+import importlib
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+import torch
+from accelerate.state import PartialState
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from retina_adapt.commands.recipes import recipes_folder
+from retina_adapt.data import Draw
+from retina_adapt.training import TrainingSettings
+
+SETTINGS = TrainingSettings(steps=5, batch_size=2, gradient_accumulation=2)
+
+
+class Frames(Dataset[dict[str, Tensor]]):
+    """Items that tell their draw and the size of their frames."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
+        return {"size": torch.tensor(self.size), "seed": torch.tensor(draw.seed)}
+
+
+@pytest.fixture(scope="module")
+def adapt() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(recipes_folder()))
+        yield importlib.import_module("adapt")
+
+
+def seen(adapt: ModuleType, first: int, small_steps: int) -> list[tuple[list[int], list[int]]]:
+    phases = [(Frames(32), small_steps), (Frames(64), SETTINGS.steps)]
+    batches = adapt.batches_from(phases, SETTINGS, PartialState(cpu=True), first)
+    return [(batch["size"].tolist(), batch["seed"].tolist()) for batch in batches]
+
+
+def test_the_first_steps_see_small_frames_and_the_rest_whole_ones(adapt: ModuleType) -> None:
+    sizes = [sizes for sizes, _ in seen(adapt, 0, small_steps=2)]
+    assert sizes == [[32, 32]] * 4 + [[64, 64]] * 6  # two micro-batches a step
+
+
+@pytest.mark.parametrize("first", [1, 3, 4, 7])
+def test_a_resumed_run_sees_what_it_would_have_seen(adapt: ModuleType, first: int) -> None:
+    assert seen(adapt, first, small_steps=2) == seen(adapt, 0, small_steps=2)[first:]
+
+
+def test_small_frames_change_the_size_of_what_is_seen_and_nothing_else(adapt: ModuleType) -> None:
+    assert [seeds for _, seeds in seen(adapt, 0, small_steps=3)] == [seeds for _, seeds in seen(adapt, 0, 0)]

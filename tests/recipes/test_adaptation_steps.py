@@ -69,7 +69,9 @@ def test_adaptors_in_the_decoder_alone_get_the_gradients_of_all_losses_without_a
     adapt: ModuleType, backbone: ReconstructionBackbone, batch: dict[str, Tensor]
 ) -> None:
     parameters = adapted(backbone, ["decoder"])
-    weights = adapt.AdaptationLossWeights()
+    weights = adapt.AdaptationLossWeights(
+        latent_adaptation=1.0, latent_preservation=1.0, pixel=10.0, structural=1.0, logarithmic=0.0
+    )
     step = adapt.AutoencoderAdaptationStep(backbone, weights)
     # With a graph of everything, and the losses on latents.
     low, high = batch["low"].clone().requires_grad_(True), batch["high"]
@@ -123,7 +125,8 @@ def test_cached_latents_give_the_same_gradients_and_leave_what_is_adapted_to_be_
     if groups == ["denoiser.mid"]:
         step = adapt.DenoiserAdaptationStep(backbone)
     else:
-        step = adapt.AutoencoderAdaptationStep(backbone, adapt.AdaptationLossWeights())
+        weights = adapt.AdaptationLossWeights(latent_adaptation=1.0, latent_preservation=1.0)
+        step = adapt.AutoencoderAdaptationStep(backbone, weights)
     expected = gradients(step, batch, parameters)
     encoded = watch_encoder(backbone)
     torch.testing.assert_close(gradients(step, cached, parameters), expected)

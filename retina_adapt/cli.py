@@ -235,7 +235,7 @@ def demo(
     output: Output,
     photographs: Annotated[Path | None, typer.Option(help="Clear photographs, at least ten; else drawn.")] = None,
     degradation: Annotated[str, typer.Option(help="light or haze.")] = "light",
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 120,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 300,
     seed: Seed = 0,
 ) -> None:
     """Show the whole path: degrade, fine-tune an adaptor, enhance held-out photographs, compare."""

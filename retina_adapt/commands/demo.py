@@ -130,11 +130,13 @@ def _adapt_config(output: Path, degradation: str, steps: int, seed: int) -> dict
     if not path.is_file():
         raise DemoError(f"there is no recipe configuration for '{degradation}' ({path.name}); try light or haze")
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    small_share = config["small_frames"]["steps"] / config["autoencoder"]["steps"]
     photographs = str(output / "photographs")
     config["output_folder"] = str(output / "adapted")
     config["train"]["clear"] = [{"path": photographs, "split": "train"}]
     config["validation"]["clear"] = [{"path": photographs, "split": "validation"}]
     config["autoencoder"] |= {"steps": steps, "validate_every": max(1, steps // 3), "seed": seed}
+    config["small_frames"]["steps"] = int(small_share * steps)
     config["adaptor"]["hook_groups"] = ["encoder", "decoder"]
     config["card"] = {"data_sets": ["photographs of the demonstration"]}
     return config

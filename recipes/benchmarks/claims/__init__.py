@@ -4,67 +4,83 @@
 
 Each training's result is a file of its own, so that an interrupted benchmark goes on where it stopped; several
 processes share the trainings out among themselves. The last step gathers all results in one JSON file and writes the
-tables and plots of the document from it.
+tables and plots of the document from it. `--questions '[degradations, unseen]'` runs these only.
 """
 
-import json
-from pathlib import Path
+from datetime import timedelta
 
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 
-from benchmarks.claims.classical import score_classical
 from benchmarks.claims.document import write_document
-from benchmarks.claims.plan import ClaimsConfig, plan_trainings
+from benchmarks.claims.estimate import estimate
+from benchmarks.claims.measurements import MEASUREMENTS
+from benchmarks.claims.plan import ClaimsConfig, Rows, plan_trainings
+from benchmarks.claims.store import ResultStore
 from benchmarks.claims.trainings import Training, run_training
-from retina_adapt.atomic_files import write_file_atomically
-from retina_adapt.configuration import parse_configuration
+from retina_adapt.configuration import ConfigurationError, parse_configuration
+from retina_adapt.suggestions import did_you_mean
 
 __all__ = ["ClaimsConfig", "main", "plan_trainings"]
+
+# Processes wait in the end for the one that has the longest training.
+LONGEST_WAIT = timedelta(days=7)
 
 
 def main() -> None:
     """Run what is missing, then write results, tables and plots."""
     config = parse_configuration(ClaimsConfig, description=__doc__)
-    state = Accelerator()
     questions = plan_trainings(config)
-    # Seed by seed: an interrupted benchmark has every cell, with fewer seeds.
-    wanted = sorted(
-        dict.fromkeys(training for rows in questions.values() for row in rows.values() for training in row),
-        key=lambda training: training.seed,
-    )
-    folder, results = Path(config.output_folder), Path(config.results)
-    earlier = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
-    known = earlier.get("trainings", {})
-    missing = [training for training in wanted if _find(training, known, folder) is None]
-    if config.only_document:
-        missing = []
-    print(f"process {state.process_index}: {len(missing)} of {len(wanted)} trainings to run", flush=True)
-    data_sets = {data_set.name: data_set for data_set in [*config.data_sets, *filter(None, [config.modality])]}
+    asked = _asked(config, [*questions, *MEASUREMENTS])
+    state = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=LONGEST_WAIT)])
+    store = ResultStore(config.output_folder, config.results)
+    gathered = store.gathered()
+    wanted = in_order({question: rows for question, rows in questions.items() if question in asked})
+    missing = [training for training in wanted if store.find(training, gathered) is None]
+    waiting = [training for training in missing if not training.has_backbone]
+    for backbone in sorted({training.backbone for training in waiting}):
+        state.print(f"{backbone}: not there yet; its trainings are left out")
+    missing = [] if config.only_document else [training for training in missing if training not in waiting]
+    state.print(f"{len(wanted)} trainings asked for; to run: {estimate(missing) if state.is_main_process else ''}")
     for number, training in enumerate(missing[state.process_index :: state.num_processes], start=1):
-        found = run_training(training, data_sets, config.adaptor)
-        _write_json(found, folder / f"{training.key}.json")
-        scores = {name: round(mean["psnr_enhanced"], 2) for name, mean in found["scores"].items()}
+        result = run_training(training)
+        store.keep(training, result)
+        scores = {name: round(mean["psnr_enhanced"], 2) for name, mean in result["scores"].items()}
         print(
-            f"process {state.process_index}, {number}: {training.key} {scores} in {found['seconds']:.0f} s", flush=True
+            f"process {state.process_index}, {number}: {training.key} {scores}, {result['seconds']:.0f} s", flush=True
         )
     state.wait_for_everyone()
     if not state.is_main_process:
         return
-    by_key = {training.key: _find(training, known, folder) for training in wanted}
-    gathered = {
-        "trainings": known | {key: found for key, found in by_key.items() if found is not None},
-        "classical": earlier.get("classical") or score_classical(config),
-    }
-    _write_json(gathered, results)
+    gathered = store.gather(in_order(questions), {} if config.only_document else _measure(config, asked, gathered))
     write_document(config, questions, gathered)
-    print(f"Written: {results}, {config.document}")
+    print(f"Written: {config.results}, {config.document}")
 
 
-def _find(training: Training, known: dict[str, dict], folder: Path) -> dict | None:
-    path = folder / f"{training.key}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else known.get(training.key)
+def in_order(questions: dict[str, Rows]) -> list[Training]:
+    """The trainings, each once, in the order in which they should be run: question by question, then the next seed.
+
+    So an interrupted benchmark has the most telling cells, with fewer seeds.
+    """
+    by_key = {training.key: training for rows in questions.values() for row in rows.values() for training in row}
+    return sorted(by_key.values(), key=lambda training: training.seed)
 
 
-def _write_json(content: dict, path: Path) -> None:
-    with write_file_atomically(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+def _asked(config: ClaimsConfig, known: list[str]) -> list[str]:
+    for question in config.questions:
+        if question not in known:
+            hint = did_you_mean(question, known) or f"; there are {', '.join(known)}"
+            raise ConfigurationError(f"questions: there is no question '{question}'{hint}")
+    return config.questions or known
+
+
+def _measure(config: ClaimsConfig, asked: list[str], gathered: dict[str, dict]) -> dict[str, dict]:
+    """What has been asked for and not been measured with these inputs."""
+    found = {}
+    for question in asked:
+        measurement = MEASUREMENTS.get(question)
+        inputs = measurement.inputs(config) if measurement else None
+        if inputs is not None and gathered["measurements"].get(question, {}).get("inputs") != inputs:
+            print(f"measuring {question}", flush=True)
+            found[question] = {"inputs": inputs, "result": measurement.measure(config)}
+    return found

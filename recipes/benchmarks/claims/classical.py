@@ -1,6 +1,6 @@
 """The methods without learned weights: CLAHE, and correction of the illumination, tuned on validation photographs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import product
 
 import cv2
@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.claims.pairs import degraded
 from benchmarks.claims.plan import ClaimsConfig
-from benchmarks.claims.trainings import score_arm
+from benchmarks.claims.scoring import mean_psnr, score_pairs
 from retina_adapt.backbones import load_backbone
-from retina_adapt.data import DegradedPairs, PairSource, open_pairs
 from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
 from retina_adapt.enhancement import reconstruct_frames
 from retina_adapt.evaluation import apply_clahe
@@ -44,13 +44,7 @@ def score_classical(config: ClaimsConfig) -> dict[str, dict]:
     """By method and data set the mean scores, and the options that validation chose."""
     backbone = load_backbone(backbone_folder(DEFAULT_BACKBONE))
     size = backbone.settings.image_size
-
-    def pairs(split: str, names: Iterable[str]) -> DegradedPairs:
-        sources = [data_set.source(split) for data_set in config.data_sets if data_set.name in names]
-        return open_pairs(PairSource(clear=sources, degradation=config.degradation), size)
-
-    names = [data_set.name for data_set in config.data_sets]
-    validation = pairs("validation", names)
+    validation = degraded(config.data_sets, "validation", config.degradation, size)
     frame = np.ones((size, size), dtype=bool)
     candidates: dict[str, list[tuple[dict, PixelMethod]]] = {
         "CLAHE": [
@@ -65,25 +59,23 @@ def score_classical(config: ClaimsConfig) -> dict[str, dict]:
             )
         ],
     }
+
+    def scores(enhance: Callable[[Tensor], Tensor]) -> dict[str, dict[str, float]]:
+        return {
+            data_set.name: score_pairs(enhance, degraded([data_set], "test", config.degradation, size))
+            for data_set in config.data_sets
+        }
+
     results: dict[str, dict] = {}
     for method, options_and_functions in candidates.items():
         ranked = [
-            (score_arm(_on_tensors(function), validation, structure=False)["mean"]["psnr_enhanced"], number)
+            (mean_psnr(_on_tensors(function), validation), number)
             for number, (_, function) in enumerate(options_and_functions)
         ]
         options, function = options_and_functions[max(ranked)[1]]
-        results[method] = {
-            "options": options,
-            "scores": {name: score_arm(_on_tensors(function), pairs("test", [name]))["mean"] for name in names},
-        }
-    with torch.no_grad():
-        results["backbone alone"] = {
-            "options": {},
-            "scores": {
-                name: score_arm(lambda low: reconstruct_frames(backbone, low), pairs("test", [name]))["mean"]
-                for name in names
-            },
-        }
+        results[method] = {"options": options, "scores": scores(_on_tensors(function))}
+    alone = scores(lambda low: reconstruct_frames(backbone, low))
+    results["backbone alone"] = {"options": {}, "scores": alone}
     return results
 
 

@@ -2,13 +2,21 @@
 
 from dataclasses import dataclass, field, replace
 
-from benchmarks.claims.trainings import ALL_PAIRS, DataSet, Training
+from adapt import AdaptationLossWeights
+
+from benchmarks.claims.arms import SCRATCH, arm_settings
+from benchmarks.claims.pairs import DataSet
+from benchmarks.claims.trainings import ALL_PAIRS, Training
 from retina_adapt.adaptors import AdaptorSettings
+from retina_adapt.embedded import DEFAULT_BACKBONE, embedded_names
+
+Rows = dict[str, list[Training]]
+OURS = "ours"
 
 
 @dataclass
 class Variant:
-    """An adaptor or a loss that differs from the configuration's own in some values.
+    """A training that differs from our adaptor's own in some values.
 
     Args:
         name: as it stands in tables.
@@ -16,13 +24,38 @@ class Variant:
         adaptor: settings that differ.
         losses: weights that differ.
         hook_groups: where adaptors sit, if elsewhere.
+        backbone: embedded name or folder.
     """
 
     name: str
-    arm: str = "ours"
+    arm: str = OURS
     adaptor: dict[str, int | bool | str] = field(default_factory=dict)
     losses: dict[str, float] = field(default_factory=dict)
     hook_groups: list[str] = field(default_factory=list)
+    backbone: str = DEFAULT_BACKBONE
+
+
+@dataclass
+class GradedDataSet:
+    """Real photographs with an expert's grade, the higher the worse.
+
+    Args:
+        name: as it stands in the text.
+        path: their folder.
+        column: of the grade in its metadata.
+        clear: lowest and highest grade of a clear photograph.
+        degraded: lowest and highest grade of those to enhance.
+        adaptor: embedded name or folder of the adaptor to enhance them with.
+        sheet: picture sheet to look at. It shows photographs of the data set: keep it out of the project.
+    """
+
+    name: str
+    path: str
+    column: str
+    clear: list[float]
+    degraded: list[float]
+    adaptor: str
+    sheet: str
 
 
 @dataclass
@@ -31,29 +64,38 @@ class ClaimsConfig:
 
     Args:
         output_folder: where each training's result is kept; trainings found there are not run again.
-        results: JSON file that all results are gathered in.
+        results: JSON file that all results are gathered in; trainings found there are not run again either.
         document: Markdown file whose section between the claims' marks is written anew.
         figures: folder for the plots.
         data_sets: clear photographs.
+        questions: those to run now, by their names in `QUESTIONS`; empty is all of them. The document shows all.
         adaptor: our adaptor.
+        losses: weights of the losses of every arm but the paper's.
         arms: to compare, in the tables' order.
         learning_rates: of each arm, chosen on validation photographs.
         default_learning_rate: of every arm that `learning_rates` does not name.
-        seeds: of each arm; tables give mean and standard deviation.
+        tried_learning_rates: for the question of learning rates, which trains every arm with each.
+        seeds: of the trainings of `repeated`; tables give mean and standard deviation.
+        repeated: questions whose trainings are repeated with every seed; all others take the first.
         degradation: for the questions that ask about one.
         degradations: for the question of degradations and data sets, and of unseen cameras.
         pairs_arms: arms that the question of pairs compares.
         pair_counts: for that question; all pairs are added.
         steps, batch_size: of each training.
-        long_arms: arms that the question of convergence trains for `long_steps` besides.
-        long_steps: optimiser steps of these.
+        clear_share: how often, in [0, 1], every arm is trained on a photograph as it is, clear.
         curve: steps after which validation is scored, for the question of convergence.
+        long_arms: arms that the question of convergence trains ten times as long besides.
         sizes: for the question of parameters.
         ablations: variants of our adaptor and its losses.
-        backbones: other backbones' folders, by the name in the table.
+        backbones: our adaptor and other arms on other backbones.
         modality: photographs of another modality.
         modality_degradations: what is done to them.
-        only_document: train nothing; write results and document from the trainings there are.
+        adaptors: the trained adaptors whose harmlessness is measured, embedded names or folders.
+        sampled_adaptors: embedded names or folders of adaptors whose modes and sampling steps are compared, each on
+            the degradation of its name.
+        sampling_steps: to compare.
+        graded: real photographs with grades.
+        only_document: run nothing; write results and document from what there is.
     """
 
     output_folder: str
@@ -61,102 +103,129 @@ class ClaimsConfig:
     document: str
     figures: str
     data_sets: list[DataSet]
+    questions: list[str] = field(default_factory=list)
     adaptor: AdaptorSettings = field(default_factory=AdaptorSettings)
-    arms: list[str] = field(default_factory=lambda: ["ours", "full fine-tuning", "scratch"])
+    losses: AdaptationLossWeights = field(default_factory=AdaptationLossWeights)
+    arms: list[str] = field(default_factory=lambda: [OURS, "full fine-tuning", SCRATCH])
     learning_rates: dict[str, float] = field(default_factory=dict)
     default_learning_rate: float = 2.0e-3
+    tried_learning_rates: list[float] = field(default_factory=list)
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    repeated: list[str] = field(default_factory=lambda: ["arms", "degradations", "pairs"])
     degradation: str = "light"
     degradations: list[str] = field(default_factory=list)
     pairs_arms: list[str] = field(default_factory=list)
     pair_counts: list[int] = field(default_factory=list)
-    steps: int = 150
-    batch_size: int = 4
-    long_arms: list[str] = field(default_factory=list)
-    long_steps: int = 1500
+    steps: int = 200
+    batch_size: int = 2
+    clear_share: float = 0.0
     curve: list[int] = field(default_factory=list)
+    long_arms: list[str] = field(default_factory=list)
     sizes: list[Variant] = field(default_factory=list)
     ablations: list[Variant] = field(default_factory=list)
-    backbones: dict[str, str] = field(default_factory=dict)
+    backbones: list[Variant] = field(default_factory=list)
     modality: DataSet | None = None
     modality_degradations: list[str] = field(default_factory=list)
+    adaptors: list[str] = field(default_factory=lambda: embedded_names("adaptors"))
+    sampled_adaptors: list[str] = field(default_factory=list)
+    sampling_steps: list[int] = field(default_factory=lambda: [1, 2, 4, 10])
+    graded: GradedDataSet | None = None
     only_document: bool = False
 
 
-def plan_trainings(config: ClaimsConfig) -> dict[str, dict[str, list[Training]]]:
+LONGER = 10
+"""How many times as long as the others the long trainings of the question of convergence are."""
+
+
+def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
     """For each question its rows, and for each row the trainings whose mean it shows.
 
-    One training may serve several questions. The questions come in the order in which they should be run.
+    One training may serve several questions. The questions come in the order in which they should be run, those that
+    tell most first.
     """
-    names = tuple(data_set.name for data_set in config.data_sets)
+    sets = tuple(config.data_sets)
 
-    def trainings(arm: str, pairs: int = ALL_PAIRS, **changes: object) -> list[Training]:
+    def trainings(question: str, arm: str, variant: Variant | None = None, **changes: object) -> list[Training]:
+        """One for each seed of the question."""
+        variant = variant or Variant(arm)
+        groups = {"hook_groups": variant.hook_groups} if variant.hook_groups else {}
+        adaptor, losses = arm_settings(
+            arm, replace(config.adaptor, **variant.adaptor, **groups), replace(config.losses, **variant.losses)
+        )
         training = Training(
             arm=arm,
             degradation=config.degradation,
-            pairs=pairs,
+            pairs=ALL_PAIRS,
             seed=0,
             steps=config.steps,
             batch_size=config.batch_size,
             learning_rate=config.learning_rates.get(arm, config.default_learning_rate),
-            data_sets=names,
-            test_sets=names,
-            curve=tuple(config.curve) if pairs == ALL_PAIRS else (),
+            clear_share=config.clear_share,
+            data_sets=sets,
+            test_sets=sets,
+            adaptor=adaptor,
+            losses=losses,
+            backbone=variant.backbone,
         )
-        return [replace(training, seed=seed, **changes) for seed in config.seeds]
+        seeds = config.seeds if question in config.repeated else config.seeds[:1]
+        return [replace(training, seed=seed, **changes) for seed in seeds]
 
-    def variants(listed: list[Variant]) -> dict[str, list[Training]]:
-        return {
-            variant.name: trainings(variant.arm, adaptor=_overrides(variant), losses=tuple(variant.losses.items()))
-            for variant in listed
-        }
+    def variants(question: str, listed: list[Variant]) -> Rows:
+        return {variant.name: trainings(question, variant.arm, variant) for variant in listed}
 
-    questions: dict[str, dict[str, list[Training]]] = {
-        "arms": {arm: trainings(arm) for arm in config.arms},
+    arms = {arm: trainings("arms", arm, curve=tuple(config.curve)) for arm in config.arms}
+    questions: dict[str, Rows] = {
+        "arms": arms,
         "degradations": {
-            degradation: trainings("ours", degradation=degradation) for degradation in config.degradations
+            # One training for both questions.
+            degradation: arms[OURS]
+            if degradation == config.degradation and OURS in arms
+            else trainings("degradations", OURS, degradation=degradation)
+            for degradation in config.degradations
         },
         "pairs": {
-            f"{arm} | {pairs}": trainings(arm, pairs) for pairs in config.pair_counts for arm in config.pairs_arms
+            f"{arm} | {pairs}": trainings("pairs", arm, pairs=pairs)
+            for pairs in config.pair_counts
+            for arm in config.pairs_arms
         },
         "unseen": {
-            f"{degradation} | {left_out}": trainings(
-                "ours",
+            f"{degradation} | {left_out.name}": trainings(
+                "unseen",
+                OURS,
                 degradation=degradation,
-                data_sets=tuple(name for name in names if name != left_out),
+                data_sets=tuple(data_set for data_set in sets if data_set != left_out),
                 test_sets=(left_out,),
-            )[:1]
+            )
             for degradation in config.degradations
-            for left_out in names
-            if len(names) > 1
+            for left_out in sets
+            if len(sets) > 1
         },
-        "parameters": variants(config.sizes),
-        "ablations": variants(config.ablations),
+        "backbones": variants("backbones", config.backbones),
+        "modality": {
+            degradation: trainings(
+                "modality",
+                OURS,
+                degradation=degradation,
+                data_sets=(config.modality,),
+                test_sets=(config.modality,),
+            )
+            for degradation in (config.modality_degradations if config.modality else [])
+        },
         "convergence": {
             arm: trainings(
+                "convergence",
                 arm,
-                steps=config.long_steps,
-                curve=tuple(step * config.long_steps // config.steps for step in config.curve),
+                steps=LONGER * config.steps,
+                curve=tuple(LONGER * step for step in config.curve),
             )
             for arm in config.long_arms
         },
-        "backbones": {name: trainings("ours", backbone=folder) for name, folder in config.backbones.items()},
+        "ablations": variants("ablations", config.ablations),
+        "parameters": variants("parameters", config.sizes),
+        "learning_rates": {
+            f"{arm} | {rate:g}": trainings("learning_rates", arm, learning_rate=rate)
+            for arm in config.arms
+            for rate in config.tried_learning_rates
+        },
     }
-    if config.modality is not None:
-        questions["modality"] = {
-            degradation: trainings(
-                "ours",
-                degradation=degradation,
-                data_sets=(config.modality.name,),
-                test_sets=(config.modality.name,),
-            )
-            for degradation in config.modality_degradations
-        }
     return questions
-
-
-def _overrides(variant: Variant) -> tuple[tuple[str, object], ...]:
-    overrides = dict(variant.adaptor)
-    if variant.hook_groups:
-        overrides["hook_groups"] = tuple(variant.hook_groups)
-    return tuple(overrides.items())

@@ -1,0 +1,124 @@
+"""Real degradation: photographs that experts have graded, and of which there is no clear one to compare with.
+
+Measures that need none are first held against the experts' grades, and then taken before and after enhancement.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.claims.plan import ClaimsConfig, GradedDataSet
+from retina_adapt.embedded import DEFAULT_BACKBONE, router_folder
+from retina_adapt.enhancement import Enhancer
+from retina_adapt.evaluation import PictureRow, vessel_map, write_picture_sheet
+from retina_adapt.imaging import Photograph, find_field_of_view, read_photograph
+from retina_adapt.report import measure_quality, measured_frame
+from retina_adapt.routing import Router, load_router, rank_correlation
+
+ON_THE_SHEET = 8
+DEVELOPMENT, HELD_OUT = "train and validation", "test"
+SPLITS = {DEVELOPMENT: ("train", "validation"), HELD_OUT: ("test",)}
+
+Measures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class GradedPhotograph:
+    """One photograph, its field of view and its grade."""
+
+    pixels: np.ndarray
+    mask: np.ndarray
+    grade: float
+    name: str
+
+
+def enhance_graded_photographs(config: ClaimsConfig) -> dict[str, dict]:
+    """Validate the measures, enhance the degraded photographs of the test split, measure again, and draw the sheet.
+
+    Returns:
+        "photographs": numbers of photographs. "correlation": Spearman's with the grade, by measure and splits.
+        "before", "after", "clear": mean of each measure over the degraded test photographs, these enhanced, and the
+        clear ones of the test split. "nearer": share of the degraded ones that enhancing brings nearer to the clear
+        ones' mean.
+    """
+    graded = config.graded
+    router = load_router(router_folder())
+    enhancer = Enhancer.from_pretrained(DEFAULT_BACKBONE)
+    enhancer.load_adaptor(graded.adaptor)
+    photographs = {
+        part: [photograph for split in splits for photograph in _photographs(graded, split)]
+        for part, splits in SPLITS.items()
+    }
+    measures = {part: [_measures(each, router) for each in found] for part, found in photographs.items()}
+    correlation = {
+        name: {
+            part: rank_correlation([each.grade for each in found], [each[name] for each in measures[part]])
+            for part, found in photographs.items()
+        }
+        for name in measures[HELD_OUT][0]
+    }
+    held_out = list(zip(photographs[HELD_OUT], measures[HELD_OUT], strict=True))
+    degraded = [(each, found) for each, found in held_out if _within(each.grade, graded.degraded)]
+    clear = _mean([found for each, found in held_out if _within(each.grade, graded.clear)])
+    before, after, rows = [], [], []
+    for photograph, found in sorted(degraded, key=lambda pair: pair[0].grade):
+        enhanced = enhancer(photograph.pixels, mask=photograph.mask)
+        before.append(found)
+        after.append(_measures(GradedPhotograph(enhanced, photograph.mask, photograph.grade, photograph.name), router))
+        label = f"{photograph.name}: grade {photograph.grade:g}"
+        rows.append(PictureRow(label, [photograph.pixels, enhanced], [None, None]))
+    shown = rows[:: max(1, len(rows) // ON_THE_SHEET)]
+    write_picture_sheet(graded.sheet, shown, ["photograph", f"enhanced by {enhancer.active_adaptor}"])
+    return {
+        "photographs": {part: len(found) for part, found in photographs.items()} | {"degraded": len(degraded)},
+        "correlation": correlation,
+        "before": _mean(before),
+        "after": _mean(after),
+        "clear": clear,
+        "nearer": {
+            name: float(
+                np.mean(
+                    [
+                        abs(now[name] - clear[name]) < abs(then[name] - clear[name])
+                        for then, now in zip(before, after, strict=True)
+                    ]
+                )
+            )
+            for name in clear
+        },
+    }
+
+
+def _measures(photograph: GradedPhotograph, router: Router) -> Measures:
+    pixels, mask = measured_frame(photograph.pixels, photograph.mask)
+    quality = measure_quality(pixels, mask)
+    route = router.route(Photograph(photograph.pixels), [], mask=photograph.mask)
+    return {
+        "sharpness": quality.sharpness,
+        "vessels found, % of the field": 100 * float(vessel_map(pixels, mask)[mask].mean()),
+        "contrast of green": float(pixels[..., 1][mask].std()),
+        "evenness of the light": quality.evenness,
+        "brightness": quality.brightness,
+        "severity by the router": route.severity,
+    }
+
+
+def _photographs(graded: GradedDataSet, split: str) -> list[GradedPhotograph]:
+    folder = Path(graded.path) / split
+    found = []
+    for line in (folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        pixels = read_photograph(folder / row["file_name"]).pixels
+        mask = find_field_of_view(pixels, name=row["file_name"]).mask
+        found.append(GradedPhotograph(pixels, mask, float(row[graded.column]), row["file_name"]))
+    return found
+
+
+def _within(value: float, bounds: list[float]) -> bool:
+    return bounds[0] <= value <= bounds[1]
+
+
+def _mean(measures: list[Measures]) -> Measures:
+    return {name: float(np.mean([each[name] for each in measures])) for name in measures[0]}

@@ -1,0 +1,67 @@
+"""Scores of an enhancement on pairs: the same photographs and the same degradations for every arm."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from retina_adapt.data import DegradedPairs, Draw
+from retina_adapt.data.draws import seed_of
+from retina_adapt.evaluation import score_image
+
+TEST_SEED = 1
+MILD_PSNR = 30.0
+"""A photograph that comes so near to the clear one, in dB, is hardly degraded: there, no loss is asked for."""
+
+
+@torch.no_grad()
+def score_pairs(enhance: Callable[[Tensor], Tensor], pairs: DegradedPairs) -> dict[str, float]:
+    """Mean scores over the pairs, in the field of view.
+
+    Returns:
+        psnr_degraded, ssim_degraded: of the degraded photograph, against the clear one.
+        psnr_enhanced, ssim_enhanced: of the enhanced one.
+        psnr_clear_enhanced: of the clear one when it is itself enhanced.
+        share_worse: of the photographs, in [0, 1], those whose PSNR enhancing lowers.
+        share_mild: those at `MILD_PSNR` or above before, and, if there are any, gain_mild: their mean gain in dB.
+    """
+    degraded, enhanced, clear = [], [], []
+    for index in range(len(pairs)):
+        item = pairs[Draw(index, seed_of(TEST_SEED, index))]
+        target, mask = item["high"].permute(1, 2, 0).numpy(), item["mask"][0].numpy()
+        pictures = (item["low"], enhance(item["low"][None])[0], enhance(item["high"][None])[0])
+        for picture, scores in zip(pictures, (degraded, enhanced, clear), strict=True):
+            found = score_image(_pixels(picture), target, mask)
+            scores.append((found.psnr, found.ssim))
+    before, after, untouched = (np.array(scores) for scores in (degraded, enhanced, clear))
+    gain = after[:, 0] - before[:, 0]
+    mild = before[:, 0] >= MILD_PSNR
+    means = {
+        "psnr_degraded": before[:, 0].mean(),
+        "ssim_degraded": before[:, 1].mean(),
+        "psnr_enhanced": after[:, 0].mean(),
+        "ssim_enhanced": after[:, 1].mean(),
+        "psnr_clear_enhanced": untouched[:, 0].mean(),
+        "share_worse": (gain < 0).mean(),
+        "share_mild": mild.mean(),
+    }
+    if mild.any():
+        means["gain_mild"] = gain[mild].mean()
+    return {name: float(value) for name, value in means.items()}
+
+
+@torch.no_grad()
+def mean_psnr(enhance: Callable[[Tensor], Tensor], pairs: DegradedPairs) -> float:
+    """Mean PSNR of the enhanced photographs, in dB."""
+    values = []
+    for index in range(len(pairs)):
+        item = pairs[Draw(index, seed_of(TEST_SEED, index))]
+        target, mask = item["high"].permute(1, 2, 0).numpy(), item["mask"][0].numpy()
+        values.append(score_image(_pixels(enhance(item["low"][None])[0]), target, mask).psnr)
+    return float(np.mean(values))
+
+
+def _pixels(picture: Tensor) -> np.ndarray:
+    # A training that diverged shall have its bad score, not end the benchmark.
+    return picture.nan_to_num(0.0).clamp(0, 1).permute(1, 2, 0).numpy()

@@ -2,18 +2,17 @@
 
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator, debug_launcher
-from accelerate.state import AcceleratorState, GradientState
+from accelerate import Accelerator
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from toy_training import ToyStep, toy_settings, train_toy, trained
+from two_processes import on_two_processes
 
 from retina_adapt.objectives import AdversarialSettings, AdversarialTerm, absolute_error
 from retina_adapt.training import (
@@ -27,20 +26,6 @@ from retina_adapt.training import (
     mean_scores,
     start_run,
 )
-
-
-def on_two_processes(function: Callable[[Accelerator], None], folder: Path) -> None:
-    """Run `function` on each of two forked processes; an error of either is raised here."""
-
-    def start() -> None:
-        # A fork inherits what earlier tests have set up for one process.
-        AcceleratorState._reset_state(reset_partial_state=True)
-        GradientState._reset_state()
-        accelerator = Accelerator(cpu=True, log_with="tensorboard", project_dir=folder)
-        assert accelerator.num_processes == 2
-        function(accelerator)
-
-    debug_launcher(start, num_processes=2)
 
 
 def shard(accelerator: Accelerator) -> None:

@@ -2,7 +2,7 @@
 
 import multiprocessing
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from retina_adapt.data import Draw, TrainingBatchSampler
-from retina_adapt.training import TrainingSettings, Validation, train
+from retina_adapt.training import ScoredStep, TrainingSettings, Validation, train
 
 
 class Numbers(Dataset):
@@ -62,6 +62,7 @@ def train_toy(
     batches: int | None = None,
     accelerator: Accelerator | None = None,
     validate: Callable[[], Validation] = lambda: Validation({"score": 1.0}),
+    observe_validations: Callable[[Sequence[ScoredStep]], None] = lambda validations: None,
     watched_loss: str = "loss",
 ) -> Validation | None:
     """Train `step` in `folder`; None if the power is cut, which happens once `batches` micro-batches were given."""
@@ -90,6 +91,7 @@ def train_toy(
             settings=settings,
             batches_from=batches_from,
             validate=validate,
+            observe_validations=observe_validations,
             output_folder=folder,
             watched_loss=watched_loss,
         )

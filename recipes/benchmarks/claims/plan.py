@@ -146,8 +146,8 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
     sets = tuple(config.data_sets)
 
     def trainings(question: str, arm: str, variant: Variant | None = None, **changes: object) -> list[Training]:
-        """One for each seed of the question."""
-        variant = variant or Variant(arm)
+        """One for each seed of the question; those that are as the arm itself is have a curve."""
+        variant = variant or Variant(arm, arm)
         groups = {"hook_groups": variant.hook_groups} if variant.hook_groups else {}
         adaptor, losses = arm_settings(
             arm, replace(config.adaptor, **variant.adaptor, **groups), replace(config.losses, **variant.losses)
@@ -167,21 +167,21 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
             losses=losses,
             backbone=variant.backbone,
         )
+        changes = {name: value for name, value in changes.items() if getattr(training, name) != value}
+        is_plain = variant == Variant(variant.name, arm) and not changes
+        if is_plain:
+            changes["curve"] = tuple(config.curve)
+        training = replace(training, **changes)
         seeds = config.seeds if question in config.repeated else config.seeds[:1]
-        return [replace(training, seed=seed, **changes) for seed in seeds]
+        return [replace(training, seed=seed) for seed in seeds]
 
     def variants(question: str, listed: list[Variant]) -> Rows:
         return {variant.name: trainings(question, variant.arm, variant) for variant in listed}
 
-    arms = {arm: trainings("arms", arm, curve=tuple(config.curve)) for arm in config.arms}
-    questions: dict[str, Rows] = {
-        "arms": arms,
+    return {
+        "arms": {arm: trainings("arms", arm) for arm in config.arms},
         "degradations": {
-            # One training for both questions.
-            degradation: arms[OURS]
-            if degradation == config.degradation and OURS in arms
-            else trainings("degradations", OURS, degradation=degradation)
-            for degradation in config.degradations
+            degradation: trainings("degradations", OURS, degradation=degradation) for degradation in config.degradations
         },
         "pairs": {
             f"{arm} | {pairs}": trainings("pairs", arm, pairs=pairs)
@@ -228,4 +228,3 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
             for rate in config.tried_learning_rates
         },
     }
-    return questions

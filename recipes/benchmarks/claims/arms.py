@@ -44,6 +44,7 @@ class Stage:
     step: nn.Module
     parameters: list[nn.Parameter]
     share_of_steps: float = 1.0
+    begins_on_small_frames: bool = True
 
 
 @dataclass
@@ -208,7 +209,9 @@ def _denoiser_stage(
 ) -> Stage:
     groups = {point.group for point in backbone.hook_points()} - set(AUTOENCODER_GROUPS)
     chosen = [group for group in groups if any(group.startswith(hook) for hook in adaptor.hook_groups)]
-    return Stage(DenoiserAdaptationStep(backbone), train_only(adapted, ADAPTOR, chosen), share)
+    return Stage(
+        DenoiserAdaptationStep(backbone), train_only(adapted, ADAPTOR, chosen), share, begins_on_small_frames=False
+    )
 
 
 @torch.no_grad()

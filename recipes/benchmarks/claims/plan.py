@@ -82,6 +82,8 @@ class ClaimsConfig:
         pairs_arms: arms that the question of pairs compares.
         pair_counts: for that question; all pairs are added.
         steps, batch_size: of each training.
+        small_frames_share: the first share, in [0, 1], of every arm's steps in the autoencoder, which see frames of
+            half the size.
         clear_share: how often, in [0, 1], every arm is trained on a photograph as it is, clear.
         curve: steps after which validation is scored, for the question of convergence.
         long_arms: arms that the question of convergence trains ten times as long besides.
@@ -118,6 +120,7 @@ class ClaimsConfig:
     pair_counts: list[int] = field(default_factory=list)
     steps: int = 200
     batch_size: int = 2
+    small_frames_share: float = 0.0
     clear_share: float = 0.0
     curve: list[int] = field(default_factory=list)
     long_arms: list[str] = field(default_factory=list)
@@ -160,6 +163,7 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
             steps=config.steps,
             batch_size=config.batch_size,
             learning_rate=config.learning_rates.get(arm, config.default_learning_rate),
+            small_frames_share=config.small_frames_share,
             clear_share=config.clear_share,
             data_sets=sets,
             test_sets=sets,

@@ -36,6 +36,7 @@ class Training:
         pairs: fixed pairs to train on; 0 is every clear photograph, degraded anew for every draw.
         seed: of weights, order, and which photographs are taken.
         steps, batch_size, learning_rate: of the optimisation; half a cosine after a warm-up of 20 steps.
+        small_frames_share: the first share of the autoencoder's steps, which see frames of half the size.
         clear_share: how often a photograph is trained on as it is, clear.
         data_sets: to train on.
         test_sets: to test on.
@@ -51,6 +52,7 @@ class Training:
     steps: int
     batch_size: int
     learning_rate: float
+    small_frames_share: float
     clear_share: float
     data_sets: tuple[DataSet, ...]
     test_sets: tuple[DataSet, ...]
@@ -89,7 +91,7 @@ def run_training(training: Training) -> dict:
     arm = build_arm(training.arm, backbone, training.adaptor, training.losses)
     validation = degraded(training.data_sets, "validation", training.degradation, size)
     result["trainable_parameters"] = arm.trainable_parameters
-    result["curve"], result["seconds"] = _fit(arm, _training_pairs(training, size), training, validation)
+    result["curve"], result["seconds"] = _fit(arm, training, size, validation)
     result["validation_psnr"] = mean_psnr(arm.enhance, validation)
     result["scores"] = {
         data_set.name: score_pairs(arm.enhance, degraded([data_set], "test", training.degradation, size))
@@ -108,16 +110,18 @@ def _training_pairs(training: Training, size: int) -> Dataset:
     return FixedPairs(pairs, training.pairs, training.seed, flips, clear_share=training.clear_share)
 
 
-def _fit(arm: Arm, pairs: Dataset, training: Training, validation: DegradedPairs) -> tuple[list[dict], float]:
+def _fit(arm: Arm, training: Training, size: int, validation: DegradedPairs) -> tuple[list[dict], float]:
     """Train every stage; the curve, and seconds of processor time without those that the curve's scores take."""
+    whole, small = (_training_pairs(training, side) for side in (size, size // 2))
     curve: list[dict] = []
     seconds, done = 0.0, 0
     for stage in arm.stages:
         arm.train_stage(stage)
         steps = round(training.steps * stage.share_of_steps)
         optimizer = torch.optim.AdamW(stage.parameters, lr=training.learning_rate, weight_decay=0.0)
+        small_steps = round(training.small_frames_share * steps) if stage.begins_on_small_frames else 0
         started = time.process_time()
-        for step, batch in enumerate(_batches(pairs, training, steps)):
+        for step, batch in enumerate(_batches([(small, small_steps), (whole, steps)], training)):
             factor = learning_rate_factor(step, steps=steps, warmup_steps=min(WARMUP_STEPS, steps // 5))
             for group in optimizer.param_groups:
                 group["lr"] = training.learning_rate * factor
@@ -140,6 +144,12 @@ def _optimize(stage: Stage, optimizer: torch.optim.Optimizer, batch: dict[str, T
     stage.step.eval()
 
 
-def _batches(pairs: Dataset, training: Training, steps: int) -> Iterator[dict[str, Tensor]]:
-    sampler = TrainingBatchSampler(len(pairs), training.batch_size, steps=steps, seed=training.seed)
-    return iter(DataLoader(pairs, batch_sampler=sampler))
+def _batches(phases: list[tuple[Dataset, int]], training: Training) -> Iterator[dict[str, Tensor]]:
+    """Each phase's pairs until its last step."""
+    first = 0
+    for pairs, last in phases:
+        sampler = TrainingBatchSampler(
+            len(pairs), training.batch_size, steps=last, seed=training.seed, first_step=first
+        )
+        yield from DataLoader(pairs, batch_sampler=sampler)
+        first = last

@@ -7,7 +7,7 @@ encoder maps clear ones. Stage two trains the denoiser's adaptors with the diffu
 encoder. Writes an adaptor folder to `<output_folder>/adaptor`. Interrupted, the same command resumes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +56,7 @@ from retina_adapt.objectives import (
     structural_dissimilarity,
 )
 from retina_adapt.training import (
+    ScoredStep,
     TrackingSettings,
     TrainingSettings,
     Validation,
@@ -88,6 +89,11 @@ class AdaptationLossWeights:
     pixel: float = 10.0
     structural: float = 1.0
     logarithmic: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, weight in vars(self).items():
+            if not weight >= 0:
+                raise ConfigurationError(f"loss_weights.{name} is {weight}; it must not be negative, and 0 is off")
 
     @property
     def on_latents(self) -> bool:
@@ -363,7 +369,16 @@ def validate(
     return Validation(mean_scores(accelerator, scores), sheets)
 
 
-def main(config: AdaptConfig) -> None:
+def main(
+    config: AdaptConfig,
+    observe_validations: Callable[[str, Sequence[ScoredStep]], None] = lambda stage, validations: None,
+) -> None:
+    """Train both stages and write the adaptor folder.
+
+    Args:
+        config: see `AdaptConfig`.
+        observe_validations: called with "autoencoder" or "denoiser", and all validations of that stage so far.
+    """
     accelerator, backbone, adapted, guard = setup(config)
     training_pairs, small_pairs, validation_pairs = prepare_data(config, accelerator, backbone, guard.fingerprint)
     groups = {point.group for point in backbone.hook_points()}
@@ -411,9 +426,10 @@ def main(config: AdaptConfig) -> None:
             validate=lambda mode=mode: validate(backbone, validation_pairs, accelerator, mode, config.sampling_steps),
             output_folder=config.output_folder,
             inspect_optimizer=guard.check_optimizer,
+            observe_validations=lambda validations, stage=stage: observe_validations(stage, validations),
         )
         metrics |= {f"{mode} {key}": value for key, value in validation.scores.items()}
-        steps_done[stage] = settings.steps
+        steps_done[stage] = validation.step
     guard.check()
     if accelerator.is_main_process:
         metadata = AdaptorMetadata(

@@ -1,0 +1,297 @@
+"""Search for the settings of an adaptation: trials of recipes/adapt.py, judged on validation pairs alone.
+
+    python recipes/sweep.py --config recipes/configs/sweep_pairs.yaml
+
+The first trial has the settings of the base configuration; the others are drawn by optuna's tree-structured Parzen
+estimator from the trials before them. A trial whose validations stay below the median of the earlier ones is given up.
+Each is an ordinary run in `<output_folder>/trials`. Writes `results.md`, `results.json` and, ready for
+recipes/adapt.py, `best.yaml`. Interrupted, the same command resumes, amid a trial too.
+
+Needs the extra `sweep`, and recipes/adapt.py beside this file.
+"""
+
+import dataclasses
+import gc
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from adapt import AdaptConfig
+from adapt import main as adapt
+
+from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.configuration import (
+    ConfigurationError,
+    configuration_to_dict,
+    dotted_names,
+    parse_configuration,
+    store_configuration,
+)
+from retina_adapt.suggestions import did_you_mean
+from retina_adapt.training import ScoredStep, TrainingDivergedError, run_recipe
+from retina_adapt.training.run_record import read_run
+
+try:
+    import optuna
+except ModuleNotFoundError as error:
+    raise SystemExit("error: a search needs optuna; install it with: pip install 'retina-adapt[sweep]'") from error
+
+Choice = bool | int | float | str | list[str]
+STAGES = ("autoencoder", "denoiser")
+# Accelerate keeps the precision of a process's first training; the others would make trials incomparable.
+NOT_SEARCHED = ("output_folder", "validation.", "mixed_precision", "resume", "dry_run")
+
+
+@dataclass
+class SearchedSetting:
+    """A setting to search: a number between two others, or one of several choices.
+
+    Args:
+        name: of a setting of recipes/adapt.py, e.g. autoencoder.learning_rate.
+        low: smallest value.
+        high: largest value.
+        logarithmic: draw every order of magnitude alike; for numbers above 0.
+        choices: the values, in place of low and high.
+    """
+
+    name: str
+    low: float | None = None
+    high: float | None = None
+    logarithmic: bool = False
+    choices: list[Choice] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        known = dotted_names(AdaptConfig)
+        if self.name not in known:
+            raise ConfigurationError(f"space: adapt.py has no setting '{self.name}'{did_you_mean(self.name, known)}")
+        if any(self.name.startswith(part) or self.name.endswith(f".{part}") for part in NOT_SEARCHED):
+            raise ConfigurationError(f"space: '{self.name}' cannot be searched; give it in the base configuration")
+        if self.choices:
+            if (self.low, self.high) != (None, None):
+                raise ConfigurationError(f"space: '{self.name}' has choices and a range; give one of them")
+            return
+        if self.low is None or self.high is None or not self.low < self.high:
+            raise ConfigurationError(f"space: '{self.name}' needs choices, or low and a larger high")
+        if self.logarithmic and self.low <= 0:
+            raise ConfigurationError(f"space: '{self.name}' is logarithmic, so that low must be above 0")
+        if self._type not in (int, float):
+            raise ConfigurationError(f"space: '{self.name}' is no number; give it choices")
+        if self._type is int and not (self.low.is_integer() and self.high.is_integer()):
+            raise ConfigurationError(f"space: '{self.name}' is a whole number, and so are low and high")
+
+    def suggest(self, trial: optuna.Trial) -> Choice:
+        """The trial's value, drawn if it has none yet. Choices go through optuna as JSON, for it takes no lists."""
+        if self.choices:
+            trial.suggest_categorical(self.name, [json.dumps(choice) for choice in self.choices])
+        elif self._type is int:
+            trial.suggest_int(self.name, int(self.low), int(self.high), log=self.logarithmic)
+        else:
+            trial.suggest_float(self.name, self.low, self.high, log=self.logarithmic)
+        return self.drawn(trial)
+
+    def drawn(self, trial: optuna.Trial | optuna.trial.FrozenTrial) -> Choice:
+        """The value that was drawn for a trial."""
+        return json.loads(trial.params[self.name]) if self.choices else trial.params[self.name]
+
+    def of(self, config: AdaptConfig) -> dict[str, Any]:
+        """The value that a configuration has, as optuna takes it; nothing if it is not in the search space."""
+        value: Any = config
+        for part in self.name.split("."):
+            value = getattr(value, part)
+        if self.choices:
+            return {self.name: json.dumps(value)} if value in self.choices else {}
+        return {self.name: value} if self.low <= value <= self.high else {}
+
+    @property
+    def _type(self) -> type:
+        found: Any = AdaptConfig
+        for part in self.name.split("."):
+            found = {entry.name: entry.type for entry in dataclasses.fields(found)}[part]
+        return found
+
+
+@dataclass
+class SweepConfig:
+    """Everything that recipes/sweep.py reads.
+
+    Args:
+        output_folder: where trials, tables and the best configuration go.
+        base: configuration file of recipes/adapt.py that all trials start from.
+        space: the settings to search.
+        overrides: settings in which all trials differ from the base, by name, e.g. {autoencoder.steps: 200}.
+        trials: how many there shall be in all, also after a resume.
+        stage: autoencoder or denoiser: whose validation judges a trial. With autoencoder, give denoiser.steps: 0.
+        score: of that validation, "-name" where lower is better.
+        unpruned_trials: trials that are trained to their end before any is given up.
+        seed: of the search.
+    """
+
+    output_folder: str
+    base: str
+    space: list[SearchedSetting]
+    overrides: dict[str, Choice] = field(default_factory=dict)
+    trials: int = 20
+    stage: str = "autoencoder"
+    score: str = "psnr"
+    unpruned_trials: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.space:
+            raise ConfigurationError("space is empty: name at least one setting to search")
+        for name, least in (("trials", 1), ("unpruned_trials", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+        if self.stage not in STAGES:
+            hint = did_you_mean(self.stage, STAGES)
+            raise ConfigurationError(f"stage is '{self.stage}'; use {' or '.join(STAGES)}{hint}")
+
+
+def trial_config(config: SweepConfig, folder: Path, suggested: dict[str, Choice]) -> AdaptConfig:
+    """The base with all that a trial changes, checked as adapt.py checks its command line."""
+    changes = config.overrides | suggested | {"output_folder": str(folder)}
+    shown = {name: value if isinstance(value, str) else json.dumps(value) for name, value in changes.items()}
+    arguments = ["--config", config.base, *(f"--{name}={value}" for name, value in shown.items())]
+    return parse_configuration(AdaptConfig, description=config.base, arguments=arguments)
+
+
+def check_base(config: SweepConfig) -> AdaptConfig:
+    base = trial_config(config, Path(config.output_folder), {})
+    for section in ("train", "validation"):
+        pairs = getattr(base, section)
+        if any(source.split == "test" for source in [*pairs.clear, *([pairs.rows] if pairs.rows else [])]):
+            raise ConfigurationError(f"{section} has the split 'test'; what is chosen by it cannot be tested on it")
+    if getattr(base, config.stage).steps == 0:
+        raise ConfigurationError(f"{config.stage}.steps is 0, but stage '{config.stage}' shall judge the trials")
+    if PartialState().num_processes > 1:
+        raise ConfigurationError("a search runs its trials on one process; start it without a launcher")
+    return base
+
+
+def open_study(config: SweepConfig, base: AdaptConfig) -> optuna.Study:
+    """The search so far; it is in a file of JSON lines."""
+    folder = Path(config.output_folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    journal = folder / "search.jsonl"
+    if journal.is_file() and not (content := journal.read_bytes()).endswith(b"\n"):
+        # A machine that lost its power may have left half a line, which would make the file unreadable.
+        with write_file_atomically(journal) as temporary:
+            temporary.write_bytes(content[: content.rfind(b"\n") + 1])
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        storage=optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal))),
+        study_name="sweep",
+        direction="minimize" if config.score.startswith("-") else "maximize",
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=config.unpruned_trials),
+        load_if_exists=True,
+    )
+    searched = {
+        "base": configuration_to_dict(dataclasses.replace(base, output_folder="")),
+        "space": configuration_to_dict(config)["space"],
+        "judge": [config.stage, config.score, config.seed],
+    }
+    for name, value in searched.items():
+        stored = study.user_attrs.get(name)
+        if stored is None:
+            study.set_user_attr(name, value)
+        elif stored != json.loads(json.dumps(value)):
+            raise ConfigurationError(
+                f"{folder}: holds a search with another {name}; use another output_folder, or delete this one"
+            )
+    if not study.trials:
+        study.enqueue_trial({name: value for setting in config.space for name, value in setting.of(base).items()})
+    return study
+
+
+def next_trial(study: optuna.Study, seed: int) -> optuna.Trial:
+    """The trial that was interrupted, else a new one, which is a function of the seed and the trials before it."""
+    number = sum(trial.state.is_finished() for trial in study.trials)
+    own_seed = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
+    study.sampler = optuna.samplers.TPESampler(seed=own_seed)
+    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+        return optuna.Trial(study, trial._trial_id)
+    return study.ask()
+
+
+def run_trial(trial: optuna.Trial, study: optuna.Study, config: SweepConfig) -> None:
+    """Train, and tell the study how it went; SIGTERM and other ends of the process leave the trial to be resumed."""
+    folder, score = Path(config.output_folder) / "trials" / f"{trial.number:04d}", config.score.removeprefix("-")
+    suggested = {setting.name: setting.suggest(trial) for setting in config.space}
+    reported = set(study.trials[trial.number].intermediate_values)
+
+    def observe(stage: str, validations: Sequence[ScoredStep]) -> None:
+        for validated in validations if stage == config.stage else ():
+            if validated.step not in reported:
+                if score not in validated.scores:
+                    hint = did_you_mean(score, validated.scores)
+                    raise ConfigurationError(f"score: the validation of stage '{stage}' has no '{score}'{hint}")
+                trial.report(validated.scores[score], validated.step)
+                reported.add(validated.step)
+                if trial.should_prune():
+                    raise optuna.TrialPruned
+
+    try:
+        adapt(trial_config(config, folder, suggested), observe)
+    except optuna.TrialPruned:
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    except (TrainingDivergedError, torch.OutOfMemoryError) as error:
+        # What the search has to learn, too: a learning rate too high, a batch too large.
+        trial.set_user_attr("error", str(error))
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    else:
+        value = read_run(folder)["trainings"][config.stage]["scores"][score]
+        study.tell(trial, *([value] if math.isfinite(value) else [None, optuna.trial.TrialState.FAIL]))
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+def write_results(study: optuna.Study, config: SweepConfig) -> None:
+    """Tables of all trials, the best first and those that were given up last, and the best one's configuration."""
+    folder = Path(config.output_folder)
+    sign = -1 if config.score.startswith("-") else 1
+    rows = [
+        {
+            "trial": trial.number,
+            "state": trial.state.name.lower(),
+            config.score: trial.value,
+            "steps": max(trial.intermediate_values, default=0),
+            "settings": {entry.name: entry.drawn(trial) for entry in config.space if entry.name in trial.params},
+            **trial.user_attrs,
+        }
+        for trial in study.trials
+    ]
+    rows.sort(key=lambda row: (row["state"] == "complete", sign * (row[config.score] or 0)), reverse=True)
+    names = [setting.name for setting in config.space]
+    lines = [f"| trial | state | {config.score} | steps | {' | '.join(names)} |", "|" + "---|" * (4 + len(names))]
+    for row in rows:
+        cells = [row["trial"], row["state"], row[config.score], row["steps"], *(row["settings"].get(n) for n in names)]
+        shown = (f"{cell:.4g}" if isinstance(cell, float) else "–" if cell is None else str(cell) for cell in cells)
+        lines.append(f"| {' | '.join(shown)} |")
+    for name, text in (("results.json", json.dumps(rows, indent=2)), ("results.md", "\n".join(lines))):
+        with write_file_atomically(folder / name) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+    if rows and rows[0]["state"] == "complete":
+        best = trial_config(config, folder / "best", rows[0]["settings"])
+        store_configuration(best, folder / "best.yaml")
+
+
+def main(config: SweepConfig) -> None:
+    study = open_study(config, check_base(config))
+    while sum(trial.state.is_finished() for trial in study.trials) < config.trials:
+        trial = next_trial(study, config.seed)
+        run_trial(trial, study, config)
+        done = study.trials[trial.number]
+        print(f"trial {trial.number}: {done.state.name.lower()}, {config.score} {done.value}", flush=True)
+        write_results(study, config)
+    write_results(study, config)
+    print((Path(config.output_folder) / "results.md").read_text(encoding="utf-8"), end="")
+
+
+if __name__ == "__main__":
+    run_recipe(main, SweepConfig, description=__doc__)

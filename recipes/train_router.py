@@ -100,6 +100,7 @@ class TrainRouterConfig:
         severity: lowest and highest severity of the degraded examples in training; validation uses the presets' own.
         clear_share: share of clear examples in training.
         severity_weight: of the severity's absolute error, beside the cross entropy of the classes.
+        largest_broken_share: share of the training photographs, in [0, 1], that may be broken and are then left out.
         prepared_size: side of the squares that are degraded and cut from, in pixels.
         image_size: side of the network's frames in pixels, divisible by 32.
         channels: features of the network's five levels, from fine to coarse.
@@ -117,6 +118,7 @@ class TrainRouterConfig:
     severity: list[float] = field(default_factory=lambda: [0.3, 1.0])
     clear_share: float = 0.3
     severity_weight: float = 2.0
+    largest_broken_share: float = 0.05
     prepared_size: int = 320
     image_size: int = 256
     channels: list[int] = field(default_factory=lambda: [16, 32, 48, 48, 48])
@@ -218,7 +220,9 @@ def main(config: TrainRouterConfig) -> None:
         adaptors=config.decision.adaptors,
     )
     with accelerator.main_process_first():
-        clear = PreparedPhotographs(open_sources(config.train), config.prepared_size)
+        clear = PreparedPhotographs(
+            open_sources(config.train), config.prepared_size, largest_broken_share=config.largest_broken_share
+        )
         clear_validation = PreparedPhotographs(open_sources(config.validation), config.prepared_size)
     examples = RoutingExamples(
         clear,

@@ -44,19 +44,13 @@ def list_adaptors(
 @adaptors_app.command(epilog="Example: retina-adapt adaptors info light --json")
 def info(adaptor: Adaptor, as_json: AsJson = False) -> None:
     """Print what an adaptor says of itself."""
-    from retina_adapt.commands.adaptors import adaptor_information
+    from retina_adapt.commands.adaptors import adaptor_information, information_lines
 
     information = adaptor_information(adaptor)
     if as_json:
         _print_json(information)
-        return
-    for key, value in information.items():
-        if isinstance(value, dict):
-            print(f"{key}:")
-            for name, entry in value.items():
-                print(f"  {name}: {entry}")
-        else:
-            print(f"{key}: {value}")
+    else:
+        print("\n".join(information_lines(information)))
 
 
 @adaptors_app.command(epilog="Example: retina-adapt adaptors verify light --backbone nano")

@@ -64,12 +64,14 @@ def relative_distance(first: Tensor, second: Tensor) -> float:
 
 def _flat(description: AdaptorDescription) -> dict[str, Any]:
     """Entries of the configuration by dotted name, without the sums that follow from the others."""
+    stated = description.to_dict()
+    return _dotted({key: stated[key] for key in stated if key not in ("sha256", "tensors_sha256", "format_version")})
+
+
+def _dotted(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     entries: dict[str, Any] = {}
-    for key, value in description.to_dict().items():
-        if key in ("settings", "metadata"):
-            entries |= {f"{key}.{name}": entry for name, entry in value.items()}
-        elif key not in ("sha256", "tensors_sha256", "format_version"):
-            entries[key] = value
+    for key, value in values.items():
+        entries |= _dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return entries
 
 

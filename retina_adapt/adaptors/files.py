@@ -32,6 +32,7 @@ from retina_adapt.adaptors.metadata import AdaptorMetadata
 from retina_adapt.adaptors.rehearsal import rehearse_attaching
 from retina_adapt.adaptors.tensor_file import read_header, read_tensors, write_tensor_file
 from retina_adapt.adaptors.tensors import (
+    TENSOR_DTYPE_NAMES,
     TENSOR_DTYPES,
     AdaptorTensorError,
     adaptor_tensors,
@@ -184,6 +185,6 @@ def _read_sealed_tensors(
 def _require_finite(tensors: dict[str, Tensor], path: Path) -> None:
     for key, tensor in tensors.items():
         if tensor.dtype not in TENSOR_DTYPES:
-            raise AdaptorFileError(f"{path}: tensor '{key}' is {tensor.dtype}, expected floating point")
+            raise AdaptorFileError(f"{path}: tensor '{key}' is {tensor.dtype}, expected {TENSOR_DTYPE_NAMES}")
         if not tensor.isfinite().all():
             raise AdaptorFileError(f"{path}: tensor '{key}' holds NaN or infinite values")

@@ -16,6 +16,7 @@ from retina_adapt.backbones import select_hook_points
 from retina_adapt.errors import RetinaAdaptError
 
 TENSOR_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+TENSOR_DTYPE_NAMES = "float32, float16 or bfloat16"
 
 
 class AdaptorTensorError(RetinaAdaptError):
@@ -82,7 +83,7 @@ def check_adaptor_tensors(adapted: PeftModel, name: str, tensors: Mapping[str, T
     for key, tensor in tensors.items():
         if tensor.shape != expected[key].shape or tensor.dtype not in TENSOR_DTYPES:
             raise AdaptorTensorError(
-                f"tensor '{key}' is {tensor.dtype} {tuple(tensor.shape)}, expected floating point "
+                f"tensor '{key}' is {tensor.dtype} {tuple(tensor.shape)}, expected {TENSOR_DTYPE_NAMES} "
                 f"{tuple(expected[key].shape)}"
             )
         if not tensor.isfinite().all():

@@ -27,6 +27,7 @@ from retina_adapt.backbones.reconstruction_backbone import (
     BackboneMismatchError,
     BackboneSettings,
     GradientCheckpointingError,
+    ImageChannelsError,
     MissingDenoiserError,
     ReconstructionBackbone,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "HookLayout",
     "HookPoint",
     "HookPointError",
+    "ImageChannelsError",
     "IsotropicAutoencoder",
     "KLAutoencoder",
     "LatentAutoencoder",

@@ -22,6 +22,10 @@ class BackboneMismatchError(RetinaAdaptError):
     """An autoencoder and a denoiser that were not made for each other."""
 
 
+class ImageChannelsError(RetinaAdaptError):
+    """Images with another number of channels than the backbone was made for."""
+
+
 class GradientCheckpointingError(RetinaAdaptError):
     """A part of the backbone cannot trade computation for memory."""
 
@@ -48,7 +52,8 @@ class BackboneSettings:
 class ReconstructionBackbone(nn.Module):
     """Reconstructs images; frozen, it is what adaptors are attached to.
 
-    Images are (batch, channels, height, width) in [0, 1], with sides divisible by `stride`. Latents are
+    Images are (batch, channels, height, width) in [0, 1], with sides divisible by `stride`; those of another number of
+    channels than `settings.image_channels` are an ImageChannelsError. Latents are
     (batch, latent_channels, height / stride, width / stride). Each channel has mean 0 and standard deviation 1 over the
     training images: `latent_mean` and `latent_deviation`, tensors of the backbone, see to it.
 
@@ -202,6 +207,12 @@ class ReconstructionBackbone(nn.Module):
         return fingerprint_tensors(self.state_dict())
 
     def _to_autoencoder(self, images: Tensor) -> Tensor:
+        if images.shape[1] != self.settings.image_channels:
+            raise ImageChannelsError(
+                f"the images have {images.shape[1]} channels, but this backbone was made for "
+                f"{self.settings.image_channels}: give it images of that kind, or train a backbone with "
+                f"backbone.image_channels {images.shape[1]}"
+            )
         centered = images * 2 - 1
         if self.settings.space_to_depth > 1:
             return F.pixel_unshuffle(centered, self.settings.space_to_depth)

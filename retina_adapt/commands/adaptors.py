@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,16 @@ def adaptor_information(adaptor: str) -> dict[str, Any]:
     return information
 
 
+def information_lines(values: dict[str, Any], indent: str = "") -> Iterator[str]:
+    """The same for a reader, a line for each entry."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield f"{indent}{key}:"
+            yield from information_lines(value, f"{indent}  ")
+        else:
+            yield f"{indent}{key}: {_readable(value)}"
+
+
 def verify_adaptor(adaptor: str, backbone: str | None) -> AdaptorDescription:
     """Check every bit of an adaptor and, if a backbone is given, that it fits it.
 
@@ -150,13 +161,24 @@ def comparison_lines(comparison: AdaptorComparison) -> list[str]:
     """The differences for a reader, the largest distances first."""
     if comparison.identical:
         return ["identical: the same sha256"]
-    lines = [f"{name}: {before!r} -> {after!r}" for name, (before, after) in comparison.configuration.items()]
+    lines = [
+        f"{name}: {_readable(before)} -> {_readable(after)}"
+        for name, (before, after) in comparison.configuration.items()
+    ]
     lines += [f"tensor {name}: only in one, or of another shape" for name in comparison.unmatched]
     by_distance = sorted(comparison.distances.items(), key=lambda item: -item[1])
     lines += [f"tensor {name}: relative distance {distance:.3g}" for name, distance in by_distance if distance > 0]
     lines.append(f"tensors that are equal: {sum(distance == 0 for distance in comparison.distances.values())}")
     lines.append(f"hot-swappable: {'yes' if comparison.hot_swappable else 'no'}")
     return lines
+
+
+def _readable(value: Any) -> str:
+    if value is None:
+        return "not stated"
+    if isinstance(value, list):
+        return "; ".join(_readable(item) for item in value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _looks_like_an_adaptor(path: Path) -> bool:

@@ -62,6 +62,8 @@ def test_info_says_what_the_configuration_does(folder: Path) -> None:
     text = run("info", folder / ADAPTOR)
     assert f"sha256: {description['sha256']}" in text
     assert "degradation: light" in text
+    assert "data_sets: drawn photographs\n" in text
+    assert "    fast psnr: 21.5\n" in text
 
 
 def test_verify_finds_an_adaptor_whole_and_fitting_or_says_what_is_wrong(

@@ -28,10 +28,11 @@ def test_other_weights_of_the_same_settings_are_hot_swappable_and_measured(
     toy_backbone: ReconstructionBackbone, tmp_path: Path
 ) -> None:
     save_toy_adaptor(toy_backbone, tmp_path / "a", seed=0)
-    save_toy_adaptor(toy_backbone, tmp_path / "b", seed=1, metadata=dataclasses.replace(METADATA, seed=1))
+    better = dataclasses.replace(METADATA, metrics={"fast psnr": 22.0})
+    save_toy_adaptor(toy_backbone, tmp_path / "b", seed=1, metadata=better)
     comparison = compare_adaptors(tmp_path / "a", tmp_path / "b")
     assert not comparison.identical
-    assert comparison.configuration == {"metadata.seed": (0, 1)}
+    assert comparison.configuration == {"metadata.metrics.fast psnr": (21.5, 22.0)}
     assert comparison.unmatched == []
     assert all(0 < distance <= 2 for distance in comparison.distances.values())
     # What the comparison says is so, can be done.

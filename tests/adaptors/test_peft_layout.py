@@ -185,7 +185,7 @@ UNCONVERTIBLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a missing half": (lambda f: rewrite(f, lambda t: t.pop(first_of(t, "lora_A.weight"))), "no lora_A and lora_B"),
     "another shape": (
         lambda f: rewrite(f, lambda t: t.update({first_of(t, "lora_A.weight"): torch.zeros(4, 5, 3, 3)})),
-        "expected floating point",
+        "expected float32, float16 or bfloat16",
     ),
     "NaN": (
         lambda f: rewrite(f, lambda t: t[first_of(t, "lora_B.weight")].fill_(float("nan"))),

@@ -87,7 +87,7 @@ def test_nothing_is_assigned_when_one_tensor_does_not_fit(case: str, small_backb
     tensors = {key: tensor + 1 for key, tensor in before.items()}
     last = list(tensors)[-1]
     tensors[last] = tensors[last][None]
-    with pytest.raises(AdaptorTensorError, match="expected floating point"):
+    with pytest.raises(AdaptorTensorError, match="expected float32, float16 or bfloat16"):
         assign_adaptor_tensors(adapted, "light", tensors)
     after = adaptor_tensors(adapted, "light")
     assert all(after[key] is before[key] for key in before)

@@ -15,6 +15,7 @@ from retina_adapt.backbones import (
     BackboneShape,
     GradientCheckpointingError,
     HookPoint,
+    ImageChannelsError,
     LatentAutoencoder,
     ReconstructionBackbone,
     build_backbone,
@@ -59,6 +60,13 @@ def test_latent_statistics_do_not_depend_on_how_images_are_batched(
     other.measure_latents(iter(frames.split(1)))
     torch.testing.assert_close(other.latent_mean, toy_backbone.latent_mean, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(other.latent_deviation, toy_backbone.latent_deviation, rtol=1e-6, atol=1e-6)
+
+
+def test_images_of_other_channels_are_refused_with_what_to_set(toy_backbone: ReconstructionBackbone) -> None:
+    grey = torch.rand(2, 1, 64, 64)
+    for run in (toy_backbone.encode, toy_backbone.start_from, lambda images: toy_backbone.reconstruct(images, [1, 2])):
+        with pytest.raises(ImageChannelsError, match=r"have 1 channels.*made for 3.*backbone\.image_channels 1"):
+            run(grey)
 
 
 def test_a_channel_that_says_nothing_has_finite_latents(toy_backbone: ReconstructionBackbone, frames: Tensor) -> None:

@@ -3,16 +3,17 @@
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.claims.tables import Results, mean_curve, measure
-from benchmarks.claims.trainings import Training
+from benchmarks.claims.plan import Rows
+from benchmarks.claims.scoring import MILD_PSNR
+from benchmarks.claims.tables import Results, gain, mean_curve, measure
+from benchmarks.claims.targets import LEAST_GAIN
 from retina_adapt.atomic_files import write_file_atomically
 
 mpl.use("Agg")
-
-Rows = dict[str, list[Training]]
 
 
 def draw_pairs(rows: Rows, results: Results, path: Path) -> None:
@@ -56,11 +57,38 @@ def draw_convergence(rows: Rows, results: Results, path: Path) -> None:
             if len(places):
                 axes.plot(places, values, marker=".", label=arm)
         axes.set_xscale("log")
-        axes.set_xlabel({"step": "optimiser steps", "seconds": "seconds of training"}[across])
+        axes.set_xlabel({"step": "optimiser steps", "seconds": "seconds of processor time"}[across])
         axes.set_ylabel("validation PSNR, dB")
         axes.grid(alpha=0.3)
     axes.legend(fontsize=7)
     _save(figure, path)
+
+
+def draw_degradations(rows: Rows, unseen: Rows, results: Results, names: list[str], path: Path) -> None:
+    """Gain by degradation and data set, as bars; a diamond where the data set was left out of training."""
+    figure, axes = _figure()
+    degradations = list(rows)
+    width = 0.8 / len(names)
+    for number, name in enumerate(names):
+        places = np.arange(len(degradations)) + (number - (len(names) - 1) / 2) * width
+        gains = [gain(results, rows[degradation], name) for degradation in degradations]
+        bars = [found.mean() if len(found) else 0.0 for found in gains]
+        axes.bar(places, bars, width, label=name)
+        left_out = [gain(results, unseen.get(f"{degradation} | {name}", [])) for degradation in degradations]
+        shown = [place for place, found in enumerate(left_out) if len(found)]
+        axes.scatter(
+            places[shown],
+            [left_out[place].mean() for place in shown],
+            marker="D",
+            color="black",
+            s=18,
+            zorder=3,
+            label="left out of training" if number == 0 else None,
+        )
+    axes.axhline(LEAST_GAIN, color="black", linewidth=0.8, linestyle="--")
+    axes.set_xticks(range(len(degradations)), degradations)
+    label = f"gain, dB (dashed: the target; above {MILD_PSNR:g} dB at the input it is 0)"
+    _finish(figure, axes, "degradation", label, path)
 
 
 def _figure() -> tuple[Figure, Axes]:

@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from benchmarks.claims.plan import Rows
 from benchmarks.claims.trainings import Training
 
 Results = dict[str, dict]
+NOTHING = "–"
 
 
 def measure(results: Results, trainings: Sequence[Training], name: str, data_set: str | None = None) -> np.ndarray:
@@ -20,19 +22,19 @@ def measure(results: Results, trainings: Sequence[Training], name: str, data_set
     return np.array(values)
 
 
-def cell(values: np.ndarray, digits: int = 2) -> str:
-    """Mean and standard deviation over seeds; a dash where nothing has been run."""
-    if len(values) == 0:
-        return "–"
-    spread = f" ± {values.std():.{digits}f}" if len(values) > 1 else ""
-    return f"{values.mean():.{digits}f}{spread}"
-
-
 def gain(results: Results, trainings: Sequence[Training], data_set: str | None = None) -> np.ndarray:
     """PSNR of the enhanced less that of the degraded, in dB."""
     return measure(results, trainings, "psnr_enhanced", data_set) - measure(
         results, trainings, "psnr_degraded", data_set
     )
+
+
+def cell(values: np.ndarray, digits: int = 2) -> str:
+    """Mean and standard deviation over seeds; a dash where nothing has been run."""
+    if len(values) == 0:
+        return NOTHING
+    spread = f" ± {values.std():.{digits}f}" if len(values) > 1 else ""
+    return f"{values.mean():.{digits}f}{spread}"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -42,7 +44,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def by_two(rows: dict[str, list[Training]], show: Callable[[list[Training]], str], corner: str) -> str:
+def by_two(rows: Rows, show: Callable[[list[Training]], str], corner: str) -> str:
     """A table of rows that are named `first | second`, the second across."""
     names = [name.split(" | ") for name in rows]
     across = list(dict.fromkeys(second for _, second in names))
@@ -57,13 +59,13 @@ def parameters(results: Results, trainings: Sequence[Training]) -> str:
     """Trainable parameters, and their share of the backbone's."""
     found = next((results[training.key] for training in trainings if training.key in results), None)
     if found is None:
-        return "–"
+        return NOTHING
     count = found["trainable_parameters"]
     return f"{count:,} ({count / found['backbone_parameters']:.1%})"
 
 
 def seconds(results: Results, trainings: Sequence[Training]) -> np.ndarray:
-    """Of training, without validation."""
+    """Of processor time that training took, without scoring."""
     return np.array([results[training.key]["seconds"] for training in trainings if training.key in results])
 
 
@@ -74,11 +76,30 @@ def mean_curve(results: Results, trainings: Sequence[Training], across: str) -> 
     if not curves:
         return np.array([]), np.array([])
     places = np.mean([[point[across] for point in curve] for curve in curves], axis=0)
-    return places, np.mean([[point["psnr_enhanced"] for point in curve] for curve in curves], axis=0)
+    return places, np.mean([[point["psnr"] for point in curve] for curve in curves], axis=0)
 
 
-def first_reaching(results: Results, trainings: Sequence[Training], level: float, across: str) -> str:
-    """Where the mean curve first reaches a PSNR."""
+def first_reaching(results: Results, trainings: Sequence[Training], level: float, across: str) -> float | None:
+    """Where the mean curve first reaches a PSNR; None if it does not."""
     places, values = mean_curve(results, trainings, across)
     reached = places[values >= level]
-    return f"{reached[0]:.0f}" if len(reached) else "not reached"
+    return float(reached[0]) if len(reached) else None
+
+
+def variants(rows: Rows, results: Results) -> str:
+    """A table of trainings that differ in something, mean of their test sets."""
+    return table(
+        ["variant", "trainable parameters", "seconds", "degraded", "PSNR", "SSIM", "clear in, clear out"],
+        (
+            [
+                name.replace(" | ", ", "),
+                parameters(results, trainings),
+                cell(seconds(results, trainings), 0),
+                cell(measure(results, trainings[:1], "psnr_degraded")),
+                cell(measure(results, trainings, "psnr_enhanced")),
+                cell(measure(results, trainings, "ssim_enhanced"), 3),
+                cell(measure(results, trainings, "psnr_clear_enhanced"), 1),
+            ]
+            for name, trainings in rows.items()
+        ),
+    )

@@ -1,0 +1,143 @@
+"""Sections about our adaptor: on what it works, and what it owes to its parts."""
+
+from benchmarks.claims import plots, targets
+from benchmarks.claims.plan import OURS
+from benchmarks.claims.section import Material, Section
+from benchmarks.claims.tables import NOTHING, by_two, cell, gain, measure, table, variants
+from benchmarks.claims.targets import Verdict
+from benchmarks.claims.trainings import Training
+
+
+def degradations(about: Material) -> Section:
+    config, results = about.config, about.results
+    names = [data_set.name for data_set in config.data_sets]
+    rows = about.questions["degradations"]
+    plots.draw_degradations(rows, about.questions.get("unseen", {}), results, names, about.figures / "degradations.png")
+    verdict = targets.gains("degradations and data sets", targets.gain_cells(rows, results, names))
+
+    def shown(trainings: list[Training], name: str) -> str:
+        before = measure(results, trainings, "psnr_degraded", name)
+        if not len(before):
+            return NOTHING
+        after = cell(measure(results, trainings, "psnr_enhanced", name))
+        return f"{before.mean():.2f} → {after} ({gain(results, trainings, name).mean():+.2f})"
+
+    return Section(
+        [
+            "### Degradations and data sets",
+            "Our adaptor: PSNR of the degraded photograph, of the enhanced one, and the gain; the share of photographs "
+            "that enhancing makes worse; and the PSNR between a clear photograph and itself enhanced.",
+            table(
+                ["degradation", *names, "worse", "clear in, clear out"],
+                (
+                    [
+                        degradation,
+                        *(shown(trainings, name) for name in names),
+                        _percent(measure(results, trainings, "share_worse")),
+                        cell(measure(results, trainings, "psnr_clear_enhanced"), 1),
+                    ]
+                    for degradation, trainings in rows.items()
+                ),
+            ),
+            str(verdict),
+            f"![Gain by degradation and data set]({about.link}/degradations.png)",
+        ],
+        [verdict],
+    )
+
+
+def unseen(about: Material) -> Section:
+    results = about.results
+    rows = about.questions["unseen"]
+
+    def shown(trainings: list[Training]) -> str:
+        found = gain(results, trainings)
+        before = measure(results, trainings, "psnr_degraded")
+        return f"{before.mean():.2f} ({found.mean():+.2f})" if len(found) else NOTHING
+
+    cells = {
+        name.replace(" | ", " on "): (
+            float(measure(results, trainings, "psnr_degraded").mean()),
+            float(gain(results, trainings).mean()),
+        )
+        for name, trainings in rows.items()
+        if len(gain(results, trainings))
+    }
+    verdict = targets.gains("unseen cameras", cells)
+    return Section(
+        [
+            "### Cameras that training has not seen",
+            "Our adaptor on a data set that is left out of training: PSNR of the degraded photograph, and the gain. "
+            "The backbone has seen all of them.",
+            by_two(rows, shown, "degradation"),
+            str(verdict),
+        ],
+        [verdict],
+    )
+
+
+def backbones(about: Material) -> Section:
+    config, results = about.config, about.results
+    rows = about.questions["backbones"]
+    by_kind: dict[str, dict[str, float]] = {}
+    for name, trainings in rows.items():
+        kind, arm = name.split(" | ")
+        found = measure(results, trainings, "psnr_enhanced")
+        if len(found):
+            by_kind.setdefault(kind, {})["degraded"] = float(measure(results, trainings, "psnr_degraded").mean())
+            by_kind[kind][arm] = float(found.mean())
+    ours = {kind: max(v for arm, v in found.items() if arm.startswith(OURS)) for kind, found in by_kind.items()}
+    # Training from scratch does not depend on the backbone's weights, but on its shape.
+    ahead = [
+        kind
+        for kind, value in ours.items()
+        if all(value > other for arm, other in by_kind[kind].items() if not arm.startswith(OURS))
+    ]
+    verdict = Verdict(
+        "other backbones",
+        "on three backbones or more, ours ahead of the degraded input and of training the same network from scratch",
+        f"on {len(ahead)} of {len(ours)}",
+        len(ahead) >= 3,
+    )
+    return Section(
+        [
+            "### Other backbones",
+            f"Small ones of other kinds, each trained by reconstruction for minutes "
+            f"(`recipes/configs/benchmark_claims_backbone_*.yaml`); degradation `{config.degradation}`, mean of the "
+            "data sets.",
+            variants(rows, results),
+            str(verdict),
+        ],
+        [verdict],
+    )
+
+
+def modality(about: Material) -> Section:
+    config, results = about.config, about.results
+    rows = about.questions["modality"]
+    name = config.modality.name
+    verdict = targets.gains("another modality", targets.gain_cells(rows, results, [name]))
+    return Section(
+        [
+            f"### Another modality: {name}",
+            "Our adaptor on the embedded backbone, which has been trained on fundus photographs alone.",
+            variants(rows, results),
+            str(verdict),
+        ],
+        [verdict],
+    )
+
+
+def ablations(about: Material) -> Section:
+    config, results = about.config, about.results
+    return Section(
+        [
+            "### Ablations",
+            f"Degradation `{config.degradation}`, mean of the data sets.",
+            variants(about.questions["ablations"], results),
+        ]
+    )
+
+
+def _percent(values) -> str:
+    return f"{values.mean():.0%}" if len(values) else NOTHING

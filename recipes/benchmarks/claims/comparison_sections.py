@@ -1,0 +1,162 @@
+"""Sections in which the arms are compared with each other."""
+
+from benchmarks.claims import plots, targets
+from benchmarks.claims.arms import SCRATCH
+from benchmarks.claims.plan import LONGER, OURS, Rows
+from benchmarks.claims.section import Material, Section
+from benchmarks.claims.tables import (
+    NOTHING,
+    by_two,
+    cell,
+    first_reaching,
+    mean_curve,
+    measure,
+    parameters,
+    seconds,
+    table,
+    variants,
+)
+from benchmarks.claims.trainings import Training
+
+
+def arms(about: Material) -> Section:
+    config, results = about.config, about.results
+    names = [data_set.name for data_set in config.data_sets]
+    rows = about.questions["arms"]
+
+    def scores(trainings: list[Training], suffix: str) -> list[str]:
+        return [
+            f"{cell(measure(results, trainings, f'psnr_{suffix}', name))} / "
+            f"{cell(measure(results, trainings, f'ssim_{suffix}', name), 3)}"
+            for name in names
+        ]
+
+    done = [training for trainings in rows.values() for training in trainings if training.key in results]
+    lines = [["degraded", "", "", *scores(done[:1], "degraded"), ""]]
+    for method, found in about.measured.get("classical", {}).items():
+        means = [found["scores"][name] for name in names]
+        shown = [f"{mean['psnr_enhanced']:.2f} / {mean['ssim_enhanced']:.3f}" for mean in means]
+        lines.append([method, "0", "", *shown, ""])
+    for arm, trainings in rows.items():
+        lines.append(
+            [
+                arm,
+                parameters(results, trainings),
+                cell(seconds(results, trainings), 0),
+                *scores(trainings, "enhanced"),
+                cell(measure(results, trainings, "psnr_clear_enhanced"), 1),
+            ]
+        )
+    header = ["arm", "trainable parameters", "seconds", *names, "clear in, clear out"]
+    return Section(
+        [
+            "### Arms",
+            f"Degradation `{config.degradation}`, all pairs; PSNR / SSIM. The last column is the PSNR between a clear "
+            "photograph and itself enhanced. CLAHE and illumination correction with the options that are best on the "
+            "validation photographs; `backbone alone` is the photograph reconstructed without an adaptor.",
+            table(header, lines),
+        ]
+    )
+
+
+def pairs(about: Material) -> Section:
+    config, results = about.config, about.results
+    rows = _pairs_rows(about)
+    plots.draw_pairs(rows, results, about.figures / "pairs.png")
+    verdict = targets.fewer_pairs(rows, results)
+    return Section(
+        [
+            "### Fewer pairs",
+            f"Degradation `{config.degradation}`, mean of the data sets; PSNR / SSIM. Pairs are fixed: photograph and "
+            "degradation drawn once; `all` degrades every clear photograph anew for every draw.",
+            by_two(
+                rows,
+                lambda trainings: (
+                    f"{cell(measure(results, trainings, 'psnr_enhanced'))} / "
+                    f"{cell(measure(results, trainings, 'ssim_enhanced'), 3)}"
+                ),
+                "pairs",
+            ),
+            str(verdict),
+            f"![PSNR over pairs]({about.link}/pairs.png)",
+        ],
+        [verdict],
+    )
+
+
+def size(about: Material) -> Section:
+    results, arms_rows = about.results, about.questions["arms"]
+    sizes = about.questions.get("parameters", {})
+    plots.draw_parameters(arms_rows | sizes, results, about.figures / "parameters.png")
+    verdicts = targets.fewer_parameters(arms_rows, _pairs_rows(about), results)
+    return Section(
+        [
+            "### Fewer parameters",
+            "Our adaptor, and the same in other sizes; the other arms stand in the plot and in their own table.",
+            variants({OURS: arms_rows.get(OURS, [])} | sizes, results),
+            *map(str, verdicts),
+            f"![PSNR over parameters]({about.link}/parameters.png)",
+        ],
+        verdicts,
+    )
+
+
+def convergence(about: Material) -> Section:
+    config, results, arms_rows = about.config, about.results, about.questions["arms"]
+    long = about.questions.get("convergence", {})
+    rows = arms_rows | {f"{arm}, {LONGER * config.steps} steps": trainings for arm, trainings in long.items()}
+    plots.draw_convergence(rows, results, about.figures / "convergence.png")
+    verdict = targets.faster_convergence(arms_rows, long, results)
+    best = {arm: mean_curve(results, trainings, "step")[1].max(initial=0.0) for arm, trainings in rows.items()}
+    level = max((value for arm, value in best.items() if arm.startswith(SCRATCH)), default=0.0)
+
+    def reaching(trainings: list[Training], across: str) -> str:
+        found = first_reaching(results, trainings, level, across)
+        return "not reached" if found is None else f"{found:.0f}"
+
+    return Section(
+        [
+            "### Faster convergence",
+            f"PSNR on the validation photographs, degradation `{config.degradation}`. Training from scratch comes to "
+            f"{level:.2f} dB at best; where the arms first reach that:",
+            table(
+                ["arm", "best", "steps to it", "seconds to it"],
+                (
+                    [arm, f"{best[arm]:.2f}", reaching(trainings, "step"), reaching(trainings, "seconds")]
+                    for arm, trainings in rows.items()
+                    if best[arm]
+                ),
+            ),
+            str(verdict),
+            f"![Validation PSNR over steps and seconds]({about.link}/convergence.png)",
+        ],
+        [verdict],
+    )
+
+
+def learning_rates(about: Material) -> Section:
+    results = about.results
+
+    def shown(trainings: list[Training]) -> str:
+        found = [results[each.key]["validation_psnr"] for each in trainings if each.key in results]
+        return f"{sum(found) / len(found):.2f}" if found else NOTHING
+
+    return Section(
+        [
+            "### Learning rates",
+            "PSNR on the validation photographs; the arms' rates in the configuration are chosen by this table.",
+            by_two(about.questions["learning_rates"], shown, "arm"),
+        ]
+    )
+
+
+def _pairs_rows(about: Material) -> Rows:
+    """By arm and number of pairs, the fewest first; `all` pairs are the arms' own trainings."""
+    config, fixed = about.config, about.questions.get("pairs", {})
+    rows = {
+        name: fixed[name]
+        for arm in config.pairs_arms
+        for count in sorted(config.pair_counts)
+        if (name := f"{arm} | {count}") in fixed
+    }
+    return rows | {f"{arm} | all": about.questions.get("arms", {}).get(arm, []) for arm in config.pairs_arms}

@@ -1,0 +1,161 @@
+"""What the project set out to reach, held against the results: no verdict is written by hand."""
+
+from dataclasses import dataclass
+
+from benchmarks.claims.arms import FULL_FINE_TUNING, SCRATCH
+from benchmarks.claims.plan import OURS, Rows
+from benchmarks.claims.scoring import MILD_PSNR
+from benchmarks.claims.tables import Results, first_reaching, gain, mean_curve, measure
+
+LEAST_GAIN = 3.0
+LARGEST_SHARE_OF_PARAMETERS = 0.05
+LARGEST_DISTANCE = 0.3
+FEW_PAIRS = 25
+SHARE_OF_STEPS = 0.1
+NO_HARM = 40.0
+LEAST_CORRELATION = 0.5
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One target, what was measured, and whether it is met; None where too little has been run."""
+
+    claim: str
+    target: str
+    measured: str
+    met: bool | None
+
+    @property
+    def word(self) -> str:
+        return {True: "met", False: "missed", None: "not measured yet"}[self.met]
+
+    def __str__(self) -> str:
+        measured = f" {self.measured}:" if self.measured else ""
+        return f"Target: {self.target}.{measured} **{self.word}**."
+
+
+def fewer_pairs(rows: Rows, results: Results) -> Verdict:
+    """Rows are named `arm | pairs`."""
+    target = "ours with 10 pairs at or above every training from scratch with 100, in PSNR"
+    ours = measure(results, rows.get(f"{OURS} | 10", []), "psnr_enhanced")
+    scratch = {
+        arm: values.mean()
+        for arm in (name.removesuffix(" | 100") for name in rows if name.endswith(" | 100"))
+        if arm.startswith(SCRATCH) and len(values := measure(results, rows[f"{arm} | 100"], "psnr_enhanced"))
+    }
+    if not len(ours) or not scratch:
+        return Verdict("fewer pairs", target, "", None)
+    others = ", ".join(f"{arm} {value:.2f}" for arm, value in scratch.items())
+    return Verdict(
+        "fewer pairs", target, f"Ours {ours.mean():.2f} dB, {others}", bool(ours.mean() >= max(scratch.values()))
+    )
+
+
+def fewer_parameters(arms: Rows, pairs: Rows, results: Results) -> list[Verdict]:
+    """One verdict for each of the three things asked for."""
+    found = next((results[each.key] for each in arms.get(OURS, []) if each.key in results), None)
+    share = found["trainable_parameters"] / found["backbone_parameters"] if found else None
+    verdicts = [
+        Verdict(
+            "fewer parameters",
+            f"at most {LARGEST_SHARE_OF_PARAMETERS:.0%} of the backbone's parameters",
+            "" if share is None else f"{share:.1%}",
+            None if share is None else share <= LARGEST_SHARE_OF_PARAMETERS,
+        )
+    ]
+    target = f"within {LARGEST_DISTANCE} dB of full fine-tuning with all pairs"
+    ours, full = (measure(results, arms.get(arm, []), "psnr_enhanced") for arm in (OURS, FULL_FINE_TUNING))
+    if len(ours) and len(full):
+        difference = ours.mean() - full.mean()
+        met = bool(difference >= -LARGEST_DISTANCE)
+        verdicts.append(Verdict("fewer parameters", target, f"{difference:+.2f} dB beside it", met))
+    else:
+        verdicts.append(Verdict("fewer parameters", target, "", None))
+    differences = {}
+    for name, trainings in pairs.items():
+        arm, count = name.split(" | ")
+        if arm == OURS and count != "all" and int(count) <= FEW_PAIRS:
+            few = measure(results, trainings, "psnr_enhanced")
+            few_full = measure(results, pairs.get(f"{FULL_FINE_TUNING} | {count}", []), "psnr_enhanced")
+            if len(few) and len(few_full):
+                differences[count] = few.mean() - few_full.mean()
+    shown = ", ".join(f"{value:+.2f} dB with {count}" for count, value in differences.items())
+    met = all(value > 0 for value in differences.values()) if differences else None
+    target = f"ahead of full fine-tuning with {FEW_PAIRS} pairs or fewer"
+    return [*verdicts, Verdict("fewer parameters", target, shown, met)]
+
+
+def faster_convergence(arms: Rows, long: Rows, results: Results) -> Verdict:
+    """Against the best of the long trainings from scratch, at the step where it is best."""
+    target = f"scratch's best result in at most {SHARE_OF_STEPS:.0%} of its steps, validation PSNR"
+    best: tuple[float, float, str] | None = None
+    for arm, trainings in long.items():
+        steps, values = mean_curve(results, trainings, "step")
+        if arm.startswith(SCRATCH) and len(values) and (best is None or values.max() > best[0]):
+            best = (float(values.max()), float(steps[values.argmax()]), arm)
+    if best is None or not len(mean_curve(results, arms.get(OURS, []), "step")[0]):
+        return Verdict("faster convergence", target, "", None)
+    level, steps, arm = best
+    reached = first_reaching(results, arms[OURS], level, "step")
+    ours = f"ours reaches it at step {reached:.0f}" if reached is not None else "ours does not reach it"
+    return Verdict(
+        "faster convergence",
+        target,
+        f"{arm} comes to {level:.2f} dB at step {steps:.0f}; {ours}",
+        reached is not None and reached <= SHARE_OF_STEPS * steps,
+    )
+
+
+def gains(claim: str, cells: dict[str, tuple[float, float]]) -> Verdict:
+    """Cells are a degraded input's PSNR and the gain over it, by name."""
+    target = f"at least {LEAST_GAIN:g} dB over the degraded input in every cell; above {MILD_PSNR:g} dB, no loss"
+    if not cells:
+        return Verdict(claim, target, "", None)
+    missed = {
+        name: found for name, (before, found) in cells.items() if found < (0 if before > MILD_PSNR else LEAST_GAIN)
+    }
+    shown = f"{len(cells) - len(missed)} of {len(cells)} cells"
+    if missed:
+        shown += ", not " + ", ".join(f"{name} ({found:+.2f})" for name, found in missed.items())
+    return Verdict(claim, target, shown, not missed)
+
+
+def gain_cells(rows: Rows, results: Results, names: list[str]) -> dict[str, tuple[float, float]]:
+    """The cells of `gains` of rows that are named after degradations."""
+    return {
+        f"{degradation} on {name}": (
+            float(measure(results, trainings, "psnr_degraded", name).mean()),
+            float(gain(results, trainings, name).mean()),
+        )
+        for degradation, trainings in rows.items()
+        for name in names
+        if len(gain(results, trainings, name))
+    }
+
+
+def no_harm(found: dict[str, dict[str, dict[str, float]]], routed: str) -> list[Verdict]:
+    """Of what `enhance_clear_photographs` returns."""
+    lowest = min(scores[routed]["lowest_psnr"] for scores in found.values())
+    short = [
+        f"{adaptor} on {name} ({score['psnr']:.1f})"
+        for name, scores in found.items()
+        for adaptor, score in scores.items()
+        if adaptor != routed and score["psnr"] < NO_HARM
+    ]
+    count = sum(len(scores) - 1 for scores in found.values())
+    shown = f"{count - len(short)} of {count}" + (f", not {', '.join(short)}" if short else "")
+    return [
+        Verdict(
+            "no harm, routed",
+            f"every clear photograph untouched or at least {NO_HARM:g} dB",
+            f"lowest {lowest:.1f} dB",
+            lowest >= NO_HARM,
+        ),
+        Verdict("no harm, without the router", f"{NO_HARM:g} dB by every adaptor on the average", shown, not short),
+    ]
+
+
+def is_valid(correlations: dict[str, float]) -> bool:
+    """Whether a measure ranks real photographs as experts do, or the other way round, on all parts."""
+    values = list(correlations.values())
+    return min(map(abs, values)) >= LEAST_CORRELATION and (min(values) > 0 or max(values) < 0)

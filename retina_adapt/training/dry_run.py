@@ -133,8 +133,11 @@ def store_report(report: DryRunReport, output_folder: Path, training: str) -> No
 
 def peak_memory_bytes() -> int:
     """The most that this process has held so far: on the GPU if there is one, else in main memory."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else process_peak_bytes()
+
+
+def process_peak_bytes() -> int:
+    """The most main memory that this process has held so far."""
     # Linux counts in KiB, macOS in bytes.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 

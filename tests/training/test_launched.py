@@ -16,9 +16,11 @@ SCRIPT = Path(__file__).with_name("train_toy.py")
 CONFIGURATIONS = Path(__file__).parents[2] / "recipes" / "configs" / "accelerate"
 
 
-def launch(*arguments: str) -> subprocess.CompletedProcess[str]:
-    configuration = str(CONFIGURATIONS / "two_cpu_processes.yaml")
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", configuration]
+def launch(*arguments: str, configuration: str = "two_cpu_processes") -> subprocess.CompletedProcess[str]:
+    file = str(CONFIGURATIONS / f"{configuration}.yaml")
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", file]
+    # Any free port, for tests that run beside this one.
+    launcher += ["--main_process_port", "0"]
     return subprocess.run(
         [*launcher, str(SCRIPT), *arguments],
         timeout=300,
@@ -31,7 +33,8 @@ def launch(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_two_launched_processes_equal_one_with_twice_the_batch(tmp_path: Path) -> None:
-    done = launch(f"--folder={tmp_path / 'two'}", "--batch_size=2", "--steps=12", "--processes=2")
+    arguments = [f"--folder={tmp_path / 'two'}", "--batch_size=2", "--steps=12", "--processes=2"]
+    done = launch(*arguments, configuration="ddp")
     assert done.returncode == 0, done.stderr
     two = json.loads((tmp_path / "two" / "trained.json").read_text())
     for name, tensor in trained(tmp_path / "one", batch_size=4).items():

@@ -1,5 +1,6 @@
 """Photographs as squares of one size, cut to their field of view: what networks are trained on."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import FieldOfViewError, Photograph, SquareCrop, find_field_of_view, resize, resize_mask
+from retina_adapt.imaging.mirror import fill_places, mirror_places
 
 FieldOfViewShape = Literal["auto", "circle", "full_frame"]
 
@@ -83,7 +85,9 @@ def cut_and_resize(pixels: np.ndarray, crop: SquareCrop, size: int, name: str) -
             f"{name}: the field of view is scattered pixels, of which none is left at {size} px; "
             "give a mask without holes"
         )
-    image = resize(crop.extract(pixels), size, size)
+    # A pixel of the field of view is made of what lies within two of its widths; all others are mirrored anew.
+    reach = 4 + math.ceil(2 * crop.side / size)
+    image = resize(crop.extract(pixels, reach=reach), size, size)
     return PreparedPhotograph(mirror_outside(image, mask), mask)
 
 
@@ -93,4 +97,6 @@ def mirror_outside(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     Needed again after a change inside the mask: an untouched surround would show a network the clear tissue
     of a degraded photograph, which no real degraded photograph has.
     """
-    return SquareCrop(top=0, left=0, side=image.shape[0], mask=mask).extract(image)
+    filled = np.array(image, order="C")
+    fill_places(filled, *mirror_places(mask))
+    return filled

@@ -10,6 +10,7 @@ from retina_adapt.degradations.degradation import Parameters, draw_uniform, regi
 from retina_adapt.degradations.frame import (
     centered_coordinates,
     fit_channels,
+    for_each_channel,
     mean_color,
     shorter_side,
     soft_disc,
@@ -60,10 +61,11 @@ def apply_spots(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, A
         distance = np.hypot(x[:, columns] - center_x, y[rows] - center_y)
         disc = soft_disc(distance, spot["radius"], _EDGE_SOFTNESS * spot["radius"])
         clear_share[rows, columns] *= 1 - spot["visibility"] * _opacity(spot["radius"]) * disc
-    cover = (1 - clear_share)[..., None]
     # The dust is lit by the same flash as the retina: on an underexposed one, white would look pasted in.
     dust = np.minimum(mean_color(pixels, mask).mean() * fit_channels(parameters["color"], pixels), 1.0)
-    return pixels + cover * (dust - pixels)
+    covered = pixels * for_each_channel(clear_share, pixels)
+    covered += cv2.merge([(1 - clear_share) * brightness for brightness in dust]).reshape(pixels.shape)
+    return covered
 
 
 def draw_noise(generator: np.random.Generator, severity: float) -> Parameters:
@@ -89,7 +91,11 @@ def apply_noise(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, A
     noise = np.random.default_rng(parameters["seed"]).standard_normal(grid, dtype=np.float32)
     interpolation = cv2.INTER_AREA if grid[0] > height else cv2.INTER_CUBIC
     noise = cv2.resize(noise, (width, height), interpolation=interpolation).reshape(pixels.shape)
-    return pixels + noise * np.sqrt(parameters["shot"] ** 2 * pixels + parameters["read"] ** 2)
+    deviation = parameters["shot"] ** 2 * pixels
+    deviation += parameters["read"] ** 2
+    noise *= np.sqrt(deviation, out=deviation)
+    noise += pixels
+    return noise
 
 
 def draw_jpeg_compression(generator: np.random.Generator, severity: float) -> Parameters:
@@ -106,11 +112,12 @@ def apply_jpeg_compression(pixels: np.ndarray, mask: np.ndarray, parameters: Map
     """
     if parameters["quality"] is None:
         return pixels
-    levels = np.rint(pixels * 255).astype(np.uint8)
+    levels = cv2.convertScaleAbs(pixels, alpha=255)
     # OpenCV's order is BGR; reversing before and after keeps the chroma subsampling on the right channels.
-    _, encoded = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, parameters["quality"]])
-    decoded = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED).reshape(pixels.shape)[..., ::-1]
-    return decoded.astype(np.float32) / 255
+    levels = levels if pixels.shape[2] == 1 else cv2.cvtColor(levels, cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, parameters["quality"]])
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED if pixels.shape[2] == 1 else cv2.IMREAD_COLOR_RGB)
+    return decoded.reshape(pixels.shape).astype(np.float32) / 255
 
 
 def _opacity(radius: float) -> float:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+import cv2
 import numpy as np
 
 from retina_adapt.degradations.errors import (
@@ -177,8 +178,9 @@ def apply_step(pixels: np.ndarray, mask: np.ndarray, step: DrawnStep) -> np.ndar
     """Apply a single degradation; shapes, ranges and errors as in `apply_degradation`."""
     _require_frame(pixels, mask)
     degraded = _find_degradation(step.name).apply(pixels, mask, step.parameters)
+    clipped = np.clip(degraded.astype(np.float32, copy=False), 0.0, 1.0)
     # Restored rather than multiplied by the mask: outside the field of view no bit may change.
-    return np.where(mask[..., None], np.clip(degraded, 0.0, 1.0), pixels).astype(np.float32, copy=False)
+    return cv2.copyTo(pixels, (~mask).view(np.uint8), clipped).reshape(pixels.shape)
 
 
 def draw_degradation(preset: str, *, seed: int, severity: float | None = None) -> DrawnDegradation:
@@ -224,10 +226,10 @@ def apply_degradation(pixels: np.ndarray, mask: np.ndarray, drawn: DrawnDegradat
         UnknownDegradationError: the record names a degradation that is not registered here.
     """
     _require_frame(pixels, mask)
-    degraded = pixels.copy()
+    degraded = pixels
     for step in drawn.steps:
         degraded = apply_step(degraded, mask, step)
-    return degraded
+    return degraded if drawn.steps else pixels.copy()
 
 
 def _choose(steps: Iterable[PresetStep], generator: np.random.Generator) -> list[str]:

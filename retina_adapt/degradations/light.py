@@ -13,10 +13,11 @@ import numpy as np
 
 from retina_adapt.degradations.degradation import Parameters, draw_uniform, register_degradation
 from retina_adapt.degradations.frame import (
-    centered_coordinates,
-    distance_from,
+    change_colors,
     fit_channels,
+    for_each_channel,
     mean_color,
+    smooth_field,
     soft_disc,
 )
 
@@ -27,7 +28,7 @@ _HALO_COLORS = (
     (177 / 255, 195 / 255, 147 / 255),
 )
 # Rec. 601, as in the saturation change of Shen et al.'s image library.
-_LUMINANCE_WEIGHTS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+_LUMINANCE_WEIGHTS = (0.299, 0.587, 0.114)
 
 
 def draw_halo(generator: np.random.Generator, severity: float) -> Parameters:
@@ -44,13 +45,18 @@ def draw_halo(generator: np.random.Generator, severity: float) -> Parameters:
 
 def apply_halo(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
     """Add a blurred ring: I + |disc_outer - disc_inner| x mean(I) x color x brightness (Shen et al. 2020)."""
-    distance = distance_from(pixels, parameters["center"])
+    center_x, center_y = parameters["center"]
     inner, outer = parameters["inner_radius"], parameters["outer_radius"]
     # Blurred about as widely as the ring itself, so that no edge of it can be seen.
     softness = 0.35 * (outer - inner)
-    ring = soft_disc(distance, outer, softness) - soft_disc(distance, inner, softness)
     light = mean_color(pixels, mask).mean() * fit_channels(parameters["color"], pixels) * parameters["brightness"]
-    return pixels + ring[..., None] * light
+
+    def added(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        distance = np.hypot(x - center_x, y - center_y)
+        ring = soft_disc(distance, outer, softness) - soft_disc(distance, inner, softness)
+        return ring[..., None] * light
+
+    return pixels + smooth_field(pixels, added)
 
 
 def draw_hole(generator: np.random.Generator, severity: float) -> Parameters:
@@ -68,9 +74,12 @@ def apply_hole(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, An
     Shape after Shen et al. 2020. They subtract a constant where the photograph is bright enough; missing
     light is a factor, which darkens as much without a color cast and needs no threshold.
     """
-    radius = parameters["radius"]
-    shade = soft_disc(distance_from(pixels, parameters["center"]), radius, 0.3 * radius)
-    return pixels * (1 - parameters["depth"] * shade)[..., None]
+    radius, (center_x, center_y) = parameters["radius"], parameters["center"]
+
+    def remaining(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return 1 - parameters["depth"] * soft_disc(np.hypot(x - center_x, y - center_y), radius, 0.3 * radius)
+
+    return pixels * for_each_channel(smooth_field(pixels, remaining), pixels)
 
 
 def draw_uneven_illumination(generator: np.random.Generator, severity: float) -> Parameters:
@@ -88,13 +97,16 @@ def apply_uneven_illumination(pixels: np.ndarray, mask: np.ndarray, parameters: 
 
     `turn` is the direction of the brighter side as a fraction of a full turn.
     """
-    x, y = centered_coordinates(pixels)
     angle = 2 * math.pi * parameters["turn"]
-    along = np.tanh(4 * (x * math.cos(angle) + y * math.sin(angle)))
     loss, gain = parameters["side_loss"], parameters["side_gain"]
-    side = 0.5 * (gain - loss) + 0.5 * (gain + loss) * along
-    rim = parameters["rim_loss"] * np.minimum(4 * (x**2 + y**2), 1.0)
-    return pixels * (1 + side - rim)[..., None]
+
+    def light(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        along = np.tanh(4 * (x * math.cos(angle) + y * math.sin(angle)))
+        side = 0.5 * (gain - loss) + 0.5 * (gain + loss) * along
+        rim = parameters["rim_loss"] * np.minimum(4 * (x**2 + y**2), 1.0)
+        return 1 + side - rim
+
+    return pixels * for_each_channel(smooth_field(pixels, light), pixels)
 
 
 def draw_low_light(generator: np.random.Generator, severity: float) -> Parameters:
@@ -114,7 +126,8 @@ def draw_low_contrast(generator: np.random.Generator, severity: float) -> Parame
 
 def apply_low_contrast(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
     """Draw pixels toward the mean color m of the field of view: I + (1 - contrast) x (m - I)."""
-    return pixels + np.float32(1 - parameters["contrast"]) * (mean_color(pixels, mask) - pixels)
+    lost = 1 - parameters["contrast"]
+    return change_colors(pixels, (1 - lost) * np.eye(pixels.shape[2]), lost * mean_color(pixels, mask))
 
 
 def draw_color_shift(generator: np.random.Generator, severity: float) -> Parameters:
@@ -133,14 +146,18 @@ def apply_color_shift(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[
 
     A grey frame has neither saturation nor white balance: only brightness and contrast change.
     """
-    shifted = pixels * np.float32(parameters["brightness"])
-    mean = mean_color(shifted, mask).mean()
-    shifted = mean + parameters["contrast"] * (shifted - mean)
-    if pixels.shape[2] == 3:
-        luminance = (shifted @ _LUMINANCE_WEIGHTS)[..., None]
-        shifted = luminance + parameters["saturation"] * (shifted - luminance)
-        shifted = shifted * np.asarray(parameters["white_balance"], dtype=np.float32)
-    return pixels + np.float32(parameters["strength"]) * (shifted - pixels)
+    channels = pixels.shape[2]
+    # Each change is linear in the color, so that all of them together are one matrix and one offset.
+    matrix = parameters["contrast"] * parameters["brightness"] * np.eye(channels)
+    mean = parameters["brightness"] * float(mean_color(pixels, mask).mean())
+    offset = np.full(channels, (1 - parameters["contrast"]) * mean)
+    if channels == 3:
+        saturation = parameters["saturation"]
+        saturate = saturation * np.eye(3) + (1 - saturation) * np.outer(np.ones(3), _LUMINANCE_WEIGHTS)
+        balance = np.diag(parameters["white_balance"])
+        matrix, offset = balance @ saturate @ matrix, balance @ saturate @ offset
+    strength = parameters["strength"]
+    return change_colors(pixels, (1 - strength) * np.eye(channels) + strength * matrix, strength * offset)
 
 
 register_degradation("halo", draw=draw_halo, apply=apply_halo)

@@ -2,10 +2,7 @@
 
 Networks want squares, cameras deliver 3:2 frames with a black surround. The hard edge of that surround is the
 strongest edge of the picture: a network spends its capacity on it and bleeds it into the tissue beside the
-rim. So the square is filled beyond the field of view with mirrored tissue: each outside pixel takes the value
-found by mirroring its position at the nearest pixel of the field of view. The same rule serves a circle, a
-circle that the sensor cut off, any mask given by the user and a full frame, where it is the common border
-reflection.
+rim. So the square is filled beyond the field of view with mirrored tissue (`mirror.py`).
 """
 
 from dataclasses import dataclass, field
@@ -15,6 +12,7 @@ import cv2
 import numpy as np
 
 from retina_adapt.imaging.field_of_view import FieldOfView
+from retina_adapt.imaging.mirror import fill_places, mirror_places
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +29,8 @@ class SquareCrop:
     left: int
     side: int
     mask: np.ndarray = field(repr=False)
+    # Kept because the two pictures of a pair, and a photograph and its mask, are cut with one crop.
+    _mirrors: dict[int | None, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def around(cls, field_of_view: FieldOfView) -> "SquareCrop":
@@ -47,11 +47,13 @@ class SquareCrop:
         left = int(columns[0]) - (side - width) // 2
         return cls(top=top, left=left, side=side, mask=mask)
 
-    def extract(self, pixels: np.ndarray) -> np.ndarray:
-        """Cut out the square; everything outside the field of view is mirrored tissue.
+    def extract(self, pixels: np.ndarray, *, reach: int | None = None) -> np.ndarray:
+        """Cut out the square; what lies outside the field of view is mirrored tissue.
 
         Args:
             pixels: (H, W, C) of the photograph that the crop was made for, any dtype.
+            reach: fill only what lies within this many pixels of the field of view, and leave zeros beyond, for
+                where the rest is not looked at; None fills the square.
 
         Returns:
             (side, side, C), same dtype; inside the field of view the very values of `pixels`.
@@ -60,8 +62,9 @@ class SquareCrop:
         in_square, in_frame = self._overlap
         square = np.zeros((self.side, self.side, pixels.shape[2]), dtype=pixels.dtype)
         square[in_square] = pixels[in_frame]
-        outside_rows, outside_columns, source_rows, source_columns = self._mirror
-        square[outside_rows, outside_columns] = square[source_rows, source_columns]
+        if reach not in self._mirrors:
+            self._mirrors[reach] = mirror_places(self.extract_mask(self.mask), reach)
+        fill_places(square, *self._mirrors[reach])
         return square
 
     def extract_mask(self, mask: np.ndarray) -> np.ndarray:
@@ -105,41 +108,6 @@ class SquareCrop:
             slice(first_column - self.left, last_column - self.left),
         )
         return in_square, in_frame
-
-    @cached_property
-    def _mirror(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Rows and columns of the square's outside pixels, then those that they take their values from.
-
-        Cached because the two pictures of a pair, and a photograph and its mask, are cut with one crop.
-        """
-        inside = self.extract_mask(self.mask)
-        # Each inside pixel has distance zero and a label of its own, so a label names the nearest inside
-        # pixel.
-        _, labels = cv2.distanceTransformWithLabels(
-            (~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-        )
-        inside_rows, inside_columns = np.nonzero(inside)
-        place_of_label = np.zeros(labels.max() + 1, dtype=np.intp)
-        place_of_label[labels[inside_rows, inside_columns]] = np.arange(inside_rows.size)
-
-        rows, columns = np.nonzero(~inside)
-        nearest = place_of_label[labels[rows, columns]]
-        rim_rows, rim_columns = inside_rows[nearest], inside_columns[nearest]
-        mirrored_rows, mirrored_columns = 2 * rim_rows - rows, 2 * rim_columns - columns
-        within = (
-            (mirrored_rows >= 0)
-            & (mirrored_rows < self.side)
-            & (mirrored_columns >= 0)
-            & (mirrored_columns < self.side)
-        )
-        # A narrow field of view may be left again on its other side: such pixels repeat the rim instead.
-        within[within] = inside[mirrored_rows[within], mirrored_columns[within]]
-        return (
-            rows,
-            columns,
-            np.where(within, mirrored_rows, rim_rows),
-            np.where(within, mirrored_columns, rim_columns),
-        )
 
     def _check_frame(self, array: np.ndarray, name: str) -> None:
         dimensions = 2 if name == "mask" else 3

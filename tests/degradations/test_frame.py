@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from retina_adapt.degradations.frame import centered_coordinates, fit_channels, mean_color, soft_disc
+from retina_adapt.degradations.frame import (
+    centered_coordinates,
+    fit_channels,
+    mean_color,
+    smooth_field,
+    soft_disc,
+)
 
 
 @pytest.mark.parametrize(("height", "width"), [(6, 6), (7, 12), (12, 7), (1, 5)])
@@ -20,6 +26,17 @@ def test_coordinates_are_symmetric_about_the_center_in_units_of_the_shorter_side
 def test_a_soft_disc_is_full_inside_half_at_its_radius_and_nothing_outside() -> None:
     profile = soft_disc(np.array([0.0, 0.3, 5.0]), radius=0.3, softness=0.03)
     assert profile == pytest.approx([1.0, 0.5, 0.0], abs=1e-4)
+
+
+@pytest.mark.parametrize(("height", "width"), [(512, 512), (700, 515), (90, 130)])
+def test_a_smooth_field_is_its_formula_at_every_pixel_up_to_the_border(height: int, width: int) -> None:
+    pixels = np.zeros((height, width, 3), dtype=np.float32)
+
+    def steepest_light(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return soft_disc(np.hypot(x - 0.1, y), 0.45, 0.028)
+
+    exact = steepest_light(*centered_coordinates(pixels))
+    assert np.abs(smooth_field(pixels, steepest_light) - exact).max() < 0.3 / 255
 
 
 def test_the_mean_color_counts_only_the_field_of_view() -> None:

@@ -50,13 +50,29 @@ def test_gaussian_blur_and_defocus_at_one_severity_remove_about_as_much_detail()
     assert changes[0] == pytest.approx(changes[1], rel=0.2)
 
 
-@pytest.mark.parametrize("sigma", [8.0, 12.5, 23.0])
+@pytest.mark.parametrize("sigma", [4.0, 7.0, 12.5, 23.0])
 def test_a_wide_blur_of_a_shrunk_frame_equals_the_direct_one(sigma: float) -> None:
     pixels, _ = draw_fundus(300, 340)
     everywhere = np.ones((300, 340), dtype=bool)
     direct = cv2.GaussianBlur(pixels, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
     weight = cv2.GaussianBlur(np.ones((300, 340), np.float32), (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
     assert np.abs(blur_within(pixels, everywhere, sigma) - direct / weight[..., None]).max() < 0.002
+
+
+@pytest.mark.parametrize("radius", [6.0, 12.0, 14.0, 31.0])
+def test_a_wide_disc_on_a_shrunk_frame_equals_the_direct_one(radius: float) -> None:
+    pixels, _ = draw_fundus(300, 340)
+    reach = int(np.ceil(radius))
+    offsets = np.arange(-reach, reach + 1, dtype=np.float32)
+    disc = np.clip(radius + 0.5 - np.hypot(offsets[None, :], offsets[:, None]), 0.0, 1.0)
+    direct, weight = (
+        cv2.filter2D(planes, -1, disc / disc.sum(), borderType=cv2.BORDER_CONSTANT)
+        for planes in (pixels, np.ones((300, 340), np.float32))
+    )
+    degraded = apply_step(pixels, np.ones((300, 340), dtype=bool), DrawnStep("defocus", {"radius": radius / 300}))
+    gap = np.abs(degraded - direct / weight[..., None])
+    assert gap.mean() < 0.1 / 255
+    assert gap.max() < 2.5 / 255
 
 
 @pytest.mark.parametrize("seed", range(5))

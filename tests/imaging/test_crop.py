@@ -1,5 +1,6 @@
 """Cropping to the field of view and back: exact geometry, no black surround left for a network to learn."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -88,6 +89,16 @@ def test_no_edge_is_left_where_the_dark_surround_began():
         for columns in (slice(corner), slice(-corner, None))
     )
     assert darkest_corner > 0.5 * square[:, :, 0].mean()
+
+
+@pytest.mark.parametrize("reach", [1, 5, 20])
+def test_a_short_reach_fills_the_rim_as_a_full_one_does_and_leaves_the_rest(reach):
+    pixels = np.random.default_rng(0).random((90, 120, 3), dtype=np.float32) + 0.1
+    crop = SquareCrop.around(FieldOfView(disc(90, 120, 60, 40, 38), None))
+    filled, partly = crop.extract(pixels), crop.extract(pixels, reach=reach)
+    distance = cv2.distanceTransform((~crop.extract_mask(crop.mask)).astype(np.uint8), cv2.DIST_L2, 5)
+    np.testing.assert_array_equal(partly[distance <= reach], filled[distance <= reach])
+    assert not partly[distance > reach].any()
 
 
 def test_an_empty_field_of_view_cannot_be_cropped_to():

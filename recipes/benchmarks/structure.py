@@ -4,8 +4,8 @@
 
 Clear photographs with vessel masks are degraded and enhanced at `size` pixels as a user would (`Enhancer`). Vessels
 are found by the ridge filter of `retina_adapt.evaluation.vessel_map`, which has no learned weights, in the degraded,
-the enhanced and the clear photograph alike. Writes `structure.json`, `structure.md` and an overlay of kept (grey), new
-(red) and lost (blue) vessels.
+the enhanced and the clear photograph alike. Writes its JSON, the section of the results document from it, and a sheet
+with an overlay of kept (grey), new (red) and lost (blue) vessels.
 """
 
 import io
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks._marked_section import write_marked_section
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.configuration import parse_configuration
 from retina_adapt.data import DegradePair, Draw, PreparedPhotographs, load_images
@@ -28,6 +29,13 @@ from retina_adapt.evaluation import PictureRow, centerline_dice, dice, vessel_ma
 MASK_THRESHOLD = 0.5
 KEPT, NEW, LOST = (0.75, 0.75, 0.75), (1.0, 0.2, 0.1), (0.2, 0.5, 1.0)
 MEASURES = {"dice": dice, "clDice": centerline_dice}
+PICTURES = ("degraded", "enhanced", "clear")
+
+SHARE_TO_WIN_BACK = 2 / 3
+LEAST_LOSS = 0.02
+"""Of Dice; where a degradation takes less, there is nothing to win back, and a share of it says nothing."""
+
+Scores = dict[str, float]
 
 
 @dataclass
@@ -35,7 +43,9 @@ class StructureConfig:
     """Everything that recipes/benchmark.py structure reads.
 
     Args:
-        output_folder: where the results go.
+        results: JSON file for the results.
+        document: Markdown file whose section between the marks of this benchmark is written anew.
+        sheet: picture sheet to look at. It shows photographs of the data sets: keep it out of the project.
         folders: data sets with a column `vessels` of mask files, relative to the split's folder, by name.
         adaptors: the adaptor, embedded name or folder, for each degradation.
         split: of the photographs.
@@ -43,9 +53,12 @@ class StructureConfig:
         backbone: embedded name or folder.
         seed: of the degradations.
         pictures: photographs of each data set and degradation on the overlay sheet.
+        only_document: measure nothing; write the document from the results there are.
     """
 
-    output_folder: str = "runs/structure"
+    results: str = "docs/results/structure.json"
+    document: str = "docs/results.md"
+    sheet: str = "runs/structure/structure.png"
     folders: dict[str, str] = field(default_factory=lambda: {"HRF": "corpus/hrf", "CHASE_DB1": "corpus/chase_db1"})
     adaptors: dict[str, str] = field(
         default_factory=lambda: {name: name for name in ("light", "blur", "spots", "haze", "mixed")}
@@ -55,53 +68,107 @@ class StructureConfig:
     backbone: str = DEFAULT_BACKBONE
     seed: int = 1
     pictures: int = 1
+    only_document: bool = False
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, write, print."""
     config = parse_configuration(StructureConfig, description=__doc__)
+    results = Path(config.results)
+    if not config.only_document:
+        measured, sheet = measure(config)
+        with write_file_atomically(results) as temporary:
+            temporary.write_text(json.dumps(measured, indent=1), encoding="utf-8")
+        columns = ["degraded", "enhanced", "clear", "vessels of degraded", "vessels of enhanced"]
+        write_picture_sheet(config.sheet, sheet, columns)
+    parts = section(json.loads(results.read_text(encoding="utf-8")))
+    write_marked_section(config.document, "structure", parts)
+    print("\n\n".join(parts))
+
+
+def measure(config: StructureConfig) -> tuple[dict, list[PictureRow]]:
+    """The results for the JSON file, and the rows of the sheet."""
     enhancer = Enhancer.from_pretrained(config.backbone)
     loaded = {degradation: enhancer.load_adaptor(name) for degradation, name in config.adaptors.items()}
-    results: dict[str, dict[str, float]] = {}
+    rows: dict[str, dict[str, Scores]] = {}
+    photographs_of: dict[str, int] = {}
     sheet: list[PictureRow] = []
     for data_set, folder in config.folders.items():
-        rows = load_images(folder, split=config.split)
-        rows = rows.map(_with_mask, fn_kwargs={"split": str(Path(folder) / config.split)})
-        photographs = PreparedPhotographs(rows, config.size, companion_column="vessels")
+        images = load_images(folder, split=config.split)
+        images = images.map(_with_mask, fn_kwargs={"split": str(Path(folder) / config.split)})
+        photographs = PreparedPhotographs(images, config.size, companion_column="vessels")
+        photographs_of[data_set] = len(photographs)
+        rows[data_set] = {}
         for degradation, adaptor in loaded.items():
             enhancer.set_adaptor(adaptor)
             degrade = DegradePair(degradation)
-            found: list[dict[str, float]] = []
+            found: list[Scores] = []
             for index in range(len(photographs)):
                 photograph = photographs[index]
                 expected = photographs.companion(index).image[..., 0] > MASK_THRESHOLD
                 pair = degrade(photograph, Draw(index, seed_of(config.seed, index)))
                 low = pair["low"].permute(1, 2, 0).numpy()
                 high = enhancer(low, mask=photograph.mask)
-                pictures = {"degraded": low, "enhanced": high, "clear": photograph.image}
+                pictures = dict(zip(PICTURES, (low, high, photograph.image), strict=True))
                 vessels = {name: vessel_map(picture, photograph.mask) for name, picture in pictures.items()}
                 found.append(_scores(vessels, expected & photograph.mask))
                 if index < config.pictures:
-                    overlays = [_overlay(picture, vessels["clear"]) for picture in vessels.values()]
-                    sheet.append(
-                        PictureRow(
-                            label=f"{data_set} {degradation}",
-                            pictures=[*pictures.values(), *overlays[:2]],
-                            scores=[None] * 5,
-                        )
-                    )
-            results[f"{data_set} | {degradation}"] = {
-                key: float(np.mean([scores[key] for scores in found])) for key in found[0]
-            }
-            print(f"{data_set}, {degradation}: {results[f'{data_set} | {degradation}']}", flush=True)
-    folder = Path(config.output_folder)
-    with write_file_atomically(folder / "structure.json") as temporary:
-        temporary.write_text(json.dumps(results, indent=1), encoding="utf-8")
-    with write_file_atomically(folder / "structure.md") as temporary:
-        temporary.write_text(_table(results) + "\n", encoding="utf-8")
-    columns = ["degraded", "enhanced", "clear", "vessels of degraded", "vessels of enhanced"]
-    write_picture_sheet(folder / "structure.png", sheet, columns)
-    print(_table(results))
+                    overlays = [_overlay(vessels[name], vessels["clear"]) for name in ("degraded", "enhanced")]
+                    label = f"{data_set} {degradation}"
+                    sheet.append(PictureRow(label, [*pictures.values(), *overlays], [None] * 5))
+            rows[data_set][degradation] = {key: float(np.mean([scores[key] for scores in found])) for key in found[0]}
+            print(f"{data_set}, {degradation}: {rows[data_set][degradation]}", flush=True)
+    settings = {"size": config.size, "split": config.split, "photographs": photographs_of}
+    return {"settings": settings, "rows": rows}, sheet
+
+
+def section(results: dict) -> list[str]:
+    """The section of the document from the results alone."""
+    settings, lines, short, above = results["settings"], [], [], []
+    judged = 0
+    for data_set, by_degradation in results["rows"].items():
+        for degradation, scores in by_degradation.items():
+            won = won_back(scores)
+            name = f"{degradation} on {data_set}"
+            judged += won is not None
+            if won is not None and won < SHARE_TO_WIN_BACK:
+                short.append(f"{name} ({won:.0%})")
+            if scores["invented enhanced"] > scores["invented clear"]:
+                above.append(f"{name} ({scores['invented enhanced']:.3f} to {scores['invented clear']:.3f})")
+            shown = [
+                ", ".join(f"{scores[f'{measure} {picture}']:.3f}" for picture in PICTURES)
+                for measure in ("dice", "clDice", "invented", "lost")
+            ]
+            shown.insert(1, "–" if won is None else f"{won:.0%}")
+            lines.append(f"| {data_set} | {degradation} | {' | '.join(shown)} |")
+    photographs = ", ".join(f"{name} ({count})" for name, count in settings["photographs"].items())
+    total = len(lines)
+    return [
+        "## Vessels against observers' masks",
+        "```sh\npython recipes/benchmark.py structure\n```",
+        f"Photographs of {photographs}, split `{settings['split']}`, at {settings['size']} px, degraded by the presets "
+        "and enhanced by the embedded adaptor of the same name as `retina-adapt enhance` does. Vessels are found by a "
+        "ridge filter without learned weights (`retina_adapt.evaluation.vessel_map`) in the degraded, the enhanced and "
+        "the clear photograph, whose figures a cell gives in this order, and compared with an observer's mask. "
+        "`won back`: of the Dice that the degradation took away; a dash where it took less than "
+        f"{LEAST_LOSS} (the filter normalises light locally), so that there is nothing to win back. `invented`: share "
+        "of the vessels found that the observer has not drawn. `lost`: share of the observer's that are not found.",
+        "| data set | degradation | Dice | won back | clDice | invented | lost |\n|---|---|---|---|---|---|---|\n"
+        + "\n".join(lines),
+        _verdict(f"at least {SHARE_TO_WIN_BACK:.0%} of the Dice lost is won back", judged, short),
+        _verdict("no more invented vessels than on the clear photograph itself", total, above),
+    ]
+
+
+def won_back(scores: Scores) -> float | None:
+    """Share of the Dice lost to degradation that enhancing wins back; None where less than `LEAST_LOSS` was lost."""
+    loss = scores["dice clear"] - scores["dice degraded"]
+    return (scores["dice enhanced"] - scores["dice degraded"]) / loss if loss >= LEAST_LOSS else None
+
+
+def _verdict(target: str, total: int, missed: list[str]) -> str:
+    shown = f"{total - len(missed)} of {total}" + (f", not {', '.join(missed)}" if missed else "")
+    return f"Target: {target}. {shown}: **{'missed' if missed else 'met'}**."
 
 
 def _with_mask(row: dict[str, Any], split: str) -> dict[str, Any]:
@@ -111,32 +178,14 @@ def _with_mask(row: dict[str, Any], split: str) -> dict[str, Any]:
     return {"vessels": {"path": None, "bytes": encoded.getvalue()}}
 
 
-def _scores(vessels: dict[str, np.ndarray], expected: np.ndarray) -> dict[str, float]:
+def _scores(vessels: dict[str, np.ndarray], expected: np.ndarray) -> Scores:
     scores = {}
     for name, found in vessels.items():
-        for measure, function in MEASURES.items():
-            scores[f"{measure} {name}"] = function(found, expected)
+        for measure_name, function in MEASURES.items():
+            scores[f"{measure_name} {name}"] = function(found, expected)
         scores[f"invented {name}"] = float((found & ~expected).sum() / max(1, found.sum()))
         scores[f"lost {name}"] = float((expected & ~found).sum() / max(1, expected.sum()))
     return scores
-
-
-def _table(results: dict[str, dict[str, float]]) -> str:
-    names = ("degraded", "enhanced", "clear")
-    lines = [
-        "| data set | degradation | Dice: degraded, enhanced, clear | won back | clDice | invented | lost |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for key, scores in results.items():
-        shown = [
-            ", ".join(f"{scores[f'{measure} {name}']:.3f}" for name in names)
-            for measure in ("dice", "clDice", "invented", "lost")
-        ]
-        missing = scores["dice clear"] - scores["dice degraded"]
-        won = (scores["dice enhanced"] - scores["dice degraded"]) / missing if missing > 0 else 1.0
-        data_set, degradation = key.split(" | ")
-        lines.append(f"| {data_set} | {degradation} | {shown[0]} | {won:.0%} | {shown[1]} | {shown[2]} | {shown[3]} |")
-    return "\n".join(lines)
 
 
 def _overlay(found: np.ndarray, expected: np.ndarray) -> np.ndarray:

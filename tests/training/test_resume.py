@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from toy_training import ToyStep, toy_settings, train_toy, trained
 
@@ -34,6 +36,20 @@ def test_a_run_stopped_amid_accumulated_gradients_resumes_to_the_same_bits(tmp_p
     whole = trained(tmp_path / "whole", gradient_accumulation=3)
     trained(tmp_path / "parts", gradient_accumulation=3, batches=6 * 3 + 1)
     assert same_bits(trained(tmp_path / "parts", gradient_accumulation=3), whole)
+
+
+def test_a_resumed_run_in_bf16_gives_the_same_bits(tmp_path: Path) -> None:
+    def run(folder: Path, batches: int | None = None) -> dict[str, Tensor]:
+        AcceleratorState._reset_state(reset_partial_state=True)
+        accelerator, step = Accelerator(cpu=True, mixed_precision="bf16"), ToyStep()
+        train_toy(step, folder, toy_settings(), batches=batches, accelerator=accelerator)
+        return {name: tensor.detach().clone() for name, tensor in step.named_parameters()}
+
+    whole = run(tmp_path / "whole")
+    run(tmp_path / "parts", batches=7)
+    assert same_bits(run(tmp_path / "parts"), whole)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    assert not same_bits(trained(tmp_path / "float32"), whole)
 
 
 def test_a_finished_run_is_validated_and_not_trained_again(tmp_path: Path) -> None:

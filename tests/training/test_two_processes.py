@@ -1,5 +1,6 @@
 """Two processes over gloo: what they train, log, gather and refuse."""
 
+import copy
 import os
 import signal
 from pathlib import Path
@@ -8,12 +9,22 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
+from toy_adaptors import METADATA
 from toy_training import ToyStep, toy_settings, train_toy, trained
 from two_processes import on_two_processes
 
+from retina_adapt.adaptors import (
+    AdaptorSettings,
+    FrozenBackboneGuard,
+    attach_adaptor,
+    save_adaptor,
+    train_only,
+)
+from retina_adapt.backbones import ReconstructionBackbone
 from retina_adapt.objectives import AdversarialSettings, AdversarialTerm, absolute_error
 from retina_adapt.training import (
     CheckpointError,
@@ -222,6 +233,22 @@ def test_a_checkpoint_that_the_main_process_cannot_write_ends_both_with_its_erro
     on_two_processes(check, tmp_path)
 
 
+class Reconstruction(nn.Module):
+    """A backbone that shall return its input."""
+
+    def __init__(self, backbone: ReconstructionBackbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        images = batch["x"][:, :, None, None].expand(-1, -1, 32, 32)
+        return {"loss": absolute_error(self.backbone.decode(self.backbone.encode(images)), images)}
+
+    def validation(self) -> Validation:
+        latent = self.backbone.encode(torch.ones(1, 3, 32, 32))
+        return Validation({"latent": latent.mean().item()})
+
+
 def test_sharded_training_equals_one_process_and_its_files_are_whole(tmp_path: Path) -> None:
     settings = toy_settings(batch_size=2, moving_average_decay=0.9, validate_every=4)
     whole = trained(tmp_path / "one", moving_average_decay=0.9)
@@ -248,6 +275,36 @@ def test_sharded_training_equals_one_process_and_its_files_are_whole(tmp_path: P
     resumed = trained(tmp_path / "two", moving_average_decay=0.9, resume="always")
     for name, tensor in resumed.items():
         torch.testing.assert_close(tensor, whole[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_sharded_adaptor_is_saved_whole(toy_backbone: ReconstructionBackbone, tmp_path: Path) -> None:
+    def adapt(accelerator: Accelerator, name: str, batch_size: int) -> Path:
+        backbone = copy.deepcopy(toy_backbone)
+        guard = FrozenBackboneGuard(backbone)
+        torch.manual_seed(0)
+        adapted = attach_adaptor(backbone, AdaptorSettings(context_channels=4).to_peft_config(), "adaptor")
+        train_only(adapted, "adaptor", ["decoder"])
+        settings = toy_settings(steps=3, batch_size=batch_size, learning_rate=1e-3)
+        step = Reconstruction(backbone)
+        train_toy(step, tmp_path / name, settings, accelerator=accelerator, validate=lambda: step.validation())
+        guard.check()
+        folder = tmp_path / name / "adaptor"
+        if accelerator.is_main_process:
+            save_adaptor(adapted, "adaptor", folder, METADATA)
+        return folder / "adaptor_model.safetensors"
+
+    one = adapt(Accelerator(cpu=True), "one", 4)
+
+    def adapt_sharded(accelerator: Accelerator) -> None:
+        shard(accelerator)
+        adapt(accelerator, "two", 2)
+
+    on_two_processes(adapt_sharded, tmp_path)
+    expected, found = load_file(one), load_file(tmp_path / "two" / "adaptor" / one.name)
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-3, atol=1e-5)
 
 
 def test_a_strategy_whose_state_no_checkpoint_can_hold_is_refused(tmp_path: Path) -> None:

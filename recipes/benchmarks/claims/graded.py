@@ -4,7 +4,8 @@ Measures that need none are first held against the experts' grades, and then tak
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from benchmarks.claims.plan import ClaimsConfig, GradedDataSet
 from retina_adapt.embedded import DEFAULT_BACKBONE, router_folder
 from retina_adapt.enhancement import Enhancer
 from retina_adapt.evaluation import PictureRow, vessel_map, write_picture_sheet
-from retina_adapt.imaging import Photograph, find_field_of_view, read_photograph
+from retina_adapt.evaluation.picture_sheet import PICTURE_SIDE
+from retina_adapt.imaging import Photograph, find_field_of_view, read_photograph, resize
 from retina_adapt.report import measure_quality, measured_frame
 from retina_adapt.routing import Router, load_router, rank_correlation
 
@@ -47,46 +49,49 @@ def enhance_graded_photographs(config: ClaimsConfig) -> dict[str, dict]:
     router = load_router(router_folder())
     enhancer = Enhancer.from_pretrained(DEFAULT_BACKBONE)
     enhancer.load_adaptor(graded.adaptor)
-    photographs = {
-        part: [photograph for split in splits for photograph in _photographs(graded, split)]
-        for part, splits in SPLITS.items()
-    }
-    measures = {part: [_measures(each, router) for each in found] for part, found in photographs.items()}
-    correlation = {
-        name: {
-            part: rank_correlation([each.grade for each in found], [each[name] for each in measures[part]])
-            for part, found in photographs.items()
-        }
-        for name in measures[HELD_OUT][0]
-    }
-    held_out = list(zip(photographs[HELD_OUT], measures[HELD_OUT], strict=True))
-    degraded = [(each, found) for each, found in held_out if _within(each.grade, graded.degraded)]
-    clear = _mean([found for each, found in held_out if _within(each.grade, graded.clear)])
-    before, after, rows = [], [], []
-    for photograph, found in sorted(degraded, key=lambda pair: pair[0].grade):
-        enhanced = enhancer(photograph.pixels, mask=photograph.mask)
-        before.append(found)
-        after.append(_measures(GradedPhotograph(enhanced, photograph.mask, photograph.grade, photograph.name), router))
-        label = f"{photograph.name}: grade {photograph.grade:g}"
-        rows.append(PictureRow(label, [photograph.pixels, enhanced], [None, None]))
-    shown = rows[:: max(1, len(rows) // ON_THE_SHEET)]
+    grades: dict[str, list[float]] = {part: [] for part in SPLITS}
+    measures: dict[str, list[Measures]] = {part: [] for part in SPLITS}
+    before, after, clear = [], [], []
+    rows: list[tuple[float, PictureRow]] = []
+    for part, splits in SPLITS.items():
+        for photograph in (each for split in splits for each in _photographs(graded, split)):
+            found = _measures(photograph, router)
+            grades[part].append(photograph.grade)
+            measures[part].append(found)
+            if part == HELD_OUT and _within(photograph.grade, graded.clear):
+                clear.append(found)
+            if part == HELD_OUT and _within(photograph.grade, graded.degraded):
+                enhanced = replace(photograph, pixels=enhancer(photograph.pixels, mask=photograph.mask))
+                before.append(found)
+                after.append(_measures(enhanced, router))
+                label = f"{photograph.name}: grade {photograph.grade:g}"
+                pictures = [_small(each.pixels) for each in (photograph, enhanced)]
+                rows.append((photograph.grade, PictureRow(label, pictures, [None, None])))
+    rows.sort(key=lambda row: row[0])
+    shown = [row for _, row in rows[:: max(1, len(rows) // ON_THE_SHEET)]]
     write_picture_sheet(graded.sheet, shown, ["photograph", f"enhanced by {enhancer.active_adaptor}"])
+    goal = _mean(clear)
     return {
-        "photographs": {part: len(found) for part, found in photographs.items()} | {"degraded": len(degraded)},
-        "correlation": correlation,
+        "photographs": {part: len(found) for part, found in grades.items()} | {"degraded": len(before)},
+        "correlation": {
+            name: {
+                part: rank_correlation(grades[part], [each[name] for each in found]) for part, found in measures.items()
+            }
+            for name in goal
+        },
         "before": _mean(before),
         "after": _mean(after),
-        "clear": clear,
+        "clear": goal,
         "nearer": {
             name: float(
                 np.mean(
                     [
-                        abs(now[name] - clear[name]) < abs(then[name] - clear[name])
+                        abs(now[name] - goal[name]) < abs(then[name] - goal[name])
                         for then, now in zip(before, after, strict=True)
                     ]
                 )
             )
-            for name in clear
+            for name in goal
         },
     }
 
@@ -105,15 +110,19 @@ def _measures(photograph: GradedPhotograph, router: Router) -> Measures:
     }
 
 
-def _photographs(graded: GradedDataSet, split: str) -> list[GradedPhotograph]:
+def _photographs(graded: GradedDataSet, split: str) -> Iterator[GradedPhotograph]:
     folder = Path(graded.path) / split
-    found = []
     for line in (folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         pixels = read_photograph(folder / row["file_name"]).pixels
         mask = find_field_of_view(pixels, name=row["file_name"]).mask
-        found.append(GradedPhotograph(pixels, mask, float(row[graded.column]), row["file_name"]))
-    return found
+        yield GradedPhotograph(pixels, mask, float(row[graded.column]), row["file_name"])
+
+
+def _small(pixels: np.ndarray) -> np.ndarray:
+    """As large as the sheet shows it."""
+    scale = PICTURE_SIDE / max(pixels.shape[:2])
+    return resize(pixels, *(max(1, round(scale * side)) for side in pixels.shape[:2]))
 
 
 def _within(value: float, bounds: list[float]) -> bool:

@@ -35,7 +35,9 @@ def masked_absolute_error(result: Tensor, target: Tensor, mask: Tensor) -> Tenso
 
 
 def masked_logarithmic_error(result: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Mean over images of log10(mean squared error over the field of view): minus a tenth of PSNR, in bels.
+    """Mean over images of log10(1 + e / 1e-5), e the mean squared error over the field of view: at least 0.
+
+    Up to a constant, minus a tenth of PSNR that levels off at 50 dB.
 
     Its gradient asks for the same relative improvement of every image. Means of absolute or squared errors are ruled by
     the few images that are badly degraded, for whose sake a network then harms those that hardly are. PSNR itself as a
@@ -47,4 +49,4 @@ def masked_logarithmic_error(result: Tensor, target: Tensor, mask: Tensor) -> Te
     """
     weights = mask.to(result.dtype).expand_as(result)
     squared = ((result - target) ** 2 * weights).sum((1, 2, 3)) / weights.sum((1, 2, 3)).clamp_min(1)
-    return torch.log10(squared + LEAST_SQUARED_ERROR).mean()
+    return torch.log10(1 + squared / LEAST_SQUARED_ERROR).mean()

@@ -50,15 +50,16 @@ def test_the_masked_error_sends_no_gradient_outside_the_mask_and_none_at_all_wit
     assert masked_absolute_error(result, random(1, 3, 8, 8, seed=1), nothing) == 0
 
 
-def test_the_logarithmic_error_is_minus_a_tenth_of_psnr_in_the_field_of_view() -> None:
+def test_the_logarithmic_error_follows_its_formula_in_the_field_of_view_and_is_zero_for_equal_images() -> None:
     target = torch.zeros(2, 3, 8, 8)
     mask = torch.ones(2, 1, 8, 8, dtype=torch.bool)
     mask[:, :, :4] = False
     result = torch.full_like(target, 0.1)
     result[1] = 0.3
     result[:, :, :4] = 1.0  # outside the field of view: not counted
-    expected = (torch.tensor([0.1, 0.3]) ** 2 + 1e-5).log10().mean()
+    expected = (torch.tensor([0.1, 0.3]) ** 2 / 1e-5 + 1).log10().mean()
     torch.testing.assert_close(masked_logarithmic_error(result, target, mask), expected)
+    assert masked_logarithmic_error(target, target, mask) == 0
 
 
 def test_the_logarithmic_error_asks_a_mild_image_for_as_much_as_a_bad_one() -> None:

@@ -1,5 +1,7 @@
 """Sections about our adaptor: on what it works, and what it owes to its parts."""
 
+import numpy as np
+
 from benchmarks.claims import plots, targets
 from benchmarks.claims.plan import OURS
 from benchmarks.claims.section import Material, Section
@@ -139,5 +141,5 @@ def ablations(about: Material) -> Section:
     )
 
 
-def _percent(values) -> str:
+def _percent(values: np.ndarray) -> str:
     return f"{values.mean():.0%}" if len(values) else NOTHING

@@ -2,8 +2,12 @@
 # ruff: noqa: E402 - torch reads its environment when it is imported, hence the order below
 
 import atexit
+import contextlib
+import io
 import os
+import runpy
 import shutil
+import sys
 import tempfile
 
 # Tests run side by side (pytest-xdist): one thread each. Set before torch is imported, and inherited by the processes
@@ -20,6 +24,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState, GradientState, PartialState
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 
 from retina_adapt.backbones import (
@@ -30,6 +35,7 @@ from retina_adapt.backbones import (
     build_backbone,
     save_backbone,
 )
+from retina_adapt.commands.recipes import recipes_folder
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +45,32 @@ def corpus() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the corpus of real photographs is not at {folder}; docs/corpus.md tells how to lay it out")
     return folder
+
+
+@pytest.fixture(scope="session")
+def start_recipe() -> Callable[..., str]:
+    """`start_recipe("adapt", "--config", path)`: run the script as `python recipes/adapt.py …` does; what it printed.
+
+    In this process, with the launcher's environment of one process on a CPU: a new one would spend most of its time
+    importing torch. Where a recipe ends with an error, the SystemExit that would be the process's end is raised.
+    """
+
+    def start(recipe: str, *arguments: object) -> str:
+        script = recipes_folder() / f"{recipe}.py"
+        printed = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+            patch.setattr(sys, "argv", [str(script), *map(str, arguments)])
+            patch.syspath_prepend(str(script.parent))
+            patch.setenv("ACCELERATE_USE_CPU", "true")
+            try:
+                runpy.run_path(str(script), run_name="__main__")
+            finally:
+                # Accelerate keeps what the first accelerator of a process was made with.
+                for state in (AcceleratorState, GradientState, PartialState):
+                    state._reset_state()
+        return printed.getvalue()
+
+    return start
 
 
 @pytest.fixture(scope="session")

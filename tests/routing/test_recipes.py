@@ -1,10 +1,8 @@
-"""The two recipes of the router, end to end at toy size, as a user starts them."""
+"""The two recipes of the router, end to end at toy size."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +10,15 @@ import pytest
 import yaml
 
 from retina_adapt.commands.draw import draw_photographs
-from retina_adapt.commands.recipes import recipes_folder
 from retina_adapt.degradations import apply_degradation, draw_degradation
 from retina_adapt.imaging import Photograph, read_photograph, write_photograph
 from retina_adapt.routing import CLASSES, load_router, read_router_metadata
 
-ENVIRONMENT = os.environ | {"ACCELERATE_USE_CPU": "true"}
 GRADES = [0.0, 0.3, 0.6, 0.9]
 
 
-def start(recipe: str, config: Path) -> str:
-    """What the recipe prints."""
-    command = [sys.executable, str(recipes_folder() / f"{recipe}.py"), "--config", str(config)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False, env=ENVIRONMENT)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workshop(start_recipe: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Drawn photographs, also hazy ones with their severity as a grade, and a router that was trained on the clear."""
     folder = tmp_path_factory.mktemp("workshop")
     for seed, split in enumerate(("train", "validation", "test")):
@@ -67,7 +55,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
     }
     (folder / "train.yaml").write_text(yaml.safe_dump(config))
-    start("train_router", folder / "train.yaml")
+    start_recipe("train_router", "--config", folder / "train.yaml")
     return folder
 
 
@@ -83,18 +71,20 @@ def test_training_leaves_a_router_that_has_learned(workshop: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_interrupted_training_resumes_to_the_same_router(workshop: Path) -> None:
+def test_an_interrupted_training_resumes_to_the_same_router(start_recipe: Callable[..., str], workshop: Path) -> None:
     run = workshop / "run"
     straight = (run / "router" / "router_config.json").read_text()
     shutil.rmtree(run / "router")
     shutil.rmtree(run / "checkpoints" / "router" / "step-00000060")
-    start("train_router", workshop / "train.yaml")
+    start_recipe("train_router", "--config", workshop / "train.yaml")
     # The sum over the tensors is in it.
     assert (run / "router" / "router_config.json").read_text() == straight
 
 
 @pytest.mark.slow
-def test_evaluation_writes_confusion_severities_and_correlations_with_grades(workshop: Path, tmp_path: Path) -> None:
+def test_evaluation_writes_confusion_severities_and_correlations_with_grades(
+    start_recipe: Callable[..., str], workshop: Path, tmp_path: Path
+) -> None:
     photographs = {"path": str(workshop / "photographs"), "split": "test"}
     config = {
         "output_folder": str(tmp_path / "evaluation"),
@@ -116,7 +106,7 @@ def test_evaluation_writes_confusion_severities_and_correlations_with_grades(wor
         "photograph_size": 96,
     }
     (tmp_path / "evaluate.yaml").write_text(yaml.safe_dump(config))
-    printed = start("evaluate_router", tmp_path / "evaluate.yaml")
+    printed = start_recipe("evaluate_router", "--config", tmp_path / "evaluate.yaml")
     results = json.loads((tmp_path / "evaluation" / "results.json").read_text())
     assert {name: sum(row.values()) for name, row in results["confusion"].items()} == {
         "clear": 4,

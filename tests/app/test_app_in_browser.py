@@ -22,13 +22,15 @@ def files(tmp_path, eye) -> list[Path]:
 
 
 def wait_for(page, selector: str, visible: bool = True):
+    from selenium.common.exceptions import StaleElementReferenceException
     from selenium.webdriver.support.ui import WebDriverWait
 
     def found(driver):
         elements = [element for element in driver.find_elements("css selector", selector) if element.is_displayed()]
         return (elements[0] if elements else None) if visible else not elements
 
-    return WebDriverWait(page, 60).until(found)
+    # The page may take an element away between finding it and looking at it.
+    return WebDriverWait(page, 60, ignored_exceptions=[StaleElementReferenceException]).until(found)
 
 
 def load(page, file: Path) -> None:

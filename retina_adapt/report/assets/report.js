@@ -58,6 +58,7 @@ if (overview) {
     const row = event.target.closest("tr");
     if (!row || event.target.closest("a")) return;
     location.hash = `photograph-${row.dataset.photograph}`;
+    openAddressed();
   });
   body.addEventListener("keydown", (event) => {
     const offset = { ArrowDown: 1, ArrowUp: -1 }[event.key];

@@ -9,6 +9,8 @@ network does not see, whatever error of light and colour it leaves. Writes `full
 `crops_*.png`: parts of every result, pixel by pixel.
 """
 
+import ctypes
+import gc
 import json
 import statistics
 import threading
@@ -52,6 +54,7 @@ class FullSizeConfig:
         adaptors: the adaptor, embedded name or folder, for each preset.
         seeds: of the degradations; each photograph is degraded once by each.
         working_size: of the mode `tiles`.
+        memory_widths: widths in pixels that the first photograph is brought to, to see what memory depends on.
         crop: side in pixels of the parts that are written as pictures.
         threads: of PyTorch on the CPU.
         device: cpu, cuda, …
@@ -63,6 +66,7 @@ class FullSizeConfig:
     adaptors: dict[str, str] = field(default_factory=lambda: {name: name for name in ("light", "haze", "blur")})
     seeds: list[int] = field(default_factory=lambda: [0, 1])
     working_size: int = 1024
+    memory_widths: list[int] = field(default_factory=lambda: [2000, 4300])
     crop: int = 440
     threads: int = 1
     device: str = "cpu"
@@ -98,6 +102,10 @@ class PeakMemory:
     """Largest memory of this process above what it held at the start, in MB, looked at every 5 ms."""
 
     def __enter__(self) -> "PeakMemory":
+        # What earlier work has freed but the allocator keeps would hide what is used anew.
+        gc.collect()
+        if hasattr(ctypes.CDLL(None), "malloc_trim"):
+            ctypes.CDLL(None).malloc_trim(0)
         self._process, self._stop = psutil.Process(), threading.Event()
         self._start = self.peak = self._process.memory_info().rss
         self._thread = threading.Thread(target=self._watch)
@@ -146,7 +154,7 @@ def main() -> None:
                     sheet = crops([clear, *results.values()], SquareCrop.around(found), config.crop)
                     with write_file_atomically(folder / f"crops_{path.stem}_{preset}.png") as temporary:
                         Image.fromarray(sheet).save(temporary, format="PNG")
-    table = markdown(rows) + file_times(files)
+    table = markdown(rows) + file_times(files) + memory_by_size(enhancer, config)
     for name, text in (("json", json.dumps([asdict(row) for row in rows], indent=1)), ("md", table)):
         with write_file_atomically(folder / f"full_size.{name}") as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
@@ -239,6 +247,23 @@ def markdown(rows: list[Measured]) -> str:
         cells = [detail, *(f"{stage:.2f}" for stage in stages), f"{max(row.peak for row in own):.0f}", seams]
         costs.append(f"| {' | '.join(cells)} |")
     return "\n".join([*quality, "", *costs])
+
+
+def memory_by_size(enhancer: Enhancer, config: FullSizeConfig) -> str:
+    """What enhancing takes besides the photograph and the result, both float32, for the same eye at several sizes."""
+    pixels = read_photograph(find_photographs(config.photographs)[0]).pixels
+    lines = ["", "", "| photograph | and result, MB | detail | besides, MB |", "|---|---:|---|---:|"]
+    for width in config.memory_widths:
+        low = resize(pixels, round(width * pixels.shape[0] / pixels.shape[1]), width)
+        for detail in DETAILS:
+            settings = EnhancementSettings(detail=detail, working_size=config.working_size)
+            with PeakMemory() as memory:
+                prepared = enhancer.prepare(low, settings)
+                (change,) = enhancer.small_changes([prepared], settings)
+                result = apply_at_own_size(prepared, change)
+            both, besides = 2 * result.nbytes / 1e6, memory.megabytes - result.nbytes / 1e6
+            lines.append(f"| {width}x{low.shape[0]} px | {both:.0f} | {detail} | {besides:.0f} |")
+    return "\n".join(lines)
 
 
 def file_times(files: list[tuple[str, float, float]]) -> str:

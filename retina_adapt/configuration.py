@@ -119,9 +119,10 @@ def dotted_names(configuration_class: type, prefix: str = "", *, in_lists: bool 
         names.add(prefix + field.name)
         # A section may be optional: `section: Section | None`.
         is_union = isinstance(field.type, types.UnionType) or (in_lists and get_origin(field.type) is list)
-        choices = get_args(field.type) if is_union else (field.type,)
-        for section in filter(dataclasses.is_dataclass, choices):
-            names |= dotted_names(section, f"{prefix}{field.name}.", in_lists=in_lists)
+        choices: tuple[Any, ...] = get_args(field.type) if is_union else (field.type,)
+        for section in choices:
+            if isinstance(section, type) and dataclasses.is_dataclass(section):
+                names |= dotted_names(section, f"{prefix}{field.name}.", in_lists=in_lists)
     return names
 
 
@@ -162,7 +163,7 @@ def _keys_of_yaml(path: Path, known: set[str]) -> list[str]:
     return list(_dotted_keys(content, known))
 
 
-def _dotted_keys(content: dict, known: set[str], prefix: str = "") -> Iterator[str]:
+def _dotted_keys(content: dict[str, Any], known: set[str], prefix: str = "") -> Iterator[str]:
     """Keys of nested sections; a mapping that is itself a value (no known key lies below it) is not descended."""
     for key, value in content.items():
         yield f"{prefix}{key}"

@@ -49,8 +49,8 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> dict:
         "document": str(folder / "results.md"),
         "figures": str(folder / "figures"),
         "data_sets": [{"name": "drawn", "path": str(folder / "photographs")}],
-        "curve": [4],
-        "steps": 4,
+        "curve": [10],
+        "steps": 10,
     }
     (folder / "quick.yaml").write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"]

@@ -40,8 +40,10 @@ from retina_adapt.data import (
     PairSource,
     PairsWithLatents,
     RealPairs,
-    TrainingBatchSampler,
+    StreamedImages,
     open_pairs,
+    open_training_pairs,
+    training_batches,
 )
 from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
 from retina_adapt.enhancement import EnhancementMode, apply_change, enhance_frames
@@ -68,6 +70,8 @@ from retina_adapt.training import (
 
 ADAPTOR_NAME = "adaptor"
 Pairs = DegradedPairs | RealPairs | PairsWithLatents
+TrainingPairs = Pairs | StreamedImages
+Phase = tuple[TrainingPairs, int]  # pairs, and the step until which they are trained on
 
 
 @dataclass
@@ -298,15 +302,15 @@ def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, Pef
 
 def prepare_data(
     config: AdaptConfig, accelerator: Accelerator, backbone: ReconstructionBackbone, fingerprint: str
-) -> tuple[Pairs, Pairs | None, Pairs]:
+) -> tuple[TrainingPairs, TrainingPairs | None, Pairs]:
     """Pairs to train on, the same as small frames where the configuration asks for them, and pairs to validate on."""
 
     def encode(images: Tensor) -> Tensor:
         with torch.no_grad(), adaptors_bypassed(backbone):
             return backbone.encode(images.to(accelerator.device))
 
-    def open_training(size: int) -> Pairs:
-        pairs: Pairs = open_pairs(config.train, size, flips=Flips() if config.flips else None)
+    def open_training(size: int) -> TrainingPairs:
+        pairs = open_training_pairs(config.train, size, flips=Flips() if config.flips else None)
         if config.latent_cache and not config.autoencoder.dry_run:
             return PairsWithLatents(pairs, encode, key=fingerprint, workers=config.autoencoder.workers)
         return pairs
@@ -325,22 +329,22 @@ def prepare_data(
 
 
 def batches_from(
-    phases: list[tuple[Pairs, int]], settings: TrainingSettings, accelerator: Accelerator, first: int
+    phases: list[Phase], settings: TrainingSettings, accelerator: Accelerator, first: int
 ) -> Iterator[dict[str, Tensor]]:
     """Batches from the micro-batch `first` on; each phase's pairs until its last step."""
     for pairs, last_step in phases:
         last = min(last_step, settings.steps) * settings.gradient_accumulation
         if first < last:
-            sampler = TrainingBatchSampler(
-                len(pairs),
+            yield from training_batches(
+                pairs,
                 settings.batch_size,
                 steps=last,
                 seed=settings.seed,
                 rank=accelerator.process_index,
                 world_size=accelerator.num_processes,
                 first_step=first,
+                workers=settings.workers,
             )
-            yield from DataLoader(pairs, batch_sampler=sampler, num_workers=settings.workers)
             first = last
 
 
@@ -369,6 +373,15 @@ def validate(
     return Validation(mean_scores(accelerator, scores), sheets)
 
 
+def count_pairs(pairs: TrainingPairs, config: AdaptConfig, accelerator: Accelerator) -> int:
+    """How many pairs there are; of a stream, which nobody counts, how many were drawn from it."""
+    if not isinstance(pairs, StreamedImages):
+        return len(pairs)
+    stages = (config.autoencoder, config.denoiser)
+    drawn = max(stage.steps * stage.gradient_accumulation * stage.batch_size for stage in stages)
+    return drawn * accelerator.num_processes
+
+
 def main(
     config: AdaptConfig,
     observe_validations: Callable[[str, Sequence[ScoredStep]], None] = lambda stage, validations: None,
@@ -390,7 +403,7 @@ def main(
     }
     whole = (training_pairs, max(config.autoencoder.steps, config.denoiser.steps))
     small = [] if small_pairs is None else [(small_pairs, config.small_frames.steps)]
-    stages: dict[str, tuple[TrainingSettings, list[tuple[Pairs, int]], nn.Module, EnhancementMode, set[str]]] = {
+    stages: dict[str, tuple[TrainingSettings, list[Phase], nn.Module, EnhancementMode, set[str]]] = {
         "autoencoder": (
             config.autoencoder,
             [*small, whole],
@@ -436,7 +449,7 @@ def main(
             data_sets=config.card.data_sets,
             degradation=config.train.degradation or "the degradation of real pairs",
             severity=config.train.severity,
-            pairs_seen=len(training_pairs),
+            pairs_seen=count_pairs(training_pairs, config, accelerator),
             training_steps=steps_done,
             seed=config.autoencoder.seed,
             recipe=f"recipes/adapt.py of retina_adapt {__version__}",

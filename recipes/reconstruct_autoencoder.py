@@ -8,6 +8,7 @@ recipes/reconstruct_denoiser.py. Interrupted, the same command resumes.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +31,12 @@ from retina_adapt.data import (
     PhotographSource,
     PreparedPhotographs,
     RandomCrop,
-    TrainingBatchSampler,
+    StreamedImages,
     UnpairedImages,
     WholeFrame,
     open_sources,
+    open_training_images,
+    training_batches,
 )
 from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
 from retina_adapt.evaluation import score_image
@@ -53,6 +56,8 @@ from retina_adapt.training import (
     start_run,
     train,
 )
+
+TrainingImages = UnpairedImages | StreamedImages
 
 
 @dataclass
@@ -175,19 +180,19 @@ def setup(config: ReconstructAutoencoderConfig) -> tuple[Accelerator, Reconstruc
 
 def prepare_data(
     config: ReconstructAutoencoderConfig, accelerator: Accelerator
-) -> tuple[UnpairedImages, UnpairedImages]:
+) -> tuple[TrainingImages, UnpairedImages]:
     data = config.data
-    with accelerator.main_process_first():
-        training = PreparedPhotographs(
-            open_sources(data.train), data.prepared_size, largest_broken_share=data.largest_broken_share
-        )
-        validation = PreparedPhotographs(open_sources(data.validation), config.backbone.image_size)
     crop = RandomCrop(
         data.crop_size,
         degradation_probability=data.degradation_probability,
         presets=tuple(data.degradations),
     )
-    return UnpairedImages(training, crop), UnpairedImages(validation, WholeFrame(config.backbone.image_size))
+    with accelerator.main_process_first():
+        training = open_training_images(
+            data.train, data.prepared_size, crop, largest_broken_share=data.largest_broken_share
+        )
+        validation = PreparedPhotographs(open_sources(data.validation), config.backbone.image_size)
+    return training, UnpairedImages(validation, WholeFrame(config.backbone.image_size))
 
 
 def validate(backbone: ReconstructionBackbone, images: UnpairedImages, accelerator: Accelerator) -> Validation:
@@ -211,11 +216,19 @@ def validate(backbone: ReconstructionBackbone, images: UnpairedImages, accelerat
     return Validation(mean_scores(accelerator, scores), sheets)
 
 
-def whole_frames(backbone: ReconstructionBackbone, images: UnpairedImages, most: int) -> Iterator[Tensor]:
-    """At most `most` training photographs as the backbone will see them, spread over the data set, one at a time."""
-    frames = UnpairedImages(images.prepared, WholeFrame(backbone.settings.image_size))
-    for index in range(0, len(frames), max(1, len(frames) // most)):
-        yield frames[Draw(index, seed=0)]["image"][None].to(backbone.latent_mean.device)
+def whole_frames(backbone: ReconstructionBackbone, images: TrainingImages, most: int) -> Iterator[Tensor]:
+    """At most `most` training photographs as the backbone will see them, one at a time.
+
+    They are spread over a data set with positions; of a stream they are the first of a shuffle.
+    """
+    whole = WholeFrame(backbone.settings.image_size)
+    if isinstance(images, StreamedImages):
+        items = islice(images.with_transform(whole).share(seed=0, epochs=1), most)
+    else:
+        frames = UnpairedImages(images.prepared, whole)
+        items = (frames[Draw(index, seed=0)] for index in range(0, len(frames), max(1, len(frames) // most)))
+    for item in items:
+        yield item["image"][None].to(backbone.latent_mean.device)
 
 
 def main(config: ReconstructAutoencoderConfig) -> None:
@@ -225,16 +238,16 @@ def main(config: ReconstructAutoencoderConfig) -> None:
 
     def batches_from(first: int) -> Iterator[dict[str, Tensor]]:
         settings = config.training
-        sampler = TrainingBatchSampler(
-            len(training_images),
+        return training_batches(
+            training_images,
             settings.batch_size,
             steps=settings.steps * settings.gradient_accumulation,
             seed=settings.seed,
             rank=accelerator.process_index,
             world_size=accelerator.num_processes,
             first_step=first,
+            workers=settings.workers,
         )
-        return iter(DataLoader(training_images, batch_sampler=sampler, num_workers=settings.workers))
 
     validation = train(
         ReconstructionStep(backbone, config),

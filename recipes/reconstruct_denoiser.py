@@ -34,10 +34,12 @@ from retina_adapt.data import (
     PhotographSource,
     PreparedPhotographs,
     RandomCrop,
-    TrainingBatchSampler,
+    StreamedImages,
     UnpairedImages,
     WholeFrame,
     open_sources,
+    open_training_images,
+    training_batches,
 )
 from retina_adapt.evaluation import score_image
 from retina_adapt.objectives import diffusion_loss, diffusion_target, min_snr_weight
@@ -175,7 +177,7 @@ def setup(config: ReconstructDenoiserConfig) -> tuple[Accelerator, Reconstructio
 
 def prepare_data(
     config: ReconstructDenoiserConfig, backbone: ReconstructionBackbone, accelerator: Accelerator
-) -> tuple[UnpairedImages | LatentCache, UnpairedImages]:
+) -> tuple[UnpairedImages | StreamedImages | LatentCache, UnpairedImages]:
     data, image_size = config.data, config.backbone.image_size
     crop = RandomCrop(
         image_size,
@@ -184,11 +186,8 @@ def prepare_data(
     )
     transform = DegradedCrop(crop) if config.condition.degraded else crop
     with accelerator.main_process_first():
-        training = UnpairedImages(
-            PreparedPhotographs(
-                open_sources(data.train), data.prepared_size, largest_broken_share=data.largest_broken_share
-            ),
-            transform,
+        training = open_training_images(
+            data.train, data.prepared_size, transform, largest_broken_share=data.largest_broken_share
         )
         validation = PreparedPhotographs(open_sources(data.validation), image_size)
         if data.latent_cache_variants and not config.training.dry_run:
@@ -232,16 +231,16 @@ def main(config: ReconstructDenoiserConfig) -> None:
 
     def batches_from(first: int) -> Iterator[dict[str, Tensor]]:
         settings = config.training
-        sampler = TrainingBatchSampler(
-            len(training_images),
+        return training_batches(
+            training_images,
             settings.batch_size,
             steps=settings.steps * settings.gradient_accumulation,
             seed=settings.seed,
             rank=accelerator.process_index,
             world_size=accelerator.num_processes,
             first_step=first,
+            workers=settings.workers,
         )
-        return iter(DataLoader(training_images, batch_sampler=sampler, num_workers=settings.workers))
 
     validation = train(
         DenoisingStep(backbone, config),

@@ -4,10 +4,12 @@ from retina_adapt.data.augmentation import Flips
 from retina_adapt.data.draws import Draw
 from retina_adapt.data.duplicates import find_duplicates
 from retina_adapt.data.latent_cache import LatentCache, LatentCacheError, LatentItem
+from retina_adapt.data.loading import training_batches
 from retina_adapt.data.pair_latents import PairItemWithLatents, PairsWithLatents
 from retina_adapt.data.pairs import (
     DegradedPairs,
     DegradePair,
+    MirrorPair,
     PairingError,
     PairItem,
     RealPairs,
@@ -19,10 +21,17 @@ from retina_adapt.data.preparation import PreparationError, PreparedPhotograph, 
 from retina_adapt.data.prepared_photographs import PreparedPhotographs
 from retina_adapt.data.rows import MissingColumnError
 from retina_adapt.data.sampling import EvaluationBatchSampler, SamplingError, TrainingBatchSampler
-from retina_adapt.data.settings import PairSource, PhotographSource, open_pairs, open_sources
+from retina_adapt.data.settings import (
+    PairSource,
+    PhotographSource,
+    open_pairs,
+    open_sources,
+    open_training_images,
+    open_training_pairs,
+)
 from retina_adapt.data.sources import DataSourceError, load_images
 from retina_adapt.data.splits import PatientLeakError, SplitError, check_no_patient_leak, split_by_patient
-from retina_adapt.data.streaming import StreamedImages
+from retina_adapt.data.streaming import StreamedImages, StreamShare
 from retina_adapt.data.unpaired import (
     CropSizeError,
     DegradedCrop,
@@ -47,6 +56,7 @@ __all__ = [
     "LatentCache",
     "LatentCacheError",
     "LatentItem",
+    "MirrorPair",
     "MissingColumnError",
     "PairItem",
     "PairItemWithLatents",
@@ -62,6 +72,7 @@ __all__ = [
     "RealPairs",
     "SamplingError",
     "SplitError",
+    "StreamShare",
     "StreamedImages",
     "TrainingBatchSampler",
     "UnpairedImages",
@@ -72,8 +83,11 @@ __all__ = [
     "load_images",
     "open_pairs",
     "open_sources",
+    "open_training_images",
+    "open_training_pairs",
     "paired_columns",
     "paired_folders",
     "prepare_photograph",
     "split_by_patient",
+    "training_batches",
 ]

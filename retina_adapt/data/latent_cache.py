@@ -24,7 +24,7 @@ from retina_adapt.errors import RetinaAdaptError
 
 # Raise it when a file's layout changes, or what crops, flips and degradations make of a draw: latents of earlier
 # versions are then left alone.
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 # Latents a file: few enough to be held in memory until they are written, 50 MB for the paper's (3, 128, 128).
 _LATENTS_A_FILE = 256
 
@@ -77,7 +77,7 @@ class LatentCache(torch.utils.data.Dataset[LatentItem]):
             `datasets` cache (`HF_DATASETS_CACHE`). The files are never deleted here.
 
     Raises:
-        LatentCacheError: no variants, no key, a transform without identity, an encoder that is not frozen,
+        LatentCacheError: no variants, no key, a stream, a transform without identity, an encoder that is not frozen,
             latents that are not finite, or a disk that refuses.
     """
 
@@ -93,6 +93,11 @@ class LatentCache(torch.utils.data.Dataset[LatentItem]):
         workers: int = 0,
         folder: Path | None = None,
     ) -> None:
+        if not isinstance(images, UnpairedImages):
+            raise LatentCacheError(
+                "streamed photographs have no positions that latents could be kept under; encode them at every step, "
+                "or set streaming to false"
+            )
         if variants < 1:
             raise LatentCacheError(f"variants must be at least 1, got {variants}")
         folder = Path(datasets.config.HF_DATASETS_CACHE) / "retina_adapt" if folder is None else Path(folder)

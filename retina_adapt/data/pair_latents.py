@@ -10,7 +10,7 @@ from torch import Tensor
 
 from retina_adapt.data.augmentation import Flips, mirrored
 from retina_adapt.data.draws import Draw
-from retina_adapt.data.latent_cache import LatentCache
+from retina_adapt.data.latent_cache import LatentCache, LatentCacheError
 from retina_adapt.data.pairs import PairItem, RealPairs
 from retina_adapt.data.tensors import image_tensor, integer_tensor
 from retina_adapt.data.unpaired import UnpairedImages
@@ -61,7 +61,7 @@ class PairsWithLatents(torch.utils.data.Dataset[PairItemWithLatents]):
         encode, key, batch_size, workers, folder: see `LatentCache`.
 
     Raises:
-        LatentCacheError: see `LatentCache`.
+        LatentCacheError: the pairs are not real ones, or see `LatentCache`.
     """
 
     def __init__(
@@ -74,6 +74,11 @@ class PairsWithLatents(torch.utils.data.Dataset[PairItemWithLatents]):
         workers: int = 0,
         folder: Path | None = None,
     ) -> None:
+        if not isinstance(pairs, RealPairs):
+            raise LatentCacheError(
+                "only real pairs that are read by position have latents to keep: pairs degraded anew for every draw, "
+                "and streamed ones, must be encoded at every step"
+            )
         self.pairs = pairs
         flips = pairs.flips or Flips(horizontal=False, vertical=False)
         self.flips = flips

@@ -84,6 +84,21 @@ class DegradePair:
         return lowest + (highest - lowest) * float(random_generator(seed, "severity").random())
 
 
+@dataclass(frozen=True)
+class MirrorPair:
+    """Make the item of a real pair; the transform of streamed ones.
+
+    Attributes:
+        flips: random mirroring of both photographs alike; None leaves them as they are.
+    """
+
+    flips: Flips | None = None
+
+    def __call__(self, high: PreparedPhotograph, low: PreparedPhotograph, draw: Draw) -> PairItem:
+        """The item of a clear photograph and its low-quality partner."""
+        return _pair_item(low.image, high.image, high.mask, draw, self.flips)
+
+
 class DegradedPairs(torch.utils.data.Dataset[PairItem]):
     """Clear photographs and their degraded versions; equal draws give equal items."""
 
@@ -109,8 +124,7 @@ class RealPairs(torch.utils.data.Dataset[PairItem]):
         return len(self.prepared)
 
     def __getitem__(self, draw: Draw) -> PairItem:
-        high, low = self.prepared[draw.index], self.prepared.companion(draw.index)
-        return _pair_item(low.image, high.image, high.mask, draw, self.flips)
+        return MirrorPair(self.flips)(self.prepared[draw.index], self.prepared.companion(draw.index), draw)
 
 
 def degraded_pairs(

@@ -73,6 +73,19 @@ def find_crop(
     return crop
 
 
+def require_same_frame(companion: Photograph, companion_name: str, photograph: Photograph, name: str) -> None:
+    """Check that two photographs of a pair have one height, width and number of channels.
+
+    Raises:
+        PreparationError: they do not.
+    """
+    if companion.pixels.shape != photograph.pixels.shape:
+        raise PreparationError(
+            f"{companion_name}: height, width, channels are {companion.pixels.shape}, but "
+            f"those of its partner {name} are {photograph.pixels.shape}; save both at one size"
+        )
+
+
 def cut_and_resize(pixels: np.ndarray, crop: SquareCrop, size: int, name: str) -> PreparedPhotograph:
     """Prepare pixels (H, W, C) with a crop that is known already, for example their partner's in a pair.
 

@@ -16,6 +16,7 @@ from retina_adapt.data.preparation import (
     PreparedPhotograph,
     cut_and_resize,
     find_crop,
+    require_same_frame,
 )
 from retina_adapt.data.rows import as_undecoded_images, row_name, row_photograph
 from retina_adapt.errors import RetinaAdaptError
@@ -238,11 +239,7 @@ def _prepare_row(
         if companion_column is not None:
             companion = row_photograph(row[companion_column], companion_column, index)
             companion_name = row_name(row[companion_column], companion_column, index)
-            if companion.pixels.shape != photograph.pixels.shape:
-                raise PreparationError(
-                    f"{companion_name}: height, width, channels are {companion.pixels.shape}, but "
-                    f"those of its partner {name} are {photograph.pixels.shape}; save both at one size"
-                )
+            require_same_frame(companion, companion_name, photograph, name)
             square = cut_and_resize(companion.pixels, crop, size, companion_name)
             prepared["companion"] = _stored(square.image, photograph.bit_depth)
     except RetinaAdaptError as error:

@@ -55,11 +55,23 @@ def row_photograph(value: dict[str, Any] | None, column: str, index: int) -> Pho
     Raises:
         ImageReadError: the value is empty, or the file or bytes cannot be read.
     """
+    if value and value.get("bytes") is None and value.get("path") and "://" not in value["path"]:
+        return read_photograph(value["path"])
+    return decode_photograph(row_bytes(value, column, index), row_name(value or {}, column, index))
+
+
+def row_bytes(value: dict[str, Any] | None, column: str, index: int) -> bytes:
+    """The encoded photograph of one undecoded image value.
+
+    Raises:
+        ImageReadError: the value is empty, or its file cannot be read.
+    """
     if not value or not (value.get("path") or value.get("bytes")):
         raise ImageReadError(f"row {index}, column {column!r}: holds no image; remove the row or fill it")
-    if value.get("bytes") is None:
-        if "://" not in value["path"]:
-            return read_photograph(value["path"])
+    if value.get("bytes") is not None:
+        return value["bytes"]
+    try:
         with fsspec.open(value["path"], "rb") as stream:
-            return decode_photograph(stream.read(), value["path"])
-    return decode_photograph(value["bytes"], row_name(value, column, index))
+            return stream.read()
+    except OSError as error:
+        raise ImageReadError(f"{value['path']}: cannot be read ({error}); check the path") from error

@@ -1,20 +1,29 @@
 """Where photographs and pairs come from, as a configuration says it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import datasets
 
 from retina_adapt.data.augmentation import Flips
+from retina_adapt.data.draws import Draw
 from retina_adapt.data.pairs import (
     DegradedPairs,
+    DegradePair,
+    MirrorPair,
     PairingError,
+    PairItem,
     RealPairs,
     degraded_pairs,
     paired_columns,
     paired_folders,
 )
-from retina_adapt.data.rows import as_undecoded_images
+from retina_adapt.data.preparation import PreparedPhotograph
+from retina_adapt.data.prepared_photographs import PreparedPhotographs
+from retina_adapt.data.rows import AnyDataset, as_undecoded_images
 from retina_adapt.data.sources import DataSourceError, load_images
+from retina_adapt.data.streaming import StreamedImages
+from retina_adapt.data.unpaired import ImageItem, UnpairedImages
 
 
 @dataclass
@@ -22,12 +31,14 @@ class PhotographSource:
     """One collection of photographs.
 
     Args:
-        path: a folder, a Parquet file or pattern, or a Hub name; see `load_images`.
+        path: a folder, a Parquet or tar file or a pattern of them, or a Hub name; see `load_images`.
         split: train, validation, test, or whatever name the source has.
         where: conditions by column, each a value or [lowest, highest], e.g. {cataract_score: [0, 2.5]}.
         limit: keep this many photographs only, the first of a shuffle by `limit_seed`; null keeps all.
         limit_seed: of that shuffle.
         revision: commit, tag or branch of a Hub data set.
+        streaming: read photographs one after the other instead of preparing all of them first; for training on more
+            than fit on the disk. See docs/data.md.
     """
 
     path: str
@@ -36,6 +47,7 @@ class PhotographSource:
     limit: int | None = None
     limit_seed: int = 0
     revision: str | None = None
+    streaming: bool = False
 
 
 @dataclass
@@ -74,59 +86,144 @@ def open_pairs(source: PairSource, size: int, *, flips: Flips | None = None) -> 
 
     Raises:
         PairingError: the source is given in no way, in more than one, or incompletely.
-        DataSourceError, PreparationError and others: see `degraded_pairs`, `paired_columns`, `paired_folders`.
+        DataSourceError, PreparationError and others: see `degraded_pairs`, `paired_columns`, `paired_folders`; also
+            where the source streams.
     """
-    ways = [bool(source.clear), source.rows is not None, bool(source.low_folder or source.high_folder)]
-    if sum(ways) != 1:
-        raise PairingError(
-            "give pairs in exactly one way: clear photographs with a degradation, rows with two columns, or "
-            f"low_folder and high_folder; here {sum(ways)} are given"
-        )
+    _require_one_way(source)
     share = source.largest_broken_share
     if source.clear:
-        if source.degradation is None:
-            raise PairingError("clear photographs become pairs by a degradation: name a preset")
-        severity = None if source.severity is None else (source.severity[0], source.severity[-1])
         return degraded_pairs(
             open_sources(source.clear),
             size,
-            preset=source.degradation,
-            severity=severity,
+            preset=source.degradation or "",
+            severity=_severity(source),
             flips=flips,
             clear_share=source.clear_share,
             largest_broken_share=share,
         )
     if source.rows is not None:
+        _require_positions([source.rows])
         rows = _open(source.rows)
         return paired_columns(
             rows, source.low_column, source.high_column, size, flips=flips, largest_broken_share=share
         )
-    if not (source.low_folder and source.high_folder):
-        raise PairingError("low_folder and high_folder go together: give both")
-    return paired_folders(source.low_folder, source.high_folder, size, flips=flips, largest_broken_share=share)
+    return paired_folders(
+        source.low_folder or "", source.high_folder or "", size, flips=flips, largest_broken_share=share
+    )
+
+
+def open_training_pairs(
+    source: PairSource, size: int, *, flips: Flips | None = None
+) -> DegradedPairs | RealPairs | StreamedImages[PairItem]:
+    """As `open_pairs`, but a stream where the source says so."""
+    _require_one_way(source)
+    share = source.largest_broken_share
+    if source.clear and _streams(source.clear):
+        degrade = DegradePair(source.degradation or "", _severity(source), flips, source.clear_share)
+        return StreamedImages(open_streams(source.clear), size, degrade, largest_broken_share=share)
+    if source.rows is not None and source.rows.streaming:
+        return StreamedImages(
+            _open(source.rows),
+            size,
+            MirrorPair(flips),
+            image_column=source.high_column,
+            companion_column=source.low_column,
+            largest_broken_share=share,
+        )
+    return open_pairs(source, size, flips=flips)
+
+
+def open_training_images(
+    sources: list[PhotographSource],
+    size: int,
+    transform: Callable[[PreparedPhotograph, Draw], ImageItem],
+    *,
+    largest_broken_share: float = 0.0,
+) -> UnpairedImages | StreamedImages[ImageItem]:
+    """Unpaired photographs of all sources, as squares of `size` pixels; a stream where the sources say so.
+
+    Raises:
+        DataSourceError, MissingColumnError, PreparationError: see `open_sources` and `PreparedPhotographs`.
+    """
+    if _streams(sources):
+        return StreamedImages(open_streams(sources), size, transform, largest_broken_share=largest_broken_share)
+    prepared = PreparedPhotographs(open_sources(sources), size, largest_broken_share=largest_broken_share)
+    return UnpairedImages(prepared, transform)
 
 
 def open_sources(sources: list[PhotographSource], image_column: str = "image") -> datasets.Dataset:
     """The photographs of all sources, one after the other, as rows with one undecoded image column "image".
 
     Raises:
-        DataSourceError: no source is given, or one cannot be opened.
+        DataSourceError: no source is given, one streams, or one cannot be opened.
         MissingColumnError: a source has no such column.
     """
+    _require_positions(sources)
+    return datasets.concatenate_datasets(_parts(sources, image_column))
+
+
+def open_streams(sources: list[PhotographSource], image_column: str = "image") -> datasets.IterableDataset:
+    """The photographs of all sources, which take turns until each is used up; rows as from `open_sources`.
+
+    Raises:
+        DataSourceError, MissingColumnError: see `open_sources`.
+    """
+    parts = _parts(sources, image_column)
+    if len(parts) == 1:
+        return parts[0]
+    return datasets.interleave_datasets(parts, stopping_strategy="all_exhausted_without_replacement")
+
+
+def _require_one_way(source: PairSource) -> None:
+    ways = [bool(source.clear), source.rows is not None, bool(source.low_folder or source.high_folder)]
+    if sum(ways) != 1:
+        raise PairingError(
+            "give pairs in exactly one way: clear photographs with a degradation, rows with two columns, or "
+            f"low_folder and high_folder; here {sum(ways)} are given"
+        )
+    if source.clear and source.degradation is None:
+        raise PairingError("clear photographs become pairs by a degradation: name a preset")
+    if bool(source.low_folder) != bool(source.high_folder):
+        raise PairingError("low_folder and high_folder go together: give both")
+
+
+def _severity(source: PairSource) -> tuple[float, float] | None:
+    return None if source.severity is None else (source.severity[0], source.severity[-1])
+
+
+def _require_positions(sources: list[PhotographSource]) -> None:
+    if _streams(sources):
+        raise DataSourceError(
+            f"{sources[0].path}: is streamed, but validation, latent caches and measurements need photographs with "
+            "positions; set streaming to false here"
+        )
+
+
+def _streams(sources: list[PhotographSource]) -> bool:
     if not sources:
         raise DataSourceError("no source of photographs is given; name at least one folder, file or Hub data set")
+    streaming = {source.streaming for source in sources}
+    if len(streaming) > 1:
+        raise DataSourceError(
+            f"{', '.join(source.path for source in sources if not source.streaming)}: not streamed, but the sources "
+            "beside it are; set streaming to the same for all of them"
+        )
+    return streaming == {True}
+
+
+def _parts(sources: list[PhotographSource], image_column: str) -> list[AnyDataset]:
     parts = []
     for source in sources:
-        rows = _open(source)
-        rows = as_undecoded_images(rows, image_column).select_columns([image_column])
+        rows = as_undecoded_images(_open(source), image_column).select_columns([image_column])
         parts.append(rows if image_column == "image" else rows.rename_column(image_column, "image"))
-    return datasets.concatenate_datasets(parts)
+    return parts
 
 
-def _open(source: PhotographSource) -> datasets.Dataset:
+def _open(source: PhotographSource) -> AnyDataset:
     return load_images(
         source.path,
         split=source.split,
+        streaming=source.streaming,
         revision=source.revision,
         where=source.where or None,
         limit=source.limit,

@@ -11,6 +11,7 @@ from retina_adapt.data.rows import AnyDataset, as_undecoded_images, require_colu
 from retina_adapt.errors import RetinaAdaptError
 
 _HUB_NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+_BUILDERS = {".parquet": "parquet", ".tar": "webdataset"}
 _SPLIT_FOLDERS = ("train", "validation", "test")
 # How many photographs a streaming shuffle holds at once: encoded ones, so a few hundred MB at most.
 _SHUFFLE_BUFFER = 256
@@ -33,7 +34,7 @@ def load_images(
     limit: int | None = None,
     seed: int = 0,
 ) -> AnyDataset:
-    """Open a folder, Parquet files or a Hub data set; images stay encoded until they are used.
+    """Open a folder, Parquet or tar files, or a Hub data set; images stay encoded until they are used.
 
     Args:
         source: one of
@@ -41,6 +42,9 @@ def load_images(
               hold `file_name` and any further columns; other folders beside the splits are not touched;
             - a flat folder of images and an optional `metadata.jsonl`: its only split is "train";
             - a Parquet file, or a glob pattern of them: their only split is "train" too;
+            - a tar file in the form of WebDataset, or a glob pattern of them, e.g. "shards/*.tar":
+              the only split is "train"; a column is named by what follows the first dot of its
+              files' names, and a single image column is renamed "image";
             - a Hub name "owner/name". Only such a name goes to the network, and only if it is no local path.
         split: "train", "validation", "test", or whatever name the source has.
         streaming: read rows one after the other instead of downloading all; gives an `IterableDataset`.
@@ -73,7 +77,7 @@ def load_images(
 
 
 def shuffled_stream(stream: datasets.IterableDataset, seed: int) -> datasets.IterableDataset:
-    """Shuffle a stream within a buffer of 256 rows; `set_epoch` changes the order."""
+    """Shuffle the order of a stream's shards, and its rows within a buffer of 256."""
     return stream.shuffle(seed=seed, buffer_size=_SHUFFLE_BUFFER)
 
 
@@ -82,8 +86,9 @@ def _open(source: str | Path, split: str, streaming: bool, revision: str | None)
     path = Path(source).expanduser()
     if path.is_dir():
         return _open_folder(path.resolve(), split, streaming)
-    if text.endswith(".parquet"):
-        return _open_parquet(path, split, streaming)
+    for suffix, builder in _BUILDERS.items():
+        if text.endswith(suffix):
+            return _open_files(path, builder, split, streaming)
     if isinstance(source, Path) or not _is_hub_name(text):
         raise DataSourceError(f"{source}: there is no such folder; check the path")
     try:
@@ -121,12 +126,16 @@ def _open_folder(folder: Path, split: str, streaming: bool) -> AnyDataset:
         ) from error
 
 
-def _open_parquet(path: Path, split: str, streaming: bool) -> AnyDataset:
+def _open_files(path: Path, builder: str, split: str, streaming: bool) -> AnyDataset:
     _require_train(path, split)
     try:
-        return datasets.load_dataset("parquet", data_files={split: [str(path)]}, split=split, streaming=streaming)
+        dataset = datasets.load_dataset(builder, data_files={split: [str(path)]}, split=split, streaming=streaming)
     except (OSError, ValueError, datasets.exceptions.DatasetGenerationError) as error:
-        raise DataSourceError(f"{path}: cannot be opened as Parquet ({error.__cause__ or error})") from error
+        raise DataSourceError(f"{path}: cannot be opened as {builder} ({error.__cause__ or error})") from error
+    images = [name for name, feature in (dataset.features or {}).items() if isinstance(feature, datasets.Image)]
+    if builder == "webdataset" and len(images) == 1:
+        dataset = dataset.rename_column(images[0], "image")
+    return dataset
 
 
 def _require_train(source: Path, split: str) -> None:

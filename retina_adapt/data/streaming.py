@@ -1,74 +1,207 @@
-"""Train from photographs that are read one after the other, for collections too large to download."""
+"""Train from photographs that are read one after the other, for collections too large to prepare or to list."""
 
+import logging
+import zlib
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from copy import copy
+from itertools import count, islice
+from typing import Any, Generic, TypeVar
 
 import datasets
 import torch
-from datasets.distributed import split_dataset_by_node
 
 from retina_adapt.data.draws import Draw, seed_of
-from retina_adapt.data.preparation import FieldOfViewShape, PreparedPhotograph, prepare_photograph
-from retina_adapt.data.rows import as_undecoded_images, row_name, row_photograph
-from retina_adapt.data.sources import shuffled_stream
+from retina_adapt.data.preparation import (
+    FieldOfViewShape,
+    PreparationError,
+    PreparedPhotograph,
+    cut_and_resize,
+    find_crop,
+    require_same_frame,
+)
+from retina_adapt.data.rows import as_undecoded_images, row_bytes, row_name
+from retina_adapt.data.sources import DataSourceError, shuffled_stream
+from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.imaging import decode_photograph
 
+_logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
+# The share of broken photographs is taken of at least so many: the first one of all may be broken.
+_FEWEST_FOR_A_SHARE = 100
 
-class StreamedImages(torch.utils.data.IterableDataset[Item], Generic[Item]):
-    """The items of `UnpairedImages` or `DegradedPairs`, from a stream.
 
-    Every photograph is decoded and prepared anew each time, and unlike with map-style data sets the order and
-    the draws depend on the numbers of processes and workers. Choose a map-style data set where the
-    photographs fit on a disk.
+class StreamedImages(Generic[Item]):
+    """Photographs, or pairs, that are read, decoded and prepared when their turn comes.
+
+    Nothing is listed or stored: opening reads the shards' names, a worker holds a buffer of encoded rows. An epoch
+    holds every photograph exactly once, whatever the numbers of processes and workers. What is drawn for a photograph
+    in an epoch (crop, flips, degradation) is a function of the seed, the epoch and the photograph's bytes, and does
+    not depend on those numbers either; the order does.
+
+    Choose a map-style data set where the photographs fit on a disk.
 
     Args:
         stream: rows as from `load_images(..., streaming=True)`.
         size: side of the prepared photographs in pixels.
-        transform: `RandomCrop`, `WholeFrame` or `DegradePair`: makes an item from a prepared photograph and a
-            draw.
-        seed: of the order and the draws.
-        rank, world_size: this process and the number of processes; each gets its own share of the rows.
-        image_column: the images.
+        transform: makes an item of a prepared photograph and a draw (`RandomCrop`, `WholeFrame`, `DegradePair`), or,
+            with a companion column, of the photograph, its companion and a draw (`MirrorPair`).
+        image_column: the images that the field of view is looked for in.
+        companion_column: images of the same eye and frame size, cut by the same square.
         field_of_view: where to look for it, see `find_field_of_view`.
+        largest_broken_share: share of the photographs, in [0, 1], that may be broken; each is warned of, and the next
+            whole photograph is drawn once more in its place. 0 takes any broken photograph for an error.
 
-    Iterating raises ImageReadError or FieldOfViewError at the first photograph that cannot be prepared.
+    Raises:
+        MissingColumnError: a column does not exist.
     """
 
     def __init__(
         self,
         stream: datasets.IterableDataset,
         size: int,
-        transform: Callable[[PreparedPhotograph, Draw], Item],
+        transform: Callable[..., Item],
+        *,
+        image_column: str = "image",
+        companion_column: str | None = None,
+        field_of_view: FieldOfViewShape = "auto",
+        largest_broken_share: float = 0.0,
+    ) -> None:
+        self.columns = [column for column in (image_column, companion_column) if column is not None]
+        self.stream = as_undecoded_images(stream, *self.columns).select_columns(self.columns)
+        self.size = size
+        self.transform = transform
+        self.field_of_view: FieldOfViewShape = field_of_view
+        self.largest_broken_share = largest_broken_share
+
+    def with_transform(self, transform: Callable[..., Item]) -> "StreamedImages[Item]":
+        """The same photographs as other items."""
+        changed = copy(self)
+        changed.transform = transform
+        return changed
+
+    def share(
+        self,
         *,
         seed: int,
         rank: int = 0,
         world_size: int = 1,
-        image_column: str = "image",
-        field_of_view: FieldOfViewShape = "auto",
+        batch_size: int = 1,
+        first_batch: int = 0,
+        epochs: int | None = None,
+    ) -> "StreamShare[Item]":
+        """The items of one process, for a `DataLoader` with this `batch_size`.
+
+        Args:
+            seed: of the order and the draws.
+            rank, world_size: this process and the number of processes.
+            batch_size: items a batch, for `first_batch`.
+            first_batch: batches that are done, when a run resumes; their rows are read again but not decoded.
+            epochs: how often every photograph comes; None is without end.
+        """
+        return StreamShare(self, seed, rank, world_size, batch_size, first_batch, epochs)
+
+    def rows(self, seed: int, epoch: int, consumer: int, consumers: int) -> Iterator[dict[str, Any]]:
+        """The undecoded rows of one of the `consumers`, which together get each row of the epoch once.
+
+        Whole shards where there are enough for everyone, every so manieth row where there are not: then each consumer
+        reads all shards.
+        """
+        shuffled = shuffled_stream(self.stream, seed_of(seed, epoch))
+        # `iter` and not `__iter__`, which would share the rows out among a DataLoader's workers a second time.
+        if shuffled.num_shards >= consumers:
+            batches = shuffled.shard(consumers, consumer, contiguous=False).iter(batch_size=1)
+        else:
+            batches = islice(shuffled.iter(batch_size=1), consumer, None, consumers)
+        for batch in batches:
+            yield {column: values[0] for column, values in batch.items()}
+
+    def prepare(self, row: dict[str, Any], number: int) -> tuple[int, list[PreparedPhotograph]]:
+        """The identity of a row by its bytes, and its prepared photographs, the clear one of a pair first.
+
+        Raises:
+            ImageReadError, FieldOfViewError, PreparationError: a photograph cannot be read or prepared.
+        """
+        crop, frame, identity, prepared = None, "", 0, []
+        for column in self.columns:
+            name = row_name(row[column] or {}, column, number)
+            encoded = row_bytes(row[column], column, number)
+            photograph = decode_photograph(encoded, name)
+            if crop is None:
+                identity, frame, first = zlib.crc32(encoded), name, photograph
+                crop = find_crop(photograph, name, mask=None, field_of_view=self.field_of_view)
+            else:
+                require_same_frame(photograph, name, first, frame)
+            prepared.append(cut_and_resize(photograph.pixels, crop, self.size, name))
+        return identity, prepared
+
+
+class StreamShare(torch.utils.data.IterableDataset[Item], Generic[Item]):
+    """What one process gets of `StreamedImages`; its workers share that in turn. See `StreamedImages.share`.
+
+    Iterating raises PreparationError where more photographs are broken than allowed, and DataSourceError where a
+    worker gets no photograph at all.
+    """
+
+    def __init__(
+        self,
+        images: StreamedImages[Item],
+        seed: int,
+        rank: int,
+        world_size: int,
+        batch_size: int,
+        first_batch: int,
+        epochs: int | None,
     ) -> None:
-        stream = shuffled_stream(as_undecoded_images(stream, image_column), seed)
-        self.stream = split_dataset_by_node(stream, rank=rank, world_size=world_size)
-        self.size = size
-        self.transform = transform
+        self.images = images
         self.seed = seed
         self.rank = rank
-        self.image_column = image_column
-        self.field_of_view: FieldOfViewShape = field_of_view
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order and the draws of the next iteration; call it before each epoch."""
-        self.epoch = epoch
-        self.stream.set_epoch(epoch)
+        self.world_size = world_size
+        self.batch_size = batch_size
+        self.first_batch = first_batch
+        self.epochs = epochs
 
     def __iter__(self) -> Iterator[Item]:
         worker = torch.utils.data.get_worker_info()
-        worker_id = 0 if worker is None else worker.id
-        for position, row in enumerate(self.stream):
-            value = row[self.image_column]
-            photograph = row_photograph(value, self.image_column, position)
-            name = row_name(value, self.image_column, position)
-            prepared = prepare_photograph(photograph, name, self.size, field_of_view=self.field_of_view)
-            seed = seed_of(self.seed, self.epoch, self.rank, worker_id, position)
-            yield self.transform(prepared, Draw(position, seed))
+        workers, worker_id = (1, 0) if worker is None else (worker.num_workers, worker.id)
+        # A DataLoader takes batches from its workers in turn, from worker 0 on: where a run resumes, that one goes on
+        # with the share of the worker whose turn it was.
+        turn = (self.first_batch + worker_id) % workers
+        batches_done = (self.first_batch - turn + workers - 1) // workers
+        return self._items(self.rank * workers + turn, self.world_size * workers, batches_done * self.batch_size)
+
+    def _items(self, consumer: int, consumers: int, first: int) -> Iterator[Item]:
+        """The items from number `first` on. Item k is made of row k or, if that is broken, of the next whole one."""
+        read = tried = waiting = 0
+        broken: list[str] = []
+        for epoch in count() if self.epochs is None else range(self.epochs):
+            for row in self.images.rows(self.seed, epoch, consumer, consumers):
+                read += 1
+                if read <= first:
+                    continue
+                tried += 1
+                try:
+                    identity, photographs = self.images.prepare(row, read - 1)
+                except RetinaAdaptError as error:
+                    broken.append(str(error))
+                    self._require_few(broken, tried)
+                    waiting += 1
+                    continue
+                for stand_in in range(waiting, -1, -1):
+                    draw = Draw(identity, seed_of(self.seed, epoch, identity, stand_in))
+                    yield self.images.transform(*photographs, draw)
+                waiting = 0
+            if read == 0 and self.epochs is None:
+                raise DataSourceError(
+                    f"worker {consumer} of {consumers} gets no photograph: the stream has fewer than workers, or none "
+                    "meets the conditions; use fewer workers, or a map-style data set"
+                )
+
+    def _require_few(self, broken: list[str], tried: int) -> None:
+        share = self.images.largest_broken_share
+        if len(broken) > share * max(tried, _FEWEST_FOR_A_SHARE):
+            raise PreparationError(
+                f"{len(broken)} of {tried} streamed photographs cannot be prepared; mend or remove them, or let a "
+                f"larger share be broken by raising largest_broken_share (now {share:g}):\n  " + "\n  ".join(broken)
+            )
+        _logger.warning("broken and replaced by the next photograph: %s", broken[-1])

@@ -52,8 +52,8 @@ class SquareCrop:
 
         Args:
             pixels: (H, W, C) of the photograph that the crop was made for, any dtype.
-            reach: fill only what lies within this many pixels of the field of view, and leave zeros beyond, for
-                where the rest is not looked at; None fills the square.
+            reach: fill only what lies within this many pixels of the field of view, for where the rest is not
+                looked at; None fills the square.
 
         Returns:
             (side, side, C), same dtype; inside the field of view the very values of `pixels`.
@@ -122,7 +122,7 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     overshoot clipped. At the same size the values come back unchanged (apart from the clip).
     """
     channels = pixels.shape[2]
-    resized = pixels.astype(np.float32)
+    resized: np.ndarray = pixels.astype(np.float32)
     # One axis after the other: a frame may shrink along one axis and grow along the other.
     for target in ((resized.shape[0], width), (height, width)):
         if resized.shape[:2] != target:

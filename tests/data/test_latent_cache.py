@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from retina_adapt.adaptors import AdaptorSettings, adaptors_bypassed, attach_adaptor
 from retina_adapt.data import (
     DegradedCrop,
     Draw,
@@ -239,6 +240,21 @@ def test_a_trainable_encoder_is_refused_and_leaves_no_file(images):
     with pytest.raises(LatentCacheError, match=r"requires_grad_\(False\)"):
         cached(images, encoder)
     assert cached(images, encoder.requires_grad_(False))[Draw(0, 0)]["latent"].shape == (4, 4, 4)
+
+
+def test_an_encoder_with_an_adaptor_is_refused_and_the_frozen_one_beneath_is_not(fundus_rows, toy_backbone):
+    images = UnpairedImages(PreparedPhotographs(fundus_rows.select(range(1)), 48), RandomCrop(32))
+    frozen = cached(images, toy_backbone.encode, key="frozen")[Draw(0, 0)]["latent"]
+    settings = AdaptorSettings(kind="residual", hook_groups=["encoder"], bottleneck_channels=4)
+    attach_adaptor(toy_backbone, settings.to_peft_config(), "trained")
+    with pytest.raises(LatentCacheError, match="will not stay as they are"):
+        cached(images, toy_backbone.encode, key="adapted")
+
+    def encode_frozen(batch: Tensor) -> Tensor:
+        with torch.no_grad(), adaptors_bypassed(toy_backbone):
+            return toy_backbone.encode(batch)
+
+    assert torch.equal(cached(images, encode_frozen, key="bypassed")[Draw(0, 0)]["latent"], frozen)
 
 
 def test_latents_of_lower_precision_are_stored_as_float32(images):

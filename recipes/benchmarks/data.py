@@ -1,0 +1,199 @@
+"""How many training images a second one processor core makes, and what the time goes into.
+
+    python recipes/benchmark.py data
+    python recipes/benchmark.py data --photographs corpus/full_resolution
+
+Everything runs on one thread and is timed by that thread's own processor time, which other programs do not lengthen,
+though they make it vary. Steps are medians, presets and whole items means, over `draws` draws of `most_photographs`
+photographs, which take turns. Writes `data.json` and `data.md`.
+"""
+
+import json
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+
+from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.configuration import parse_configuration
+from retina_adapt.data import DegradedPairs, DegradePair, Draw, PreparedPhotograph, PreparedPhotographs, load_images
+from retina_adapt.data.draws import seed_of
+from retina_adapt.data.preparation import cut_and_resize, find_crop, mirror_outside
+from retina_adapt.data.tensors import image_tensor, mask_tensor
+from retina_adapt.degradations import apply_degradation, apply_step, draw_degradation, preset_names
+from retina_adapt.imaging import decode_photograph, find_photographs
+
+Result = TypeVar("Result")
+
+
+@dataclass
+class DataBenchmarkConfig:
+    """What to measure.
+
+    Args:
+        output_folder: where the results go.
+        photographs: folder of clear photographs.
+        most_photographs: of them, at most.
+        size: side of the training images in pixels.
+        draws: degradations of each preset.
+        preset: of the path from file to item, step by step.
+        rates: training images a second that one GPU takes, for which worker cores are counted.
+        seed: of the draws.
+    """
+
+    output_folder: str = "runs/data"
+    photographs: str = "corpus/hrf/train"
+    most_photographs: int = 4
+    size: int = 512
+    draws: int = 16
+    preset: str = "mixed"
+    rates: list[int] = field(default_factory=lambda: [10, 50, 200])
+    seed: int = 0
+
+
+class Stopwatch:
+    """Processor time of this thread, summed by what was done, one sum for each item."""
+
+    def __init__(self) -> None:
+        self.items: list[dict[str, float]] = []
+
+    def begin_item(self) -> None:
+        """What is timed from here on belongs to a new item."""
+        self.items.append(defaultdict(float))
+
+    def time(self, what: str, run: Callable[[], Result]) -> Result:
+        """Run, and add its time to the item's."""
+        started = time.thread_time()
+        result = run()
+        self.items[-1][what] += time.thread_time() - started
+        return result
+
+    def milliseconds(self) -> dict[str, float]:
+        """The median over the items in which something was done."""
+        names = dict.fromkeys(name for item in self.items for name in item)
+        return {name: 1000 * statistics.median(item[name] for item in self.items if name in item) for name in names}
+
+    def mean_milliseconds(self) -> float:
+        """All that was timed, by item."""
+        return 1000 * sum(sum(item.values()) for item in self.items) / len(self.items)
+
+
+def measure_presets(photographs: list[PreparedPhotograph], config: DataBenchmarkConfig) -> dict[str, Any]:
+    """Degradation alone: milliseconds an image of every preset, and of every step."""
+    by_preset, steps = {}, Stopwatch()
+    for preset in preset_names():
+        whole = Stopwatch()
+        for number in range(config.draws):
+            photograph = photographs[number % len(photographs)]
+            drawn = draw_degradation(preset, seed=seed_of(config.seed, number))
+            whole.begin_item()
+            whole.time(preset, lambda p=photograph, d=drawn: apply_degradation(p.image, p.mask, d))
+            for step in drawn.steps:
+                steps.begin_item()
+                steps.time(step.name, lambda p=photograph, s=step: apply_step(p.image, p.mask, s))
+        # The mean and not the median: a preset's draws differ, and a worker makes all of them.
+        by_preset[preset] = whole.mean_milliseconds()
+    return {"presets": by_preset, "steps": dict(sorted(steps.milliseconds().items()))}
+
+
+def measure_streamed(paths: list[Path], config: DataBenchmarkConfig) -> dict[str, float]:
+    """The path of a stream's item, from the file's bytes to tensors, step by step."""
+    stopwatch = Stopwatch()
+    for number in range(config.draws):
+        path = paths[number % len(paths)]
+        encoded, name = path.read_bytes(), str(path)
+        stopwatch.begin_item()
+        photograph = stopwatch.time("decode", lambda e=encoded, n=name: decode_photograph(e, n))
+        crop = stopwatch.time(
+            "find the field of view", lambda p=photograph, n=name: find_crop(p, n, mask=None, field_of_view="auto")
+        )
+        prepared = stopwatch.time(
+            "cut and resize", lambda p=photograph, c=crop, n=name: cut_and_resize(p.pixels, c, config.size, n)
+        )
+        _finish_item(stopwatch, prepared, number, config)
+    return stopwatch.milliseconds() | {"mean of all": stopwatch.mean_milliseconds()}
+
+
+def measure_prepared(pairs: DegradedPairs, config: DataBenchmarkConfig) -> dict[str, float]:
+    """The path of an item whose photograph was prepared before, step by step."""
+    stopwatch = Stopwatch()
+    for number in range(config.draws):
+        stopwatch.begin_item()
+        prepared = stopwatch.time("read", lambda n=number: pairs.clear[n % len(pairs)])
+        _finish_item(stopwatch, prepared, number, config)
+    return stopwatch.milliseconds() | {"mean of all": stopwatch.mean_milliseconds()}
+
+
+def _finish_item(
+    stopwatch: Stopwatch, photograph: PreparedPhotograph, number: int, config: DataBenchmarkConfig
+) -> None:
+    image, mask = photograph.image, photograph.mask
+    drawn = draw_degradation(config.preset, seed=seed_of(config.seed, number))
+    low = stopwatch.time(f"degrade ({config.preset})", lambda: apply_degradation(image, mask, drawn))
+    low = stopwatch.time("mirror outside", lambda: mirror_outside(low, mask))
+    stopwatch.time("tensors", lambda: (image_tensor(low), image_tensor(image), mask_tensor(mask)))
+
+
+def document(measured: dict[str, Any], config: DataBenchmarkConfig) -> str:
+    """The tables."""
+    lines = [
+        f"Photographs of `{config.photographs}` ({measured['megapixels']:.1f} megapixels), training images of "
+        f"{config.size} px, one thread.",
+        "",
+        "| preset | ms an image | images a second a core |",
+        "|---|---|---|",
+        *(f"| {name} | {value:.1f} | {1000 / value:.0f} |" for name, value in measured["presets"].items()),
+        "",
+        "| step of a preset | ms |",
+        "|---|---|",
+        *(f"| {name} | {value:.1f} |" for name, value in measured["steps"].items()),
+    ]
+    for kind in ("streamed", "prepared"):
+        whole = measured[kind]["mean of all"]
+        parts = {name: value for name, value in measured[kind].items() if name != "mean of all"}
+        lines += [
+            "",
+            f"| a {kind} item | ms | share |",
+            "|---|---|---|",
+            *(f"| {name} | {value:.1f} | {value / sum(parts.values()):.0%} |" for name, value in parts.items()),
+            f"| all, mean | {whole:.1f} | {1000 / whole:.0f} images a second a core |",
+        ]
+    lines += ["", "| images a second that a GPU takes | worker cores, streamed | prepared |", "|---|---|---|"]
+    for rate in config.rates:
+        cores = (rate * measured[kind]["mean of all"] / 1000 for kind in ("streamed", "prepared"))
+        lines.append(f"| {rate} | " + " | ".join(f"{value:.1f}" for value in cores) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, print, write."""
+    config = parse_configuration(DataBenchmarkConfig, description=__doc__)
+    cv2.setNumThreads(1)
+    paths = find_photographs(config.photographs)[: config.most_photographs]
+    rows = load_images(config.photographs).select(range(len(paths)))
+    pairs = DegradedPairs(PreparedPhotographs(rows, config.size), DegradePair(config.preset))
+    # The first item pays for imports and for memory's first touch.
+    pairs[Draw(0, 0)]
+    pixels = [decode_photograph(path.read_bytes(), str(path)).pixels for path in paths]
+    measured = {
+        "megapixels": statistics.mean(frame.shape[0] * frame.shape[1] for frame in pixels) / 1e6,
+        **measure_presets([pairs.clear[index] for index in range(len(pairs))], config),
+        "streamed": measure_streamed(paths, config),
+        "prepared": measure_prepared(pairs, config),
+    }
+    folder = Path(config.output_folder)
+    with write_file_atomically(folder / "data.json") as temporary:
+        temporary.write_text(json.dumps(measured, indent=1), encoding="utf-8")
+    text = document(measured, config)
+    with write_file_atomically(folder / "data.md") as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

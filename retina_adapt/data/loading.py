@@ -1,0 +1,51 @@
+"""Training batches of any kind of data set: those with positions, and streams."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from retina_adapt.data.sampling import TrainingBatchSampler
+from retina_adapt.data.streaming import StreamedImages
+
+
+def training_batches(
+    items: Dataset[Any] | StreamedImages[Any],
+    batch_size: int,
+    *,
+    steps: int,
+    seed: int,
+    rank: int = 0,
+    world_size: int = 1,
+    first_step: int = 0,
+    workers: int = 0,
+) -> Iterator[dict[str, Tensor]]:
+    """The batches of this process from `first_step` to `steps`, the same ones whenever they are asked for.
+
+    Of a data set with positions, what a step sees does not depend on the numbers of processes and workers (see
+    `TrainingBatchSampler`). Of a stream it is the same for equal numbers of both and an equal batch size.
+
+    Args:
+        items: of which batches are made.
+        batch_size: items a step on this process.
+        steps: of the run, counted from 0.
+        seed: of the order and the draws.
+        rank, world_size: this process and the number of processes.
+        first_step: steps done already, when a run resumes.
+        workers: processes that prepare batches; 0 prepares them in this one.
+    """
+    if isinstance(items, StreamedImages):
+        share = items.share(seed=seed, rank=rank, world_size=world_size, batch_size=batch_size, first_batch=first_step)
+        return islice(iter(DataLoader(share, batch_size=batch_size, num_workers=workers)), steps - first_step)
+    sampler = TrainingBatchSampler(
+        len(items),
+        batch_size,
+        steps=steps,
+        seed=seed,
+        rank=rank,
+        world_size=world_size,
+        first_step=first_step,
+    )
+    return iter(DataLoader(items, batch_sampler=sampler, num_workers=workers))

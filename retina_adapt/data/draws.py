@@ -14,7 +14,7 @@ class Draw(NamedTuple):
         seed: non-negative and below 2**63, so that it fits an int64 tensor.
     """
 
-    index: int
+    index: int  # type: ignore[assignment] # hides a method of tuples that no draw needs
     seed: int
 
 

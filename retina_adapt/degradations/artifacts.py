@@ -32,7 +32,7 @@ def draw_spots(generator: np.random.Generator, severity: float) -> Parameters:
     """
     color = _BRIGHT_DUST if float(generator.random()) < _BRIGHT_SHARE else _DARK_DUST
     count = 10 + int(generator.random() * 11)
-    spots = [
+    spots: list[dict[str, Any]] = [
         {
             "center": [draw_uniform(generator, -0.42, 0.42), draw_uniform(generator, -0.42, 0.42)],
             "radius": draw_uniform(generator, 0.01, _LARGEST_SPOT),
@@ -88,7 +88,7 @@ def apply_noise(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, A
     height, width, channels = pixels.shape
     cells_per_pixel = 1 / (parameters["grain"] * shorter_side(pixels))
     grid = (max(1, round(height * cells_per_pixel)), max(1, round(width * cells_per_pixel)), channels)
-    noise = np.random.default_rng(parameters["seed"]).standard_normal(grid, dtype=np.float32)
+    noise: np.ndarray = np.random.default_rng(parameters["seed"]).standard_normal(grid, dtype=np.float32)
     interpolation = cv2.INTER_AREA if grid[0] > height else cv2.INTER_CUBIC
     noise = cv2.resize(noise, (width, height), interpolation=interpolation).reshape(pixels.shape)
     deviation = parameters["shot"] ** 2 * pixels

@@ -107,7 +107,8 @@ def _average_within(pixels: np.ndarray, mask: np.ndarray, average: Callable[[np.
     planes = cv2.merge([*cv2.split(pixels), np.ones(mask.shape, dtype=np.float32)])
     *colors, weight = cv2.split(average(cv2.copyTo(planes, mask.view(np.uint8))))
     np.maximum(weight, 1e-6, out=weight)
-    return cv2.merge([color / weight for color in colors]).reshape(pixels.shape)
+    averages: list[np.ndarray] = [color / weight for color in colors]
+    return cv2.merge(averages).reshape(pixels.shape)
 
 
 def _gaussian(planes: np.ndarray, sigma: float) -> np.ndarray:

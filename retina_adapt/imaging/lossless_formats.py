@@ -7,6 +7,7 @@ specification, 3rd edition; TIFF 6.0 with the Deflate compression of its Technic
 
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -83,7 +84,7 @@ def encode_tiff(samples: np.ndarray, icc_profile: bytes | None, exif: bytes | No
     return header + directory.tobytes(len(header)) + strip
 
 
-def _exif_directory(exif: bytes) -> dict:
+def _exif_directory(exif: bytes) -> dict[int, Any]:
     """Tags of an EXIF block, its nested directories as nested dictionaries."""
     parsed = Image.Exif()
     parsed.load(exif)

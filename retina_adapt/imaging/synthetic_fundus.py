@@ -59,7 +59,9 @@ def draw_fundus(seed: int, size: int = 512) -> tuple[np.ndarray, np.ndarray, np.
     density += veins[:, :, None] * _VEIN_ABSORPTION + arteries[:, :, None] * _ARTERY_ABSORPTION
     density += _capillaries(random, x, y, landmarks)[:, :, None] * _ARTERY_ABSORPTION
     pixels = color * np.exp(-density, dtype=np.float32)
-    pixels += (0.055 * cv2.GaussianBlur(reflexes, (0, 0), size / 700))[:, :, None] * np.float32([1.0, 0.75, 0.55])
+    pixels += (0.055 * cv2.GaussianBlur(reflexes, (0, 0), size / 700))[:, :, None] * np.array(
+        [1.0, 0.75, 0.55], np.float32
+    )
     pixels *= _illumination(random, x, y)[:, :, None]
     pixels = _photograph(random, pixels, np.hypot(x, y), radius)
     field_of_view_mask = np.hypot(x, y) <= 1.0
@@ -116,10 +118,10 @@ def _background(random: np.random.Generator, x: np.ndarray, y: np.ndarray, landm
     fibres = np.exp(-((distance / 0.45) ** 2)) * (1.0 + 0.6 * stripes)
 
     # Red varies least: it comes from deep layers and is scattered most.
-    color = 1.0 + clouds[:, :, None] * np.float32([0.028, 0.065, 0.070])
-    color += (random.uniform(0.006, 0.021) * mottling)[:, :, None] * np.float32([1.0, 1.9, 1.7])
-    color += (0.006 * grain)[:, :, None] * np.float32([0.7, 1.2, 1.3])
-    color += (0.07 * fibres)[:, :, None] * np.float32([0.3, 1.0, 1.0])
+    color = 1.0 + clouds[:, :, None] * np.array([0.028, 0.065, 0.070], np.float32)
+    color += (random.uniform(0.006, 0.021) * mottling)[:, :, None] * np.array([1.0, 1.9, 1.7], np.float32)
+    color += (0.006 * grain)[:, :, None] * np.array([0.7, 1.2, 1.3], np.float32)
+    color += (0.07 * fibres)[:, :, None] * np.array([0.3, 1.0, 1.0], np.float32)
     return (color * pigment).astype(np.float32)
 
 

@@ -47,7 +47,7 @@ def vessel_picture(vessels: VesselOverlay) -> np.ndarray:
 def shown_picture(pixels: np.ndarray, longest_side: int) -> np.ndarray:
     """uint8 (H, W, 3) of a photograph (H, W, C) in [0, 1], scaled down to `longest_side` if it is larger."""
     scale = min(1.0, longest_side / max(pixels.shape[:2]))
-    picture = pixels.astype(np.float32)
+    picture: np.ndarray = pixels.astype(np.float32)
     if scale < 1:
         size = (max(1, round(scale * pixels.shape[1])), max(1, round(scale * pixels.shape[0])))
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).reshape(*size[::-1], pixels.shape[2])

@@ -3,11 +3,14 @@
 import dataclasses
 import math
 import unicodedata
-from typing import Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from retina_adapt.routing.errors import RouterFileError, RouterSettingsError
 
-Record = TypeVar("Record")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Record = TypeVar("Record", bound="DataclassInstance")
 
 
 def record_from_plain(values: Any, record_class: type[Record], *, origin: str) -> Record:

@@ -66,16 +66,14 @@ class Job:
 
     def words(self, gpus: int) -> list[str]:
         """The command that starts it on so many GPUs (0 is one core): each option with its value is one entry."""
-        words = ["accelerate launch"]
-        if gpus == 0:
-            words = ["OMP_NUM_THREADS=1 accelerate launch", "--cpu"]
-        elif gpus > 1:
+        words = ["OMP_NUM_THREADS=1 accelerate launch --cpu" if gpus == 0 else "accelerate launch"]
+        machines = -(-gpus // GPUS_PER_MACHINE)
+        if gpus > 1:
             words.append("--config_file recipes/configs/accelerate/ddp.yaml")
-            machines = -(-gpus // GPUS_PER_MACHINE)
-            if machines > 1:
-                words += [f"--num_machines {machines}", '--machine_rank "$RANK"', '--main_process_ip "$HOST"']
-                words.append("--main_process_port 29500")
-            words.append(f"--num_processes {gpus}")
+        if machines > 1:
+            words += [f"--num_machines {machines}", '--machine_rank "$RANK"', '--main_process_ip "$HOST"']
+            words.append("--main_process_port 29500")
+        words.append(f"--num_processes {max(1, gpus)}")
         words += [f"recipes/{self.recipe}.py", f"--config recipes/configs/{self.config}.yaml"]
         names, values = self.options[::2], self.options[1::2]
         return words + [f"{name} {shlex.quote(value)}" for name, value in zip(names, values, strict=True)]

@@ -21,6 +21,7 @@ class AdaptorKind(StrEnum):
 
 def register_adaptor_kind(kind: AdaptorKind, config_class: type[PeftConfig], tuner_class: type[BaseTuner]) -> None:
     """Make a kind known to `PeftModel`, `PeftConfig.from_pretrained` and `get_peft_model`."""
-    peft.mapping.PEFT_TYPE_TO_CONFIG_MAPPING[kind] = config_class
-    peft.mapping.PEFT_TYPE_TO_TUNER_MAPPING[kind] = tuner_class
-    peft.mapping.PEFT_TYPE_TO_PREFIX_MAPPING[kind] = tuner_class.prefix
+    # PEFT's own kinds are a closed enumeration, which its annotations ask for.
+    peft.mapping.PEFT_TYPE_TO_CONFIG_MAPPING[kind] = config_class  # type: ignore[index]
+    peft.mapping.PEFT_TYPE_TO_TUNER_MAPPING[kind] = tuner_class  # type: ignore[index]
+    peft.mapping.PEFT_TYPE_TO_PREFIX_MAPPING[kind] = tuner_class.prefix  # type: ignore[index]

@@ -221,7 +221,7 @@ class Enhancer:
             name: what error messages call the picture.
 
         Raises:
-            As calling the enhancer.
+            RetinaAdaptError: as calling the enhancer does.
         """
         return self.enhance_all([image], settings, field_of_view=field_of_view, mask=[mask], name=[name])[0]
 

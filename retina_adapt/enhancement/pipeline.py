@@ -66,7 +66,7 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
             options: those of calling an `Enhancer`, besides `mode`, `steps` and `seed`.
 
         Raises:
-            As calling an `Enhancer`.
+            RetinaAdaptError: as calling an `Enhancer` does.
         """
         self.enhancer.backbone.scheduler = self.scheduler
         if num_inference_steps is None:

@@ -1,0 +1,23 @@
+"""A folder in which the documentation's blocks find what they name."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from retina_adapt.commands.draw import draw_photographs
+from retina_adapt.commands.recipes import recipes_folder
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: drawn photographs under the names that the pages use, and the recipes."""
+    first, second = draw_photographs(tmp_path / "photographs", count=2, seed=0, size=128)
+    picture = Image.open(first)
+    picture.save(tmp_path / "photograph.png")
+    picture.save(tmp_path / "photograph.jpg")
+    second.unlink()
+    Image.open(first).save(tmp_path / "photographs" / "eye.jpg")
+    (tmp_path / "recipes").symlink_to(recipes_folder())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -251,16 +251,24 @@ class AutoencoderAdaptationStep(AdaptationStep):
 
 
 class DenoiserAdaptationStep(AdaptationStep):
-    """Stage two: the diffusion loss of the clear latent, conditioned on the adapted latent of the low one."""
+    """Stage two: the diffusion loss of the clear latent, conditioned on the adapted latent of the low one.
+
+    The clear latent is the frozen encoder's, as in the paper, unless the decoder is adapted too: then adapted encoder
+    and decoder have agreed on latents of their own, and sampling has to end where that decoder is at home.
+    """
+
+    def adapted_latents(self, batch: dict[str, Tensor], name: str) -> Tensor:
+        """The adapted encoder's latents of the photographs `name`, without gradients."""
+        if group_is_frozen(self.backbone, "encoder"):
+            return self.frozen_latents(batch, name)
+        with torch.no_grad():
+            return self.backbone.encode(batch[name])
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         scheduler = self.backbone.scheduler
-        high_latent = self.frozen_latents(batch, "high")
-        if group_is_frozen(self.backbone, "encoder"):
-            condition = self.frozen_latents(batch, "low")
-        else:
-            with torch.no_grad():
-                condition = self.backbone.encode(batch["low"])
+        condition = self.adapted_latents(batch, "low")
+        decoder_is_frozen = group_is_frozen(self.backbone, "decoder")
+        high_latent = self.frozen_latents(batch, "high") if decoder_is_frozen else self.adapted_latents(batch, "high")
         noise = seeded_noise(batch["seed"].tolist(), tuple(high_latent.shape[1:]), like=high_latent)
         timesteps = (batch["seed"] % scheduler.config.num_train_timesteps).to(high_latent.device)
         noisy_latent = scheduler.add_noise(high_latent, noise, timesteps)

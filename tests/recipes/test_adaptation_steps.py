@@ -192,3 +192,24 @@ def test_neither_the_latent_cache_nor_checkpointing_changes_what_a_run_gives(
 def test_a_latent_cache_of_pairs_that_are_degraded_anew_is_refused(run: Callable[..., dict[str, Tensor]]) -> None:
     with pytest.raises(ConfigurationError, match="latent_cache is for real pairs"):
         run("refused", ["decoder"], latent_cache=True, train={"clear": [{"path": "x"}], "degradation": "light"})
+
+
+@pytest.mark.parametrize("groups", [["encoder", "denoiser.mid"], ["encoder", "decoder", "denoiser.mid"]])
+def test_the_denoiser_aims_where_the_decoder_is_at_home(
+    adapt: ModuleType, backbone: ReconstructionBackbone, batch: dict[str, Tensor], groups: list[str]
+) -> None:
+    adapted(backbone, groups)
+    aims: list[Tensor] = []
+    add_noise = backbone.scheduler.add_noise
+
+    def watched(latents: Tensor, *others: Tensor) -> Tensor:
+        aims.append(latents)
+        return add_noise(latents, *others)
+
+    with pytest.MonkeyPatch.context() as patch, torch.no_grad():
+        patch.setattr(backbone.scheduler, "add_noise", watched)
+        adapt.DenoiserAdaptationStep(backbone)(batch)
+        adapted_latent = backbone.encode(batch["high"])
+        with adaptors_bypassed(backbone):
+            frozen_latent = backbone.encode(batch["high"])
+    torch.testing.assert_close(aims[0], adapted_latent if "decoder" in groups else frozen_latent)

@@ -122,7 +122,9 @@ def arm_settings(
     if name in OURS:
         return adaptor, losses
     if name in PAPER:
-        return replace(adaptor, kind="serial", identity_start=False), PAPER_LOSSES
+        # The paper leaves the decoder alone; an untrained adaptor with the authors' start would break it.
+        groups = [group for group in adaptor.hook_groups if group != "decoder"]
+        return replace(adaptor, kind="serial", identity_start=False, hook_groups=groups), PAPER_LOSSES
     origin = _origin(name)
     if origin == SCRATCH:
         losses = replace(losses, latent_adaptation=0.0, latent_preservation=0.0)

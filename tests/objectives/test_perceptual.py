@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from retina_adapt.backbones import HookPointError, ReconstructionBackbone, backbone_names
+from retina_adapt.backbones import HookPointError, ImageChannelsError, ReconstructionBackbone, backbone_names
 from retina_adapt.objectives import PerceptualDistance
 
 
@@ -71,7 +71,7 @@ def test_the_reference_is_no_part_of_what_is_trained(distance: PerceptualDistanc
 def test_no_hook_stays_on_the_reference_even_after_an_error(distance: PerceptualDistance, frames: Tensor) -> None:
     distance(frames, frames)
     assert hooks_of(distance) == 0
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ImageChannelsError):
         distance(frames[:, :2], frames[:, :2])
     assert hooks_of(distance) == 0
 

@@ -174,7 +174,8 @@ def test_two_processes_share_the_photographs_and_take_up_what_a_lost_one_left(
 ) -> None:
     output = tmp_path / "out"
     (drawn / "broken.png").write_bytes(b"no picture")
-    launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    # Another test may be using the launcher's own port at the same time.
+    launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
     arguments = command(drawn, output, toy_backbone_folder, toy_adaptor_folder)
     environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
 

@@ -27,6 +27,8 @@ DENOISER = {
     "normalization_groups": 8,
 }
 ENVIRONMENT = os.environ | {"ACCELERATE_USE_CPU": "true"}
+# Another test may be using the launcher's own port at the same time.
+ANY_FREE_PORT = ["--main_process_port", "0"]
 LOOP = {"steps": 3, "batch_size": 2, "log_every": 1, "validate_every": 3, "checkpoint_every": 2}
 
 
@@ -39,7 +41,7 @@ def launch_adaptation(config: dict, path: Path, *, processes: int) -> None:
     """Run the recipe with `accelerate launch` on the CPU."""
     # The launcher's `--cpu` starts one process, whatever number it is given.
     kind = "--cpu" if processes == 1 else "--multi_gpu"
-    launcher = ["-m", "accelerate.commands.launch", kind, "--num_processes", str(processes)]
+    launcher = ["-m", "accelerate.commands.launch", kind, "--num_processes", str(processes), *ANY_FREE_PORT]
     command = [sys.executable, *launcher, str(recipes_folder() / "adapt.py"), "--config", str(written(config, path))]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -4,6 +4,7 @@ from retina_adapt.objectives.adaptation import (
     latent_adaptation_loss,
     latent_preservation_loss,
     masked_absolute_error,
+    masked_detail_error,
     masked_logarithmic_error,
 )
 from retina_adapt.objectives.adversarial import (
@@ -45,6 +46,7 @@ __all__ = [
     "latent_adaptation_loss",
     "latent_preservation_loss",
     "masked_absolute_error",
+    "masked_detail_error",
     "masked_logarithmic_error",
     "min_snr_weight",
     "multi_scale_structural_dissimilarity",

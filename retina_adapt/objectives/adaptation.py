@@ -1,12 +1,15 @@
 """The adaptation loss: the adapted encoder maps degraded images to where the frozen one maps clear images."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from retina_adapt.objectives.reconstruction import absolute_error
 
 # Below it, at 50 dB, an image counts as restored and asks for nothing more.
 LEAST_SQUARED_ERROR = 1e-5
+# Pixels: standard deviation of the Gaussian that divides coarse from fine. Vessels are finer in frames of 256 px.
+DETAIL_SIGMA = 2.0
 
 
 def latent_adaptation_loss(high_latent: Tensor, adapted_low_latent: Tensor) -> Tensor:
@@ -50,3 +53,28 @@ def masked_logarithmic_error(result: Tensor, target: Tensor, mask: Tensor) -> Te
     weights = mask.to(result.dtype).expand_as(result)
     squared = ((result - target) ** 2 * weights).sum((1, 2, 3)) / weights.sum((1, 2, 3)).clamp_min(1)
     return torch.log10(1 + squared / LEAST_SQUARED_ERROR).mean()
+
+
+def masked_detail_error(result: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Mean absolute error of what is finer than a Gaussian of 2 px, over the field of view.
+
+    Errors in light and colour are ten times as large as those in fine vessels, and the other terms do not see that a
+    vessel is missing. The Gaussian averages over the field of view alone (normalized convolution).
+
+    Args:
+        result, target: images (batch, channels, height, width) in [0, 1].
+        mask: (batch, 1, height, width), boolean.
+    """
+    weights = mask.to(result.dtype)
+    difference = (result - target) * weights
+    coarse = _gaussian_blur(difference) / _gaussian_blur(weights).clamp_min(1e-3)
+    return ((difference - coarse).abs() * weights).sum() / (weights.sum() * result.shape[1]).clamp_min(1)
+
+
+def _gaussian_blur(images: Tensor) -> Tensor:
+    channels, reach = images.shape[1], round(3 * DETAIL_SIGMA)
+    offsets = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
+    window = torch.exp(-(offsets**2) / (2 * DETAIL_SIGMA**2))
+    window = (window / window.sum()).expand(channels, 1, 1, -1)
+    rows = F.conv2d(images, window, padding=(0, reach), groups=channels)
+    return F.conv2d(rows, window.transpose(2, 3), padding=(reach, 0), groups=channels)

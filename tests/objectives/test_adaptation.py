@@ -7,6 +7,7 @@ from retina_adapt.objectives import (
     latent_adaptation_loss,
     latent_preservation_loss,
     masked_absolute_error,
+    masked_detail_error,
     masked_logarithmic_error,
 )
 
@@ -68,3 +69,18 @@ def test_the_logarithmic_error_asks_a_mild_image_for_as_much_as_a_bad_one() -> N
     masked_logarithmic_error(error, torch.zeros_like(error), mask).backward()
     relative = (error.grad * error.detach()).sum((1, 2, 3))
     torch.testing.assert_close(relative[0], relative[1], rtol=0.01, atol=0)
+
+
+def test_the_detail_error_sees_fine_lines_and_neither_even_light_nor_what_lies_outside_the_field_of_view() -> None:
+    target = random(1, 3, 32, 32)
+    mask = torch.zeros(1, 1, 32, 32, dtype=torch.bool)
+    mask[..., 4:28, 4:28] = True
+    brighter = target + 0.2
+    brighter[..., :4] = 9.0
+    torch.testing.assert_close(masked_detail_error(brighter, target, mask), torch.tensor(0.0), atol=1e-6, rtol=0)
+    line, band = target.clone(), target.clone()
+    line[..., 16] -= 0.1
+    band[..., 4:16] -= 0.1
+    errors = [masked_detail_error(result, target, mask) for result in (line, band)]
+    # The band is twelve times as wide, and only its edge is fine.
+    assert errors[0] > errors[1] > 0

@@ -70,7 +70,7 @@ def test_adaptors_in_the_decoder_alone_get_the_gradients_of_all_losses_without_a
 ) -> None:
     parameters = adapted(backbone, ["decoder"])
     weights = adapt.AdaptationLossWeights(
-        latent_adaptation=1.0, latent_preservation=1.0, pixel=10.0, structural=1.0, logarithmic=0.0
+        latent_adaptation=1.0, latent_preservation=1.0, pixel=10.0, structural=1.0, logarithmic=0.0, detail=0.0
     )
     step = adapt.AutoencoderAdaptationStep(backbone, weights)
     # With a graph of everything, and the losses on latents.

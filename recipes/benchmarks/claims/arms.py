@@ -27,7 +27,7 @@ FULL_FINE_TUNING, SCRATCH = "full fine-tuning", "scratch"
 WITH_BRANCHES, WITH_INPUT_SKIP = " with branches", " with input skip"
 OURS, PAPER = ("ours", "ours and denoiser", "lora"), ("paper", "paper, decoded")
 PAPER_LOSSES = AdaptationLossWeights(
-    latent_adaptation=1.0, latent_preservation=1.0, pixel=0.0, structural=0.0, logarithmic=0.0
+    latent_adaptation=1.0, latent_preservation=1.0, pixel=0.0, structural=0.0, logarithmic=0.0, detail=0.0
 )
 # Of pure noise to an image; the paper takes 50.
 PAPER_SAMPLING_STEPS = 10

@@ -1,16 +1,13 @@
 """The small copies of a photograph that networks see, and the way back to its own size."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import cv2
 import numpy as np
 
 from retina_adapt.enhancement.detail import SmallChange
 from retina_adapt.enhancement.resampling import shrink
-from retina_adapt.imaging import FieldOfView, SquareCrop, find_field_of_view, resize
-
-FieldOfViewShape = Literal["auto", "circle", "full_frame"]
+from retina_adapt.imaging import FieldOfView, FieldOfViewShape, SquareCrop, find_field_of_view, resize
 
 # Of the copy that the frame is made from where there are no tiles. The surround is filled in the copy, since filling it
 # at a camera's size takes seconds.

@@ -24,13 +24,13 @@ from retina_adapt.adaptors import (
 )
 from retina_adapt.backbones import ReconstructionBackbone, load_backbone
 from retina_adapt.embedded import DEFAULT_BACKBONE, adaptor_folder, backbone_folder
-from retina_adapt.enhancement.copies import FieldOfViewShape, PreparedPhotograph, apply_at_own_size, prepare_copies
+from retina_adapt.enhancement.copies import PreparedPhotograph, apply_at_own_size, prepare_copies
 from retina_adapt.enhancement.detail import SmallChange
 from retina_adapt.enhancement.errors import EnhancementInputError
 from retina_adapt.enhancement.images import AnyImage, take_apart
 from retina_adapt.enhancement.network import small_changes
 from retina_adapt.enhancement.settings import EnhancementSettings
-from retina_adapt.imaging import FieldOfView
+from retina_adapt.imaging import FieldOfView, FieldOfViewShape
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,13 +127,13 @@ class Enhancer:
             AdaptorNameError: no adaptor of this name is loaded.
         """
         if name is not None:
-            self._require(name)
-            if KINDS[kind_of(self._adapted.peft_config[name])].additive:
+            adapted = self._require(name)
+            if KINDS[kind_of(adapted.peft_config[name])].additive:
                 # An earlier blend may have left it another weight.
-                set_adaptor_weights(self._adapted, {name: 1.0})
+                set_adaptor_weights(adapted, {name: 1.0})
             else:
-                self._adapted.set_adapter(name)
-            self._adapted.requires_grad_(False)
+                adapted.set_adapter(name)
+            adapted.requires_grad_(False)
         self._active = name
 
     def set_adaptor_weights(self, weights: Mapping[str, float]) -> None:
@@ -146,15 +146,15 @@ class Enhancer:
             AdaptorNameError: no adaptor of one of these names is loaded.
             AdaptorArithmeticError: see `retina_adapt.adaptors.set_adaptor_weights`.
         """
-        for name in weights:
-            self._require(name)
-        names = list(weights)
-        if not names:
+        if not weights:
             self.set_adaptor(None)
-        elif list(weights.values()) == [1] and not KINDS[kind_of(self._adapted.peft_config[names[0]])].additive:
+            return
+        adapted, *_ = [self._require(name) for name in weights]
+        names = list(weights)
+        if list(weights.values()) == [1] and not KINDS[kind_of(adapted.peft_config[names[0]])].additive:
             self.set_adaptor(names[0])
         else:
-            set_adaptor_weights(self._adapted, weights)
+            set_adaptor_weights(adapted, weights)
             self._active = " + ".join(names)
 
     def delete_adaptor(self, name: str) -> None:
@@ -163,10 +163,10 @@ class Enhancer:
         Raises:
             AdaptorNameError: no adaptor of this name is loaded.
         """
-        self._require(name)
+        adapted = self._require(name)
         is_last = self.adaptors == [name]
-        detach_adaptor(self._adapted, name)
-        self._adapted = None if is_last else self._adapted.requires_grad_(False)
+        detach_adaptor(adapted, name)
+        self._adapted = None if is_last else adapted.requires_grad_(False)
         if self._active == name:
             self._active = None
 
@@ -176,7 +176,7 @@ class Enhancer:
     @overload
     def __call__(self, image: AnyImage, **options: Any) -> AnyImage: ...
 
-    def __call__(self, image, **options):
+    def __call__(self, image: Any, **options: Any) -> Any:
         """Enhance one picture or several; what comes out has the type, size, orientation and bit depth of what went in.
 
         The network sees the square around the field of view at the backbone's frame size. What it changed there is
@@ -299,8 +299,9 @@ class Enhancer:
     def _chosen_adaptor(self) -> AbstractContextManager[None]:
         return adaptors_bypassed(self.backbone) if self._active is None else nullcontext()
 
-    def _require(self, name: str) -> None:
-        if name not in self.adaptors:
+    def _require(self, name: str) -> PeftModel:
+        if self._adapted is None or name not in self._adapted.peft_config:
             raise AdaptorNameError(
                 f"no adaptor named '{name}' is loaded; loaded are: {', '.join(self.adaptors) or 'none'}"
             )
+        return self._adapted

@@ -1,6 +1,7 @@
 """The two ways from a degraded frame to an enhanced one."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -40,11 +41,13 @@ def enhance_frames(
         Enhanced images, the same shape, clamped to [0, 1].
     """
     row_seeds = [0] * len(low_images) if seeds is None else seeds
-    options = {"mode": mode, "steps": steps, "seeds": row_seeds, "scheduler": scheduler}
-    adapted = reconstruct_frames(backbone, low_images, **options)
+    reconstruct = partial(
+        reconstruct_frames, backbone, low_images, mode=mode, steps=steps, seeds=row_seeds, scheduler=scheduler
+    )
+    adapted = reconstruct()
     with adaptors_bypassed(backbone):
         # The same seeds: what sampling adds by chance is much the same in both and cancels as well.
-        frozen = reconstruct_frames(backbone, low_images, **options)
+        frozen = reconstruct()
     return apply_change(low_images, adapted, frozen).clamp(0, 1)
 
 

@@ -61,10 +61,12 @@ def _with_tiles(
     frame_change: SmallChange,
     settings: EnhancementSettings,
 ) -> SmallChange:
-    tile_side = settings.tile_size or backbone.settings.image_size
-    if photograph.working.shape[0] <= max(tile_side, photograph.frame.shape[0]):
+    working_side = photograph.working.shape[0]
+    if working_side <= photograph.frame.shape[0]:
         # The frame shows all that there is.
         return frame_change
+    largest_side = working_side // backbone.stride * backbone.stride
+    tile_side = min(settings.tile_size or backbone.settings.image_size, largest_side)
 
     def change_of_tiles(tiles: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
         return _change_of(backbone, tiles, [settings.seed + number for number in numbers], settings)

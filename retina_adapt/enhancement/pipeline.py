@@ -75,8 +75,8 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
             options |= {"mode": "diffusion", "steps": num_inference_steps}
         if generator is not None:
             options |= {"seed": generator.initial_seed()}
-        several = isinstance(image, list | tuple)
-        enhanced = self.enhancer(list(image) if several else [image], **options)
+        images: list[AnyImage] = list(image) if isinstance(image, list | tuple) else [image]
+        enhanced = self.enhancer(images, **options)
         return RetinaEnhancementOutput(images=enhanced) if return_dict else (enhanced,)
 
     def save_pretrained(self, save_directory: str | Path, **_: Any) -> None:
@@ -99,8 +99,9 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
         }
         with write_folder_atomically(save_directory) as temporary:
             save_backbone(_without_adaptors(enhancer), temporary / _BACKBONE)
-            for name in enhancer.adaptors:
-                save_adaptor(enhancer.adapted, name, temporary / _ADAPTORS / name, enhancer.metadata_of(name))
+            if enhancer.adapted is not None:
+                for name in enhancer.adaptors:
+                    save_adaptor(enhancer.adapted, name, temporary / _ADAPTORS / name, enhancer.metadata_of(name))
             (temporary / INDEX_FILE).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
     @classmethod

@@ -68,7 +68,7 @@ class EnhancementSettings:
                 f"tile_size is {self.tile_size}; it must be a multiple of {backbone.stride} for this backbone"
             )
         if self.mode == "diffusion":
-            backbone.require_denoiser()
-            most_steps = int(backbone.scheduler.config.num_train_timesteps * SAMPLING_START)
+            _, scheduler = backbone.require_denoiser()
+            most_steps = int(scheduler.config.num_train_timesteps * SAMPLING_START)
             if self.steps > most_steps:
                 raise EnhancementInputError(f"steps is {self.steps}; it must be at least 1 and at most {most_steps}")

@@ -70,6 +70,14 @@ def test_the_larger_copy_is_no_larger_than_the_photograph(toy_enhancer: Enhancer
     assert np.array_equal(toy_enhancer(low, working_size=4096, **given), toy_enhancer(low, working_size=200, **given))
 
 
+def test_a_tile_may_show_the_whole_eye_larger_than_the_frame_does(toy_enhancer: Enhancer) -> None:
+    low = wide_photograph(300)
+    asked = EnhancementSettings(detail="tiles", working_size=128, tile_size=512)
+    enhancement = toy_enhancer.enhance(low, asked)
+    assert enhancement.tile_size == 128
+    assert not np.array_equal(enhancement.image.pixels, toy_enhancer(low, detail="guided").pixels)
+
+
 def test_of_a_photograph_no_larger_than_the_frame_all_ways_are_the_same(toy_enhancer: Enhancer) -> None:
     low = draw_fundus(1, 60)[0]
     kept, guided, tiles = (toy_enhancer(low, detail=detail, field_of_view="full_frame") for detail in DETAILS)

@@ -1,5 +1,6 @@
 """Fixtures shared by all rooms."""
-# ruff: noqa: E402 - torch reads its environment when it is imported, hence the order below
+
+from __future__ import annotations
 
 import atexit
 import contextlib
@@ -9,6 +10,18 @@ import runpy
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+# Only names here: the process that hands tests out to the others needs none of it, and they wait until it has started.
+if TYPE_CHECKING:
+    import torch
+
+    from retina_adapt.backbones import BackboneShape, ReconstructionBackbone
 
 # Tests run side by side (pytest-xdist): one thread each. Set before torch is imported, and inherited by the processes
 # that tests start.
@@ -17,25 +30,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # Prepared photographs of a test run serve no other run.
 os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="retina_adapt_tests_")
 atexit.register(shutil.rmtree, os.environ["HF_DATASETS_CACHE"], ignore_errors=True)
-
-from collections.abc import Callable
-from functools import cache
-from pathlib import Path
-
-import pytest
-import torch
-from accelerate.state import AcceleratorState, GradientState, PartialState
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-
-from retina_adapt.backbones import (
-    AutoencoderShape,
-    BackboneShape,
-    DenoiserShape,
-    ReconstructionBackbone,
-    build_backbone,
-    save_backbone,
-)
-from retina_adapt.commands.recipes import recipes_folder
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +48,9 @@ def start_recipe() -> Callable[..., str]:
     In this process, with the launcher's environment of one process on a CPU: a new one would spend most of its time
     importing torch. Where a recipe ends with an error, the SystemExit that would be the process's end is raised.
     """
+    from accelerate.state import AcceleratorState, GradientState, PartialState
+
+    from retina_adapt.commands.recipes import recipes_folder
 
     def start(recipe: str, *arguments: object) -> str:
         script = recipes_folder() / f"{recipe}.py"
@@ -76,6 +73,8 @@ def start_recipe() -> Callable[..., str]:
 @pytest.fixture(scope="session")
 def toy_stable_diffusion(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     """From image channels, a folder in Stable Diffusion's layout: random weights, latents (4, 16, 16) of 64 px."""
+    import torch
+    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 
     @cache
     def folder_for(image_channels: int) -> Path:
@@ -113,6 +112,7 @@ def toy_shape_of(toy_stable_diffusion: Callable[[int], Path]) -> Callable[..., B
 
     All of them have frames of 64 px and latents (4, 16, 16).
     """
+    from retina_adapt.backbones import AutoencoderShape, BackboneShape, DenoiserShape
 
     def shape_of(name: str, image_channels: int = 3) -> BackboneShape:
         isotropic, transformer = name.startswith("isotropic-"), name.endswith("-transformer")
@@ -144,6 +144,9 @@ def toy_shape_of(toy_stable_diffusion: Callable[[int], Path]) -> Callable[..., B
 @pytest.fixture(scope="session")
 def toy_backbone_of(toy_shape_of: Callable[..., BackboneShape]) -> Callable[..., ReconstructionBackbone]:
     """`toy_backbone_of(name, image_channels=3)`: an untrained one, frozen, always with the same weights."""
+    import torch
+
+    from retina_adapt.backbones import build_backbone
 
     def backbone_of(name: str, image_channels: int = 3) -> ReconstructionBackbone:
         shape = toy_shape_of(name, image_channels)
@@ -168,6 +171,8 @@ def toy_backbone(toy_backbone_of: Callable[..., ReconstructionBackbone]) -> Reco
 @pytest.fixture
 def toy_backbone_folder(toy_backbone: ReconstructionBackbone, tmp_path: Path) -> Path:
     """The toy backbone on disk."""
+    from retina_adapt.backbones import save_backbone
+
     save_backbone(toy_backbone, tmp_path / "toy")
     return tmp_path / "toy"
 
@@ -175,4 +180,6 @@ def toy_backbone_folder(toy_backbone: ReconstructionBackbone, tmp_path: Path) ->
 @pytest.fixture
 def frames() -> torch.Tensor:
     """Two frames (2, 3, 64, 64) in [0, 1]."""
+    import torch
+
     return torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))

@@ -1,14 +1,13 @@
 """The contracts of docs/architecture.md, for every adaptor kind on several backbones."""
 
 import dataclasses
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from contracts import contract
+from new_process import run_script
 from toy_adaptors import METADATA, SETTINGS, attach, disturb, equal, largest_difference, outputs
 
 from retina_adapt.adaptors import (
@@ -153,21 +152,20 @@ def outputs_of_a_new_process(
         disturb(adapted, "first")
         save_adaptor(adapted, "first", folder / case, METADATA)
         adapted.unload()
-    script = f"""
+    script = """
 import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
 import torch
 from toy_adaptors import SETTINGS, outputs
 from retina_adapt.adaptors import load_adaptor
 from retina_adapt.backbones import load_backbone
-folder = {str(folder)!r}
+folder = sys.argv[1]
 backbone = load_backbone(folder + "/backbone")
 for case in SETTINGS:
     adapted = load_adaptor(backbone, folder + "/" + case, "other-name")
     torch.save(outputs(backbone, torch.load(folder + "/frames.pt")), folder + "/" + case + ".pt")
     adapted.unload()
 """
-    subprocess.run([sys.executable, "-c", script], check=True)
+    run_script(script, folder, path=[Path(__file__).parent])
     return folder
 
 

@@ -2,8 +2,6 @@
 
 import inspect
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
@@ -13,6 +11,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from new_process import run_script
 from torch import Tensor
 
 from retina_adapt.backbones import (
@@ -72,19 +71,18 @@ def from_new_process(
     folder = tmp_path_factory.mktemp("stored")
     for name in backbone_names():
         save_backbone(with_statistics(toy_backbone_of(name)), folder / name)
-    script = f"""
+    script = """
 import sys, torch
 from pathlib import Path
 from safetensors.torch import save_file
-sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_contracts import load_backbone, outputs
 frames = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-for folder in Path({str(folder)!r}).iterdir():
+for folder in Path(sys.argv[1]).iterdir():
     backbone = load_backbone(folder)
-    found = {{key: tensor.contiguous() for key, tensor in outputs(backbone, frames).items()}}
-    save_file(found, folder / "outputs", metadata={{"fingerprint": backbone.fingerprint()}})
+    found = {key: tensor.contiguous() for key, tensor in outputs(backbone, frames).items()}
+    save_file(found, folder / "outputs", metadata={"fingerprint": backbone.fingerprint()})
 """
-    subprocess.run([sys.executable, "-c", script], check=True)
+    run_script(script, folder, path=[Path(__file__).parent])
 
     def read(name: str) -> tuple[str, dict[str, Tensor]]:
         with safetensors.safe_open(folder / name / "outputs", "pt") as file:

@@ -1,14 +1,12 @@
 """Backbones of other packages: the example of docs/backbones.md works as printed, and a defective package is named."""
 
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from new_process import run_script
 
 from retina_adapt.backbones import (
     BackboneEntryPointError,
@@ -83,16 +81,8 @@ def test_the_printed_package_builds_stores_loads_and_is_adapted(tmp_path: Path) 
     (module,) = {value.split(":")[0] for value in entries.values()}
     (tmp_path / f"{module}.py").write_text(printed_block("python"))
     install(tmp_path, module, entries)
-    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     printed = [
-        subprocess.run(
-            [sys.executable, "-c", script, str(tmp_path / "backbone")],
-            env=os.environ | {"PYTHONPATH": path},
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-        ).stdout
-        for script in (BUILD_AND_SAVE, LOAD_AND_ADAPT)
+        run_script(script, tmp_path / "backbone", path=[tmp_path]) for script in (BUILD_AND_SAVE, LOAD_AND_ADAPT)
     ]
     assert printed[0] == printed[1]
     # Where the package is not installed, the class is unknown, and the error says where it may come from.

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import signal
 import struct
 import subprocess
 import sys
@@ -13,7 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from accelerate import Accelerator
 from PIL import Image
+from toy_training import in_another_process
+from two_processes import on_two_processes
 from typer.testing import CliRunner, Result
 
 from retina_adapt.cli import app
@@ -163,33 +165,23 @@ def test_json_goes_to_standard_output_and_quiet_says_nothing(enhance, drawn: Pat
     assert result.stderr == ""
 
 
-def command(drawn: Path, output: Path, backbone: Path, adaptor: Path) -> list[str]:
-    options = ["--backbone", backbone, "--adaptor", adaptor, "--device", "cpu", "--verbose"]
-    return [str(part) for part in ("-m", "retina_adapt", "enhance", drawn, output, *options)]
-
-
 @pytest.mark.slow
 def test_two_processes_share_the_photographs_and_take_up_what_a_lost_one_left(
-    drawn: Path, toy_backbone_folder: Path, toy_adaptor_folder: Path, tmp_path: Path
+    drawn: Path, enhance, toy_backbone_folder: Path, toy_adaptor_folder: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
     (drawn / "broken.png").write_bytes(b"no picture")
     # Another test may be using the launcher's own port at the same time.
     launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
-    arguments = command(drawn, output, toy_backbone_folder, toy_adaptor_folder)
-    environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
-
-    def launch() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *launcher, *arguments],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=500,
-            check=False,
-        )
-
-    done = launch()
+    models = ["--backbone", toy_backbone_folder, "--adaptor", toy_adaptor_folder]
+    done = subprocess.run(
+        [sys.executable, *launcher, "-m", "retina_adapt", "enhance", drawn, output, *models, "--device", "cpu"],
+        env=os.environ | {"ACCELERATE_USE_CPU": "true"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
     assert "broken.png" in done.stderr, done.stderr
     assert done.returncode == 1
     journals = sorted((output / ".retina_adapt").glob("*.jsonl"))
@@ -201,27 +193,25 @@ def test_two_processes_share_the_photographs_and_take_up_what_a_lost_one_left(
     journals[1].write_text(journals[1].read_text()[:40])
     (drawn / "broken.png").unlink()
     before = times(output)
-    done = launch()
-    assert done.returncode == 0, done.stderr
+
+    def enhance_again(accelerator: Accelerator) -> None:
+        assert enhance(drawn).exit_code == 0
+
+    # Forked, for the launcher's processes spend most of their time importing.
+    on_two_processes(enhance_again, tmp_path)
     assert {row["status"] for row in summary_of(output).values()} == {"enhanced"}
     assert len(summary_of(output)) == 4
     assert before.items() <= times(output).items()
 
 
 @pytest.mark.slow
-def test_a_killed_run_leaves_no_half_file_and_is_resumed(
-    drawn: Path, enhance, toy_backbone_folder: Path, toy_adaptor_folder: Path, tmp_path: Path
-) -> None:
+def test_a_killed_run_leaves_no_half_file_and_is_resumed(drawn: Path, enhance, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    process = subprocess.Popen(
-        [sys.executable, *command(drawn, output, toy_backbone_folder, toy_adaptor_folder)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    while process.poll() is None and not any(output.glob("**/*.png")):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process = in_another_process(lambda: enhance(drawn))
+    while process.is_alive() and not any(output.glob("**/*.png")):
+        time.sleep(0.001)
+    process.kill()
+    process.join()
     for path in output.rglob("[!.]*.png"):
         read_photograph(path)
     assert enhance(drawn).exit_code == 0

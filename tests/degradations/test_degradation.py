@@ -1,8 +1,6 @@
 """Contracts that hold for every registered degradation and preset."""
 
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -10,6 +8,7 @@ import pytest
 from drawn_fundus import draw_fundus
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from new_process import run_script
 
 from retina_adapt.degradations import (
     Choice,
@@ -171,8 +170,7 @@ def test_another_process_draws_the_same() -> None:
         "import json; from retina_adapt.degradations import draw_degradation, preset_names\n"
         "print(json.dumps([draw_degradation(preset, seed=11).to_dict() for preset in preset_names()]))"
     )
-    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert json.loads(output) == [draw_degradation(preset, seed=11).to_dict() for preset in preset_names()]
+    assert json.loads(run_script(program)) == [draw_degradation(preset, seed=11).to_dict() for preset in preset_names()]
 
 
 def test_a_stored_draw_of_an_earlier_day_is_drawn_again() -> None:

@@ -1,9 +1,9 @@
-"""The recipes, end to end at toy size; `adapt` as a user launches it, on one process and on two."""
+"""The recipes, end to end at toy size; `adapt` on one process and on two.
+
+That Accelerate's launcher starts recipes, test_demo.py and test_launched.py show.
+"""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from two_processes import on_two_processes
 
 from retina_adapt.adaptors import describe_adaptor
 from retina_adapt.backbones import fingerprint_tensors, load_backbone
 from retina_adapt.commands.draw import draw_photographs
-from retina_adapt.commands.recipes import recipes_folder
 from retina_adapt.enhancement import Enhancer
 from retina_adapt.imaging import read_photograph
 
@@ -26,25 +26,12 @@ DENOISER = {
     "attention_head_channels": 8,
     "normalization_groups": 8,
 }
-ENVIRONMENT = os.environ | {"ACCELERATE_USE_CPU": "true"}
-# Another test may be using the launcher's own port at the same time.
-ANY_FREE_PORT = ["--main_process_port", "0"]
 LOOP = {"steps": 3, "batch_size": 2, "log_every": 1, "validate_every": 3, "checkpoint_every": 2}
 
 
 def written(config: dict, path: Path) -> Path:
     path.write_text(yaml.safe_dump(config))
     return path
-
-
-def launch_adaptation(config: dict, path: Path, *, processes: int) -> None:
-    """Run the recipe with `accelerate launch` on the CPU."""
-    # The launcher's `--cpu` starts one process, whatever number it is given.
-    kind = "--cpu" if processes == 1 else "--multi_gpu"
-    launcher = ["-m", "accelerate.commands.launch", kind, "--num_processes", str(processes), *ANY_FREE_PORT]
-    command = [sys.executable, *launcher, str(recipes_folder() / "adapt.py"), "--config", str(written(config, path))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +78,10 @@ def adapt_config(workshop: Path, output: Path, batch_size: int) -> dict:
 
 
 @pytest.fixture(scope="module")
-def adapted(workshop: Path) -> Path:
+def adapted(start_recipe: Callable[..., str], workshop: Path) -> Path:
     """What the recipe left behind on one process, with batches of four."""
-    launch_adaptation(adapt_config(workshop, workshop / "adapted", batch_size=4), workshop / "adapt.yaml", processes=1)
+    config = adapt_config(workshop, workshop / "adapted", batch_size=4)
+    start_recipe("adapt", "--config", written(config, workshop / "adapt.yaml"))
     return workshop / "adapted"
 
 
@@ -132,10 +120,11 @@ def test_adaptation_leaves_an_adaptor_that_enhances(workshop: Path, adapted: Pat
 
 @pytest.mark.slow
 def test_adaptation_on_two_processes_equals_one_with_twice_the_batch(
-    workshop: Path, adapted: Path, tmp_path: Path
+    start_recipe: Callable[..., str], workshop: Path, adapted: Path, tmp_path: Path
 ) -> None:
     two = tmp_path / "two"
-    launch_adaptation(adapt_config(workshop, two, batch_size=2), tmp_path / "adapt.yaml", processes=2)
+    config = written(adapt_config(workshop, two, batch_size=2), tmp_path / "adapt.yaml")
+    on_two_processes(lambda _: start_recipe("adapt", "--config", config), tmp_path)
     metrics = [describe_adaptor(run / "adaptor").metadata.metrics for run in (adapted, two)]
     for name, value in metrics[0].items():
         assert metrics[1][name] == pytest.approx(value, rel=1e-3), name

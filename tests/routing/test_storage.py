@@ -5,8 +5,6 @@ import json
 import os
 import pickle
 import struct
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import safetensors.torch
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from new_process import run_script
 
 from retina_adapt.routing import (
     Router,
@@ -52,9 +51,9 @@ def test_another_process_judges_alike(router: Router, folder: Path) -> None:
         "frame = torch.arange(3 * 64 * 64).reshape(1, 3, 64, 64) / (3 * 64 * 64);"
         "print(load_router(sys.argv[1]).judge(frame)[0].tolist())"
     )
-    done = subprocess.run([sys.executable, "-c", script, folder], capture_output=True, text=True, check=True)
+    printed = run_script(script, folder)
     frame = torch.arange(3 * 64 * 64).reshape(1, 3, 64, 64) / (3 * 64 * 64)
-    assert json.loads(done.stdout) == router.judge(frame)[0].tolist()
+    assert json.loads(printed) == router.judge(frame)[0].tolist()
 
 
 def test_loading_draws_no_random_numbers(folder: Path) -> None:

@@ -24,6 +24,7 @@ class Variant:
         adaptor: settings that differ.
         losses: weights that differ.
         hook_groups: where adaptors sit, if elsewhere.
+        training: values of the `Training` itself that differ, its steps for instance.
         backbone: embedded name or folder.
     """
 
@@ -32,6 +33,7 @@ class Variant:
     adaptor: dict[str, int | bool | str] = field(default_factory=dict)
     losses: dict[str, float] = field(default_factory=dict)
     hook_groups: list[str] = field(default_factory=list)
+    training: dict[str, int | float] = field(default_factory=dict)
     backbone: str = DEFAULT_BACKBONE
 
 
@@ -180,7 +182,7 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
         return [replace(training, seed=seed) for seed in seeds]
 
     def variants(question: str, listed: list[Variant]) -> Rows:
-        return {variant.name: trainings(question, variant.arm, variant) for variant in listed}
+        return {variant.name: trainings(question, variant.arm, variant, **variant.training) for variant in listed}
 
     return {
         "arms": {arm: trainings("arms", arm) for arm in config.arms},

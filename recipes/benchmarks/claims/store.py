@@ -43,15 +43,11 @@ class ResultStore:
         write_json(result, self.folder / f"{training.key}.json")
 
     def gather(self, trainings: list[Training], measurements: dict[str, dict]) -> dict[str, dict]:
-        """Add these trainings' results, and these measurements, to the file of all results."""
+        """Write the file of all results: of these trainings what there is, no others, and these measurements added."""
         # Read anew: another command may have added others meanwhile.
         gathered = self.gathered()
-        for training in trainings:
-            found = self.find(training, gathered)
-            if found is not None:
-                gathered["trainings"][training.key] = found
-            else:
-                gathered["trainings"].pop(training.key, None)
+        results = {training.key: self.find(training, gathered) for training in trainings}
+        gathered["trainings"] = {key: found for key, found in results.items() if found is not None}
         gathered["measurements"] |= measurements
         write_json(gathered, self.path)
         return gathered

@@ -2,9 +2,9 @@
 
     python recipes/benchmark.py blends
 
-A blend is the weighted sum of adaptors in every layer (`set_adaptor_weights`, weights 1). Writes `blends.json` and
-`blends.md`: gain in PSNR over the degraded photograph, in the field of view; for clear photographs, the PSNR to
-themselves.
+A blend is the weighted sum of adaptors in every layer (`set_adaptor_weights`, weights 1). Writes its JSON, and the
+section of the results document from it: gain in PSNR over the degraded photograph, in the field of view; for clear
+photographs, the PSNR to themselves.
 """
 
 import json
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks._marked_section import write_marked_section
 from retina_adapt.adaptors import load_adaptor, set_adaptor_weights
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.backbones import load_backbone
@@ -44,15 +45,18 @@ class BlendsConfig:
     """Everything that recipes/benchmark.py blends reads.
 
     Args:
-        output_folder: where the results go.
+        results: JSON file for the results.
+        document: Markdown file whose section between the marks of this benchmark is written anew.
         photographs: clear ones.
         degradations: rows of the matrix; several with a `+` between them are done one after the other.
         adaptors: columns of the matrix, embedded names; several with a `+` between them are blended.
         backbone: embedded name or folder.
         seed: of the degradations.
+        only_document: measure nothing; write the document from the results there are.
     """
 
-    output_folder: str = "runs/blends"
+    results: str = "docs/results/blends.json"
+    document: str = "docs/results.md"
     photographs: list[PhotographSource] = field(default_factory=default_photographs)
     degradations: list[str] = field(
         default_factory=lambda: ["light", "blur", "spots", "haze", "mixed", "blur+haze", "light+spots"]
@@ -62,11 +66,23 @@ class BlendsConfig:
     )
     backbone: str = DEFAULT_BACKBONE
     seed: int = 1
+    only_document: bool = False
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, write, print."""
     config = parse_configuration(BlendsConfig, description=__doc__)
+    results = Path(config.results)
+    if not config.only_document:
+        with write_file_atomically(results) as temporary:
+            temporary.write_text(json.dumps(measure(config), indent=1), encoding="utf-8")
+    parts = section(json.loads(results.read_text(encoding="utf-8")))
+    write_marked_section(config.document, "blends", parts)
+    print("\n\n".join(parts))
+
+
+def measure(config: BlendsConfig) -> dict:
+    """ "gains" by degradation and adaptor, and the number of "photographs"."""
     adapted = load_backbone(backbone_folder(config.backbone)).requires_grad_(False)
     size = adapted.settings.image_size
     backbone = adapted
@@ -93,12 +109,21 @@ def main() -> None:
                 scores.setdefault(blend, []).append(after if degradation == CLEAR else after - before)
         results[degradation] = {name: float(np.mean(values)) for name, values in scores.items()}
         print(degradation, {name: round(value, 2) for name, value in results[degradation].items()}, flush=True)
-    folder = Path(config.output_folder)
-    with write_file_atomically(folder / "blends.json") as temporary:
-        temporary.write_text(json.dumps(results, indent=1), encoding="utf-8")
-    with write_file_atomically(folder / "blends.md") as temporary:
-        temporary.write_text(_table(results, config.adaptors) + "\n", encoding="utf-8")
-    print(_table(results, config.adaptors))
+    return {"photographs": len(photographs), "gains": results}
+
+
+def section(results: dict) -> list[str]:
+    """The section of the document from the results alone."""
+    gains = results["gains"]
+    adaptors = [name for name in gains[CLEAR] if name != "degraded"]
+    return [
+        "## What each adaptor does to each degradation, and blends of two",
+        "```sh\npython recipes/benchmark.py blends\n```",
+        f"Gain in PSNR over the degraded photograph in dB, {results['photographs']} photographs of the test splits; "
+        "for clear photographs, the PSNR between them and themselves enhanced. `a+b` as a column blends two adaptors "
+        "(`set_adaptor_weights`, weights 1), as a row it does both faults to one photograph.",
+        _table(gains, adaptors),
+    ]
 
 
 def _table(results: dict[str, dict[str, float]], adaptors: list[str]) -> str:

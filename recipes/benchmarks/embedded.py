@@ -1,0 +1,168 @@
+"""The embedded adaptors: how they were trained, and what they do to the photographs of the test splits.
+
+    python recipes/evaluate.py --config recipes/configs/evaluate_nano.yaml
+    python recipes/benchmark.py embedded
+
+Gathers the evaluation's summaries and what the adaptors' own files tell in one JSON file, and writes the section of the
+results document from it.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from adapt import AdaptConfig
+
+from benchmarks._marked_section import write_marked_section
+from retina_adapt.adaptors import describe_adaptor
+from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.configuration import parse_configuration
+from retina_adapt.embedded import adaptor_folder
+
+CLAHE, DEGRADED = "CLAHE", "degraded"
+LEAST_GAIN = 3.0
+MILD_PSNR = 30.0
+COMMANDS = """```sh
+for name in {names}; do
+    accelerate launch recipes/adapt.py --config recipes/configs/adapt_$name.yaml
+    cp -r runs/nano/$name/adaptor retina_adapt/embedded/adaptors/$name
+done
+python recipes/evaluate.py --config recipes/configs/evaluate_nano.yaml
+python recipes/benchmark.py embedded
+```"""
+
+Means = dict[str, dict[str, float]]  # of each method: "psnr", "ssim", "color_difference"
+
+
+@dataclass
+class EmbeddedConfig:
+    """Everything that recipes/benchmark.py embedded reads.
+
+    Args:
+        evaluation: what recipes/evaluate.py wrote.
+        results: JSON file for what is gathered.
+        document: Markdown file whose section between the marks of this benchmark is written anew.
+        adaptors: embedded names; each is evaluated on the degradation of its name.
+        configurations: where the adaptors' training configurations are, `adapt_<name>.yaml`.
+        only_document: gather nothing; write the document from the results there are.
+    """
+
+    evaluation: str = "runs/nano/evaluation/results.json"
+    results: str = "docs/results/embedded.json"
+    document: str = "docs/results.md"
+    adaptors: list[str] = field(default_factory=lambda: ["light", "blur", "spots", "haze", "mixed"])
+    configurations: str = "recipes/configs"
+    only_document: bool = False
+
+
+def main() -> None:
+    """Gather, write, print."""
+    config = parse_configuration(EmbeddedConfig, description=__doc__)
+    results = Path(config.results)
+    if not config.only_document:
+        with write_file_atomically(results) as temporary:
+            temporary.write_text(json.dumps(gather(config), indent=1), encoding="utf-8")
+    parts = section(json.loads(results.read_text(encoding="utf-8")))
+    write_marked_section(config.document, "embedded", parts)
+    print("\n\n".join(parts))
+
+
+def gather(config: EmbeddedConfig) -> dict:
+    """ "trainings" by adaptor; "images" by data set; "scores" by data set and degradation; the "protocol"."""
+    trainings = {}
+    for name in config.adaptors:
+        path = str(Path(config.configurations) / f"adapt_{name}.yaml")
+        asked = parse_configuration(AdaptConfig, description="", arguments=["--config", path])
+        description = describe_adaptor(adaptor_folder(name))
+        trainings[name] = {
+            "small_frames": asked.small_frames.steps,
+            "steps": description.metadata.training_steps,
+            "batch_size": asked.autoencoder.batch_size,
+            "clear_share": asked.train.clear_share,
+            "seed": description.metadata.seed,
+            "metrics": description.metadata.metrics,
+        }
+    evaluation = json.loads(Path(config.evaluation).read_text(encoding="utf-8"))
+    scores: dict[str, dict[str, Means]] = {}
+    images = {}
+    for summary in evaluation["summaries"]:
+        data_set, degradation = summary["data_set"], summary["degradation"]
+        images[data_set] = summary["images"]
+        method = summary["method"].removeprefix(f"{degradation}, ")
+        scores.setdefault(data_set, {}).setdefault(degradation, {})[method] = {
+            measure: summary["measures"][measure]["mean"] for measure in ("psnr", "ssim", "color_difference")
+        }
+    return {"trainings": trainings, "images": images, "scores": scores, "protocol": evaluation["protocol"]}
+
+
+def section(results: dict) -> list[str]:
+    """The section of the document from the results alone."""
+    trainings, scores, protocol = results["trainings"], results["scores"], results["protocol"]
+    methods = list(dict.fromkeys(method for cells in scores.values() for means in cells.values() for method in means))
+    photographs = ", ".join(f"{name} ({count})" for name, count in results["images"].items())
+    return [
+        "## The embedded adaptors",
+        COMMANDS.format(names=" ".join(trainings)),
+        "Trained with the committed configurations: steps on small frames of 128 px, then on whole ones of 256 px, "
+        "then in the denoiser's middle blocks; every pair is a clear photograph of a `train` split degraded anew. "
+        "`clear`: how often a photograph was left as it is. Validation: PSNR in dB and SSIM of the degraded and the "
+        "enhanced, in the mode `fast`.",
+        _table(
+            ["adaptor", "128 px", "256 px", "denoiser", "pairs a step", "clear", "seed", "validation"],
+            [_training_line(name, training) for name, training in trainings.items()],
+        ),
+        f"Photographs of the `test` splits, {photographs}, degraded by the preset of the adaptor's name; PSNR in dB / "
+        f"SSIM / CIEDE2000, in the field of view at {protocol['frame_size']} px.",
+        _table(
+            ["data set", "degradation", *methods],
+            [
+                [data_set, degradation, *(_scores(means.get(method)) for method in methods)]
+                for data_set, cells in scores.items()
+                for degradation, means in cells.items()
+            ],
+        ),
+        "Protocol: " + "; ".join(f"{measure}: {how}" for measure, how in protocol.items()) + ".",
+        *(_verdict(scores, method) for method in methods if method not in (DEGRADED, CLAHE)),
+    ]
+
+
+def _training_line(name: str, training: dict) -> list[str]:
+    steps, metrics = training["steps"], training["metrics"]
+    return [
+        name,
+        str(training["small_frames"]),
+        str(steps["autoencoder"] - training["small_frames"]),
+        str(steps.get("denoiser", 0)),
+        str(training["batch_size"]),
+        f"{training['clear_share']:.0%}",
+        str(training["seed"]),
+        f"{metrics['fast psnr_degraded']:.2f} → {metrics['fast psnr']:.2f}, "
+        f"{metrics['fast ssim_degraded']:.3f} → {metrics['fast ssim']:.3f}",
+    ]
+
+
+def _verdict(scores: dict[str, dict[str, Means]], method: str) -> str:
+    gains, missed = [], []
+    for data_set, cells in scores.items():
+        for degradation, means in cells.items():
+            before = means[DEGRADED]["psnr"]
+            gain = means[method]["psnr"] - before
+            gains.append(gain)
+            if gain < (0 if before > MILD_PSNR else LEAST_GAIN):
+                missed.append(f"{degradation} on {data_set} ({gain:+.2f})")
+    shown = f"{len(gains) - len(missed)} of {len(gains)} cells"
+    if missed:
+        shown += ", not " + ", ".join(missed)
+    return (
+        f"Target for `{method}`: at least {LEAST_GAIN:g} dB over the degraded input; above {MILD_PSNR:g} dB, no loss. "
+        f"{shown}; gains from {min(gains):.1f} to {max(gains):.1f} dB: **{'missed' if missed else 'met'}**."
+    )
+
+
+def _scores(means: dict[str, float] | None) -> str:
+    return f"{means['psnr']:.2f} / {means['ssim']:.3f} / {means['color_difference']:.1f}" if means else "–"
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])

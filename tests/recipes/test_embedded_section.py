@@ -1,0 +1,62 @@
+"""The results' section on the embedded adaptors is computed from an evaluation and the adaptors' own files."""
+
+import importlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from retina_adapt.commands.recipes import recipes_folder
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(recipes_folder()))
+        yield importlib.import_module("benchmarks.embedded")
+
+
+def evaluation(psnr: dict[str, float]) -> dict:
+    """One photograph of one data set, degraded by `light`, by method."""
+    means = {name: {"mean": 0.9, "deviation": None} for name in ("ssim", "color_difference")}
+    return {
+        "protocol": {"frame_size": 256},
+        "summaries": [
+            {
+                "data_set": "HRF",
+                "degradation": "light",
+                "method": method,
+                "images": 1,
+                "measures": {"psnr": {"mean": value, "deviation": None}, **means},
+            }
+            for method, value in psnr.items()
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [(20.0, 23.5, "**met**"), (20.0, 22.5, "not light on HRF (+2.50)"), (36.0, 36.1, "**met**"), (36.0, 35.9, "-0.10")],
+)
+def test_an_input_asks_for_three_decibels_or_if_it_is_mild_for_no_loss(
+    embedded: ModuleType, tmp_path: Path, before: float, after: float, verdict: str
+) -> None:
+    scores = evaluation({"degraded": before, "CLAHE": 0.0, "light, fast": after})
+    (tmp_path / "evaluation.json").write_text(json.dumps(scores))
+    config = embedded.EmbeddedConfig(
+        evaluation=str(tmp_path / "evaluation.json"),
+        adaptors=["light"],
+        configurations=str(recipes_folder() / "configs"),
+    )
+    parts = embedded.section(embedded.gather(config))
+    assert verdict in parts[-1]
+    assert f"| HRF | light | {before:.2f} / 0.900 / 0.9 |" in parts[-3]
+
+
+def test_the_committed_section_is_about_the_adaptors_that_are_shipped(embedded: ModuleType) -> None:
+    results = json.loads((Path(__file__).parents[2] / "docs" / "results" / "embedded.json").read_text())
+    for name in embedded.EmbeddedConfig().adaptors:
+        description = embedded.describe_adaptor(embedded.adaptor_folder(name))
+        assert results["trainings"][name]["metrics"] == description.metadata.metrics, f"{name}: evaluate it anew"

@@ -1,15 +1,15 @@
 """Broken files in a folder of photographs: counted, named and left out, up to a share."""
 
+import io
 import logging
-import os
+import multiprocessing
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import datasets
 import numpy as np
 import pytest
+from toy_training import in_another_process
 
 from retina_adapt.data import (
     Draw,
@@ -253,27 +253,23 @@ def test_a_photograph_whose_mask_is_broken_or_does_not_fit_is_left_out(tmp_path,
 
 
 @pytest.mark.slow
-def test_two_processes_that_start_at_once_leave_out_the_same(tmp_path, folder_with_broken_files):
-    script = (
-        "import sys\n"
-        "from retina_adapt.data import PhotographSource, PreparedPhotographs, open_sources\n"
-        "rows = open_sources([PhotographSource(sys.argv[1])])\n"
-        "prepared = PreparedPhotographs(rows, 32, largest_broken_share=0.6)\n"
-        "print(prepared.fingerprint, len(prepared), len(prepared.broken), prepared[5].image.sum())\n"
-    )
-    environment = os.environ | {"HF_DATASETS_CACHE": str(tmp_path / "cache")}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, str(folder_with_broken_files)],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    outputs = [process.communicate(timeout=120) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs
-    assert outputs[0][0] == outputs[1][0]
-    assert outputs[0][0].split()[1:3] == ["6", "7"]
-    assert all("7 of 13 photographs are broken" in errors for _, errors in outputs)
+def test_two_processes_that_start_at_once_leave_out_the_same(folder_with_broken_files):
+    starts, found = multiprocessing.Barrier(2), multiprocessing.SimpleQueue()
+
+    def prepare() -> None:
+        warned = io.StringIO()
+        logging.getLogger("retina_adapt").addHandler(logging.StreamHandler(warned))
+        starts.wait()
+        rows = open_sources([PhotographSource(str(folder_with_broken_files))])
+        prepared = PreparedPhotographs(rows, 32, largest_broken_share=0.6)
+        numbers = prepared.fingerprint, len(prepared), len(prepared.broken), prepared[5].image.sum()
+        found.put((numbers, warned.getvalue()))
+
+    processes = [in_another_process(prepare) for _ in range(2)]
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    (one, one_warned), (other, other_warned) = found.get(), found.get()
+    assert one == other
+    assert one[1:3] == (6, 7)
+    assert all("7 of 13 photographs are broken" in warned for warned in (one_warned, other_warned))

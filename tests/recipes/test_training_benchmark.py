@@ -1,8 +1,6 @@
 """`recipes/benchmark.py training`, as its users start it, at toy size."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,16 +17,13 @@ ARMS = ["adaptor, denoiser only", "full fine-tuning"]
 
 @pytest.mark.slow
 def test_it_measures_memory_and_steps_of_every_arm_and_writes_what_it_prints(
-    toy_backbone_of: Callable[[str], ReconstructionBackbone], tmp_path: Path
+    start_recipe: Callable[..., str], toy_backbone_of: Callable[[str], ReconstructionBackbone], tmp_path: Path
 ) -> None:
     backbone = toy_backbone_of("isotropic-unet")
     save_backbone(backbone, tmp_path / "backbone")
-    command = [sys.executable, str(recipes_folder() / "benchmark.py"), "training", "--arms", json.dumps(ARMS)]
-    command += ["--backbone", str(tmp_path / "backbone"), "--output_folder", str(tmp_path / "out"), "--repeats", "1"]
-    command += ["--batch_size", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out" / "training.md").read_text() in done.stdout
+    options = ["--backbone", tmp_path / "backbone", "--output_folder", tmp_path / "out", "--repeats", 1]
+    printed = start_recipe("benchmark", "training", "--arms", json.dumps(ARMS), *options, "--batch_size", 2)
+    assert (tmp_path / "out" / "training.md").read_text() in printed
     rows = json.loads((tmp_path / "out" / "training.json").read_text())["arms"]
     assert [(row["arm"], row["checkpointing"]) for row in rows] == [(arm, c) for arm in ARMS for c in (False, True)]
     for row in rows:

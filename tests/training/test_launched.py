@@ -16,7 +16,7 @@ SCRIPT = Path(__file__).with_name("train_toy.py")
 CONFIGURATIONS = Path(__file__).parents[2] / "recipes" / "configs" / "accelerate"
 
 
-def launch(*arguments: str, configuration: str = "two_cpu_processes") -> subprocess.CompletedProcess[str]:
+def launch(*arguments: str, configuration: str) -> subprocess.CompletedProcess[str]:
     file = str(CONFIGURATIONS / f"{configuration}.yaml")
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", file]
     # Any free port, for tests that run beside this one.
@@ -32,20 +32,16 @@ def launch(*arguments: str, configuration: str = "two_cpu_processes") -> subproc
 
 
 @pytest.mark.slow
-def test_two_launched_processes_equal_one_with_twice_the_batch(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("configuration", "failing"), [("two_cpu_processes", 0), ("ddp", 1)])
+def test_two_equal_one_with_twice_the_batch_and_an_error_of_one_ends_both_and_is_the_one_that_the_launcher_shows(
+    configuration: str, failing: int, tmp_path: Path
+) -> None:
     arguments = [f"--folder={tmp_path / 'two'}", "--batch_size=2", "--steps=12", "--processes=2"]
-    done = launch(*arguments, configuration="ddp")
-    assert done.returncode == 0, done.stderr
+    failed = launch(*arguments, f"--failing={failing}", configuration=configuration)
     two = json.loads((tmp_path / "two" / "trained.json").read_text())
     for name, tensor in trained(tmp_path / "one", batch_size=4).items():
         # Summing gradients in another order costs the last bits.
         torch.testing.assert_close(torch.tensor(two[name]), tensor.flatten(), rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("failing", [0, 1])
-def test_an_error_of_one_process_ends_both_and_is_the_one_that_the_launcher_shows(failing: int, tmp_path: Path) -> None:
-    failed = launch(f"--folder={tmp_path}", "--processes=2", f"--failing={failing}")
     assert failed.returncode == 1
     summary = failed.stderr[failed.stderr.index("Root Cause (first observed failure)") :]
     assert f"rank      : {failing} " in summary

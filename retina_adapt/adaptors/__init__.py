@@ -12,13 +12,9 @@ from retina_adapt.adaptors.attach import (
     group_is_frozen,
     train_only,
 )
-from retina_adapt.adaptors.files import (
-    AdaptorDescription,
-    AdaptorFileError,
-    describe_adaptor,
-    load_adaptor,
-    save_adaptor,
-)
+from retina_adapt.adaptors.description import AdaptorDescription
+from retina_adapt.adaptors.errors import AdaptorFileError
+from retina_adapt.adaptors.files import describe_adaptor, load_adaptor, save_adaptor
 from retina_adapt.adaptors.hook_point.config import AdaptorConfigError, HookPointAdaptorConfig
 from retina_adapt.adaptors.hook_point.layout import HookLayoutError
 from retina_adapt.adaptors.hot_swap import hot_swap, hot_swap_file

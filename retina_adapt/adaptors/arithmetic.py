@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from peft import PeftConfig, PeftModel
 
 from retina_adapt.adaptors.attach import attach_adaptor
@@ -48,6 +49,7 @@ def set_adaptor_weights(adapted: PeftModel, weights: Mapping[str, float]) -> Non
                 f"'{name}' is of the kind {kind}, whose change is no sum, so that weights mean nothing for it; "
                 "make it active alone with `set_adapter`"
             )
+    layer: Any  # PEFT's common class of layers lacks `set_scale`, which those of all additive kinds have
     for _, layer in tuner_layers(adapted.get_base_model()):
         for name in adapted.peft_config:
             if KINDS[kind_of(adapted.peft_config[name])].additive:
@@ -55,7 +57,8 @@ def set_adaptor_weights(adapted: PeftModel, weights: Mapping[str, float]) -> Non
     names = list(weights)
     # PeftModel's own method knows one active adaptor only; its attribute names the one whose settings it reports.
     adapted.active_adapter = names[0]
-    adapted.base_model.set_adapter(names, inference_mode=True)
+    tuner: Any = adapted.base_model
+    tuner.set_adapter(names, inference_mode=True)
 
 
 def interpolate_adaptors(adapted: PeftModel, weights: Mapping[str, float], new_name: str) -> None:
@@ -86,7 +89,8 @@ def interpolate_adaptors(adapted: PeftModel, weights: Mapping[str, float], new_n
                 "settings can be interpolated"
             )
     mean = {
-        key: sum(weight * tensors[name][key].detach() for name, weight in weights.items()) for key in tensors[first]
+        key: sum((weight * tensors[name][key].detach() for name, weight in weights.items()), start=torch.zeros(()))
+        for key in tensors[first]
     }
     attach_adaptor(adapted, copy.deepcopy(adapted.peft_config[first]), new_name, without_values=True)
     assign_adaptor_tensors(adapted, new_name, mean)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from retina_adapt.adaptors.dora import start_magnitudes_in_single_precision
 from retina_adapt.adaptors.hook_point.config import AdaptorConfigError, HookPointAdaptorConfig
 from retina_adapt.adaptors.kinds import kind_of
-from retina_adapt.adaptors.layers import adaptor_attributes, tuner_layers, unwrap_empty_layers
+from retina_adapt.adaptors.layers import adaptor_attributes, backbone_of, tuner_layers, unwrap_empty_layers
 from retina_adapt.adaptors.merging import require_unmerged
 from retina_adapt.adaptors.mixed_batch import MixedBatchError
 from retina_adapt.adaptors.names import AdaptorNameError, require_attached, require_usable_name
@@ -56,7 +56,7 @@ def attach_adaptor(
             "`AdaptorSettings.to_peft_config` returns"
         )
     kind = kind_of(config)
-    base = backbone.get_base_model() if isinstance(backbone, PeftModel) else backbone
+    base = backbone_of(backbone)
     if isinstance(backbone, PeftModel):
         if name in backbone.peft_config:
             raise AdaptorNameError(f"an adaptor named '{name}' is attached already; choose another name or delete it")

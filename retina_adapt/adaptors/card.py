@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import yaml
 
@@ -96,7 +97,9 @@ Trained on {"" if metadata.pairs_seen is None else f"{metadata.pairs_seen} "}pho
 
 def _hub_header(metadata: AdaptorMetadata) -> str:
     license_ = metadata.license.lower()
-    header = {"license": license_} if license_ in _HUB_LICENSES else {"license": "other", "license_name": license_}
+    header: dict[str, Any] = (
+        {"license": license_} if license_ in _HUB_LICENSES else {"license": "other", "license_name": license_}
+    )
     tags = ["retina", "fundus", "image-enhancement", "adaptor"]
     # A preset's name; a description of real pairs is no tag.
     if re.fullmatch(r"[a-z0-9_-]+", metadata.degradation):

@@ -1,5 +1,7 @@
 """DoRA on a half-precision backbone."""
 
+from typing import Any
+
 import torch
 from peft import PeftModel
 
@@ -13,6 +15,7 @@ def start_magnitudes_in_single_precision(adapted: PeftModel, name: str) -> None:
     DoRA divides its magnitudes by the norms of the weights. PEFT computes the first in the backbone's precision and the
     second in the adaptor's, so that their quotient is 1 in single precision only.
     """
+    layer: Any  # PEFT's common class of layers lacks what those of LoRA have
     for _, layer in adaptor_layers(adapted, name):
         magnitude = layer.lora_magnitude_vector[name]
         requires_grad = magnitude.weight.requires_grad

@@ -20,6 +20,7 @@ from retina_adapt.adaptors.description import (
     require_header,
 )
 from retina_adapt.adaptors.errors import AdaptorFileError
+from retina_adapt.adaptors.layers import backbone_of
 from retina_adapt.adaptors.layout import (
     CARD_FILE,
     CONFIG_FILE,
@@ -145,8 +146,7 @@ def read_fitting_adaptor(
     """
     adaptor = Path(adaptor)
     description = describe_adaptor(adaptor)
-    base = backbone.get_base_model() if isinstance(backbone, PeftModel) else backbone
-    fingerprint = fingerprint_tensors(backbone_tensors(base))
+    fingerprint = fingerprint_tensors(backbone_tensors(backbone_of(backbone)))
     if description.backbone_fingerprint != fingerprint:
         raise AdaptorFileError(
             f"{adaptor}: was trained on the backbone {description.metadata.backbone_name} with fingerprint "

@@ -20,7 +20,7 @@ from torch import Tensor
 from retina_adapt.adaptors.attach import attach_adaptor, detach_adaptor
 from retina_adapt.adaptors.errors import AdaptorFileError
 from retina_adapt.adaptors.hook_point.config import AdaptorConfigError
-from retina_adapt.adaptors.layers import hook_point_of
+from retina_adapt.adaptors.layers import backbone_of, hook_point_of
 from retina_adapt.adaptors.layout import read_text
 from retina_adapt.adaptors.peft_layout import DORA_MAGNITUDE, PEFT_CONFIG_FILE, PEFT_PREFIX, PEFT_TENSORS_FILE
 from retina_adapt.adaptors.rehearsal import rehearse_attaching
@@ -100,7 +100,7 @@ def attach_foreign_lora(backbone: ReconstructionBackbone | PeftModel, source: st
     """
     source = Path(source)
     path = source / PEFT_TENSORS_FILE if source.is_dir() else source
-    base = backbone.get_base_model() if isinstance(backbone, PeftModel) else backbone
+    base = backbone_of(backbone)
     layers = _read_layers(path, _layer_finder(base))
     config, tensors = _convert(layers, _read_settings(source), _hook_groups(base, layers, path), path)
     rehearsed = rehearse_attaching(backbone, config, name, origin=str(path))

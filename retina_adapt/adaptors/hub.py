@@ -138,8 +138,10 @@ def fetch_adaptor(
         info = api.model_info(repository, revision=revision, files_metadata=True)
     commit = info.sha
     # A server that answers for another commit than the one asked for is not to be trusted with the rest.
-    if not re.fullmatch("[0-9a-f]{40}", commit or "") or (
-        re.fullmatch("[0-9a-f]{40}", revision) and commit != revision
+    if (
+        commit is None
+        or not re.fullmatch("[0-9a-f]{40}", commit)
+        or (re.fullmatch("[0-9a-f]{40}", revision) and commit != revision)
     ):
         raise HubError(f"{repository}: the revision {revision!r} was resolved to {commit!r}, which is not that commit")
     _require_acceptable_sizes(repository, {file.rfilename: file.size for file in info.siblings or []}, most_megabytes)
@@ -175,7 +177,7 @@ def _require_acceptable_sizes(repository: str, sizes: dict[str, int | None], mos
     missing = [name for name in ADAPTOR_FILES if sizes.get(name) is None]
     if missing:
         raise HubError(f"{repository}: holds no {', '.join(missing)}; it is no adaptor of retina_adapt")
-    megabytes = sum(sizes[name] for name in ADAPTOR_FILES) / 1e6
+    megabytes = sum(sizes[name] or 0 for name in ADAPTOR_FILES) / 1e6
     if megabytes > most_megabytes:
         raise HubError(
             f"{repository}: its adaptor takes {megabytes:,.1f} MB, more than the {most_megabytes:g} allowed; raise the "

@@ -1,6 +1,7 @@
 """The adaptor kinds by name: how each is configured, and what it allows."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from peft import LoraConfig, PeftConfig
 
@@ -52,7 +53,8 @@ def kind_of(config: PeftConfig) -> str:
     """
     if isinstance(config, LoraConfig):
         return "dora" if config.use_dora else "lora"
-    name = str(config.peft_type.value).removeprefix("RETINA_").lower()
+    peft_type: Any = config.peft_type  # of PEFT's enumeration or of ours
+    name = str(peft_type.value).removeprefix("RETINA_").lower()
     if name not in KINDS:
         raise AdaptorConfigError(f"{type(config).__name__} is of no kind of this package, which are {', '.join(KINDS)}")
     return name

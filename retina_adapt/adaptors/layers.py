@@ -1,13 +1,21 @@
 """The layers of a backbone that hold adaptors, of whatever kind."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from retina_adapt.adaptors.names import require_attached
-from retina_adapt.backbones import HookPoint
+from retina_adapt.backbones import HookPoint, ReconstructionBackbone
+
+
+def backbone_of(adapted: ReconstructionBackbone | PeftModel) -> ReconstructionBackbone:
+    """The backbone itself, with the adaptors in it if there are any."""
+    # To PEFT it is any module.
+    base: Any = adapted.get_base_model() if isinstance(adapted, PeftModel) else adapted
+    return base
 
 
 def tuner_layers(module: nn.Module) -> Iterator[tuple[str, BaseTunerLayer]]:

@@ -47,7 +47,8 @@ def mixed_batch(adapted: PeftModel, names: Sequence[str | None]) -> Iterator[Non
         raise MixedBatchError("give a list with one adaptor's name, or None, for each row of the batch")
     require_attached(adapted, *(name for name in names if name is not None))
     require_unmerged(backbone)
-    layers = [layer for _, layer in tuner_layers(backbone)]
+    # PEFT's common class of layers says nothing of `forward`.
+    layers: list[Any] = [layer for _, layer in tuner_layers(backbone)]
     if any("forward" in vars(layer) for layer in layers):
         raise MixedBatchError("this is inside another mixed batch; leave that one first")
     for layer in layers:
@@ -60,7 +61,8 @@ def mixed_batch(adapted: PeftModel, names: Sequence[str | None]) -> Iterator[Non
 
 
 def _forward_by_rows(layer: BaseTunerLayer, names: tuple[str | None, ...], *arguments: Any, **keywords: Any) -> Tensor:
-    run = partial(type(layer).forward, layer)
+    layer_class: Any = type(layer)
+    run = partial(layer_class.forward, layer)
     if layer.disable_adapters:
         return run(*arguments, **keywords)
     first = arguments[0]

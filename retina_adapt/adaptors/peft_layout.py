@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from pathlib import Path
+from typing import Any
 
 import peft.mapping
 from peft import PeftConfig
@@ -51,8 +52,9 @@ def export_to_peft(adaptor: str | Path, folder: str | Path) -> AdaptorDescriptio
 
 def _peft_name(name: str, settings: PeftConfig) -> str:
     """What PEFT calls a tensor in its file, from `<layer>.<attribute>.<rest>`."""
-    prefix = peft.mapping.PEFT_TYPE_TO_PREFIX_MAPPING[settings.peft_type]
-    tuner_class = peft.mapping.PEFT_TYPE_TO_TUNER_MAPPING[settings.peft_type]
+    peft_type: Any = settings.peft_type  # of PEFT's enumeration or of ours
+    prefix = peft.mapping.PEFT_TYPE_TO_PREFIX_MAPPING[peft_type]
+    tuner_class = peft.mapping.PEFT_TYPE_TO_TUNER_MAPPING[peft_type]
     # In the model the adaptor's name stands behind the attribute. Each tuner takes it out in its own way.
     in_model = re.sub(rf"(?<=\.)({prefix}\w*)", r"\1.default", name, count=1)
     in_file = PEFT_PREFIX + tuner_class._remove_adapter_name_from_key(in_model, "default")
@@ -61,10 +63,11 @@ def _peft_name(name: str, settings: PeftConfig) -> str:
 
 def _peft_settings(settings: PeftConfig, tensor_names: list[str]) -> PeftConfig:
     """The settings as PEFT's own class of this kind, which knows no hook groups but names of layers."""
-    config_class = peft.mapping.PEFT_TYPE_TO_CONFIG_MAPPING[settings.peft_type]
+    peft_type: Any = settings.peft_type
+    config_class = peft.mapping.PEFT_TYPE_TO_CONFIG_MAPPING[peft_type]
     values = {item.name: getattr(settings, item.name) for item in dataclasses.fields(config_class) if item.init}
     values["inference_mode"] = True
     if not isinstance(settings, HookPointAdaptorConfig):
-        prefix = peft.mapping.PEFT_TYPE_TO_PREFIX_MAPPING[settings.peft_type]
+        prefix = peft.mapping.PEFT_TYPE_TO_PREFIX_MAPPING[peft_type]
         values["target_modules"] = sorted({name.split(f".{prefix}", 1)[0] for name in tensor_names})
     return config_class(**values)

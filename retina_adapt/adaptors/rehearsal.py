@@ -6,6 +6,7 @@ copy that costs neither memory nor a trace on the backbone.
 
 import copy
 from contextlib import nullcontext
+from typing import TypeVar
 
 import torch
 from peft import BOFTConfig, PeftConfig, PeftModel
@@ -15,6 +16,8 @@ from retina_adapt.adaptors.attach import AttachedBackboneError, attach_adaptor
 from retina_adapt.adaptors.errors import AdaptorFileError
 from retina_adapt.adaptors.names import AdaptorNameError
 from retina_adapt.backbones import ReconstructionBackbone
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 def rehearse_attaching(
@@ -38,7 +41,7 @@ def rehearse_attaching(
         raise AdaptorFileError(f"{origin}: cannot be attached to this backbone: {error}") from error
 
 
-def _without_values(module: nn.Module) -> nn.Module:
+def _without_values(module: AnyModule) -> AnyModule:
     """A copy with tensors of the same shapes and types, which hold no values and take no memory."""
     replaced: dict[int, object] = {}
     for parameter in module.parameters():

@@ -11,7 +11,7 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from retina_adapt.adaptors.layers import adaptor_attributes, adaptor_layers, hook_point_of
+from retina_adapt.adaptors.layers import adaptor_attributes, adaptor_layers, backbone_of, hook_point_of
 from retina_adapt.backbones import select_hook_points
 from retina_adapt.errors import RetinaAdaptError
 
@@ -34,7 +34,7 @@ def named_adaptor_parameters(
     """
     layers = adaptor_layers(adapted, name)
     if groups is not None:
-        points = select_hook_points(adapted.get_base_model().hook_points(), groups)
+        points = select_hook_points(backbone_of(adapted).hook_points(), groups)
         layers = [(layer_name, layer) for layer_name, layer in layers if hook_point_of(layer_name, points)]
     found = []
     for layer_name, layer in layers:

@@ -8,7 +8,7 @@ Layers and tuners are PEFT's own; the configurations add hook groups, and refuse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import peft.tuners.boft.layer
 from peft import BOFTConfig, IA3Config, LoHaConfig, LoKrConfig, LoraConfig
@@ -39,7 +39,7 @@ class WeightDeltaConfig:
     hook_groups: list[str] = field(default_factory=default_hook_groups)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        super().__post_init__()  # type: ignore[misc]  # PEFT's, which this is mixed into
         require_hook_groups(self.hook_groups)
         for name in self.own_settings:
             if name != "hook_groups":
@@ -60,7 +60,7 @@ class WeightDeltaConfig:
             )
         for name, layer in targets.items():
             self.require_changeable(name, layer)
-        self.target_modules = set(targets)
+        self.target_modules: Any = set(targets)
 
     def require_changeable(self, name: str, layer: nn.Linear | nn.Conv2d) -> None:
         """Raises AdaptorConfigError if the kind cannot change this layer of the backbone."""
@@ -143,7 +143,7 @@ def target_layers(backbone: ReconstructionBackbone, groups: list[str]) -> dict[s
         HookPointError: the backbone has none of a hook group.
     """
     inside_tuner_layers = tuple(f"{name}." for name, _ in tuner_layers(backbone))
-    found = {}
+    found: dict[str, nn.Linear | nn.Conv2d] = {}
     for point in select_hook_points(backbone.hook_points(), groups):
         for rest, module in backbone.get_submodule(point.name).named_modules():
             name = f"{point.name}.{rest}" if rest else point.name
@@ -158,7 +158,7 @@ def target_layers(backbone: ReconstructionBackbone, groups: list[str]) -> dict[s
 @contextmanager
 def without_compiling() -> Iterator[None]:
     """Keep PEFT from compiling a CUDA extension for BOFT, at each layer anew, of which one factor makes no use."""
-    module = peft.tuners.boft.layer
+    module: Any = peft.tuners.boft.layer
     before = module._FBD_CUDA
     module._FBD_CUDA = False
     try:
@@ -167,7 +167,7 @@ def without_compiling() -> Iterator[None]:
         module._FBD_CUDA = before
 
 
-def _is_plain_convolution(layer: nn.Module) -> bool:
+def _is_plain_convolution(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
     if not isinstance(layer, nn.Conv2d):
         return False
     return layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"

@@ -78,6 +78,7 @@ class NAFNetAutoencoder(LatentAutoencoder, ModelMixin, ConfigMixin):
         latent_channels: int = 8,
     ) -> None:
         super().__init__()
+        self.stride, self.latent_channels = 2 ** (len(channels) - 1), latent_channels
         self.encoder, self.decoder = nn.ModuleList([nn.Conv2d(in_channels, channels[0], 3, padding=1)]), nn.ModuleList()
         for index, width in enumerate(channels):
             self.encoder.extend(NAFBlock(width) for _ in range(blocks_per_level))
@@ -94,14 +95,6 @@ class NAFNetAutoencoder(LatentAutoencoder, ModelMixin, ConfigMixin):
         self.decoder.append(nn.Conv2d(channels[0], in_channels, 3, padding=1))
         self.gradient_checkpointing = False
 
-    @property
-    def stride(self) -> int:
-        return 2 ** (len(self.config.channels) - 1)
-
-    @property
-    def latent_channels(self) -> int:
-        return self.config.latent_channels
-
     def to_latents(self, centered: Tensor) -> Tensor:
         return self._run(self.encoder, centered)
 
@@ -117,7 +110,7 @@ class NAFNetAutoencoder(LatentAutoencoder, ModelMixin, ConfigMixin):
         ]
 
     def last_layer(self) -> nn.Parameter:
-        return self.decoder[-1].weight
+        return self.decoder[-1].get_parameter("weight")
 
     def _run(self, layers: nn.ModuleList, features: Tensor) -> Tensor:
         for layer in layers:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -62,6 +63,9 @@ class ReconstructionBackbone(nn.Module):
         scheduler: the noise schedule; None in a backbone that knows no diffusion.
     """
 
+    latent_mean: Tensor
+    latent_deviation: Tensor
+
     def __init__(
         self,
         autoencoder: LatentAutoencoder,
@@ -113,17 +117,18 @@ class ReconstructionBackbone(nn.Module):
         Raises:
             MissingDenoiserError: if there is no denoiser.
         """
-        self.require_denoiser()
-        prediction = self.denoiser.denoise(noisy_latents, timesteps, condition_latents)
+        denoiser, _ = self.require_denoiser()
+        prediction = denoiser.denoise(noisy_latents, timesteps, condition_latents)
         return condition_latents + prediction if self.settings.predicts_change else prediction
 
-    def require_denoiser(self) -> None:
-        """Raises MissingDenoiserError if the backbone cannot sample."""
+    def require_denoiser(self) -> tuple[LatentDenoiser, SchedulerMixin]:
+        """What sampling needs, the denoiser and the noise schedule; raises MissingDenoiserError if one is missing."""
         if self.denoiser is None or self.scheduler is None:
             raise MissingDenoiserError(
                 "this backbone has no denoiser: train one with recipes/reconstruct_denoiser.py if its kind has one, "
                 "or use the mode 'fast', which needs the autoencoder only"
             )
+        return self.denoiser, self.scheduler
 
     def start_from(self, images: Tensor) -> None:
         """Give the untrained autoencoder its start from a sample of training images; see `LatentAutoencoder`."""
@@ -134,7 +139,10 @@ class ReconstructionBackbone(nn.Module):
 
         A sum over all pixels of all batches in float64, so that the result does not depend on how images are batched.
         """
-        count, total, squares = 0, 0.0, 0.0
+        count = 0
+        # Numbers until the first batch makes them tensors.
+        total: Any = 0.0
+        squares: Any = 0.0
         with torch.no_grad():
             for batch in images:
                 latents = self.autoencoder.to_latents(self._to_autoencoder(batch)).double()
@@ -190,7 +198,8 @@ class ReconstructionBackbone(nn.Module):
         Raises:
             GradientCheckpointingError: a part does not offer it.
         """
-        for part in (self.autoencoder, self.denoiser):
+        parts: list[Any] = [self.autoencoder, self.denoiser]
+        for part in parts:
             if part is None:
                 continue
             if not enabled:

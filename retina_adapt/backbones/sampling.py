@@ -46,9 +46,9 @@ def sample_latents(
         UnknownSchedulerError: there is no such scheduler.
         MissingDenoiserError: the backbone has no denoiser.
     """
-    backbone.require_denoiser()
+    _, trained_scheduler = backbone.require_denoiser()
     # A scheduler keeps the state of one trajectory, so that each call gets its own.
-    sampler = scheduler_like(backbone.scheduler, scheduler)
+    sampler = scheduler_like(trained_scheduler, scheduler)
     schedule_length = _schedule_length(steps, start, sampler.config.num_train_timesteps)
     sampler.set_timesteps(schedule_length, device=condition_latents.device)
     first = (schedule_length - steps) * sampler.order

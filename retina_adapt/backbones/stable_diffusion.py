@@ -6,9 +6,10 @@ it is the network that it was.
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers import DDIMScheduler, ModelMixin, UNet2DConditionModel
 from torch import Tensor, cat, nn
 
 from retina_adapt.backbones.autoencoders import KLAutoencoder
@@ -50,7 +51,7 @@ def build_stable_diffusion(shape: BackboneShape) -> ReconstructionBackbone:
             "layout, with vae, unet and scheduler"
         )
     folder = Path(shape.pretrained)
-    autoencoder = _read(KLAutoencoder, folder, "vae")
+    autoencoder: KLAutoencoder = _read(KLAutoencoder, folder, "vae")
     unet = _read(UNet2DConditionModel, folder, "unet")
     try:
         scheduler = DDIMScheduler.from_pretrained(folder, subfolder="scheduler", local_files_only=True)
@@ -71,7 +72,7 @@ def build_stable_diffusion(shape: BackboneShape) -> ReconstructionBackbone:
     return backbone
 
 
-def _read(model_class: type[nn.Module], folder: Path, subfolder: str) -> nn.Module:
+def _read(model_class: type[ModelMixin], folder: Path, subfolder: str) -> Any:
     try:
         model, report = model_class.from_pretrained(
             folder, subfolder=subfolder, use_safetensors=True, local_files_only=True, output_loading_info=True

@@ -11,13 +11,13 @@ import dataclasses
 import inspect
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import diffusers
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from retina_adapt.atomic_files import restore_interrupted_replacement, write_folder_atomically
 from retina_adapt.backbones.parts import LatentAutoencoder, LatentDenoiser, part_classes
@@ -30,6 +30,8 @@ INDEX_FILE = "model_index.json"
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 LATENT_STATISTICS = ("latent_mean", "latent_deviation")
 
+Part = TypeVar("Part", LatentAutoencoder, LatentDenoiser)
+
 
 class BackboneFileError(RetinaAdaptError):
     """A backbone folder that is missing, incomplete, or does not fit the code."""
@@ -37,7 +39,7 @@ class BackboneFileError(RetinaAdaptError):
 
 def save_backbone(backbone: ReconstructionBackbone, folder: str | Path) -> None:
     """Write the backbone to `folder`, atomically; an existing backbone there is replaced."""
-    parts = {
+    parts: dict[str, Any] = {
         "autoencoder": backbone.autoencoder,
         "denoiser": backbone.denoiser,
         "scheduler": backbone.scheduler,
@@ -84,7 +86,7 @@ def load_backbone(folder: str | Path) -> ReconstructionBackbone:
     return backbone.eval().requires_grad_(False)
 
 
-def _load_part(folder: Path, index: dict, name: str, kind: type[LatentAutoencoder] | type[LatentDenoiser]) -> nn.Module:
+def _load_part(folder: Path, index: dict[str, Any], name: str, kind: type[Part]) -> Part:
     if _class_name(index, name) not in part_classes(kind):
         # An installed package may bring it.
         register_installed_backbones()
@@ -102,7 +104,7 @@ def _load_part(folder: Path, index: dict, name: str, kind: type[LatentAutoencode
     return part
 
 
-def _build_part(part_class: type, config_file: Path) -> Any:
+def _build_part(part_class: type[Any], config_file: Path) -> Any:
     config = _read_json(config_file)
     # diffusers would ignore unknown keys with a warning, and so build another network than the file describes.
     known = inspect.signature(part_class).parameters
@@ -117,7 +119,7 @@ def _build_part(part_class: type, config_file: Path) -> Any:
         raise BackboneFileError(f"{config_file}: describes no {part_class.__name__}: {error}") from error
 
 
-def _read_statistics(path: Path, index: dict, key: str, channels: int) -> Tensor:
+def _read_statistics(path: Path, index: dict[str, Any], key: str, channels: int) -> Tensor:
     try:
         statistics = torch.tensor(index.get(key), dtype=torch.float32)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -131,7 +133,7 @@ def _read_statistics(path: Path, index: dict, key: str, channels: int) -> Tensor
     return statistics
 
 
-def _part_class(folder: Path, index: dict, name: str, classes: dict[str, type]) -> type:
+def _part_class(folder: Path, index: dict[str, Any], name: str, classes: dict[str, type[Any]]) -> type[Any]:
     class_name = _class_name(index, name)
     if class_name not in classes:
         raise BackboneFileError(
@@ -141,13 +143,13 @@ def _part_class(folder: Path, index: dict, name: str, classes: dict[str, type]) 
     return classes[class_name]
 
 
-def _class_name(index: dict, name: str) -> str | None:
+def _class_name(index: dict[str, Any], name: str) -> str | None:
     library_and_class = index.get(name)
     class_name = library_and_class[-1] if isinstance(library_and_class, list) and library_and_class else None
     return class_name if isinstance(class_name, str) else None
 
 
-def _read_json(path: Path) -> dict:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -60,7 +60,7 @@ class HookPointAdaptorConfig(PeftConfig):
     target_modules: list[str] | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        super().__post_init__()  # type: ignore[no-untyped-call]  # PEFT leaves it without types
         self.peft_type = self.kind
         require_hook_groups(self.hook_groups)
         require_bool("identity_start", self.identity_start)

@@ -43,7 +43,7 @@ class HookPointTuner(BaseTuner):
         peft_config.target_modules = sorted(point.name for point in points)
         return peft_config
 
-    def _create_and_replace(
+    def _create_and_replace(  # type: ignore[override]  # PEFT gives a tuner configurations of its own kind only
         self,
         peft_config: HookPointAdaptorConfig,
         adapter_name: str,

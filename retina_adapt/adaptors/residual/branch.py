@@ -119,5 +119,5 @@ def local_branch(channels: int, config: ResidualAdaptorConfig) -> nn.Module:
 def start_at_zero(module: nn.Module) -> None:
     """Let the last convolution give zero."""
     last = [child for child in module.modules() if isinstance(child, nn.Conv2d)][-1]
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
+    for parameter in last.parameters():
+        nn.init.zeros_(parameter)

@@ -6,7 +6,7 @@ blocks learn what they lack. Nothing is normalised, so that a pixel depends on i
 statistics of the frame that it is in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -28,8 +28,8 @@ class IsotropicBlock(nn.Module):
         self.branch = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1)
         )
-        nn.init.zeros_(self.branch[-1].weight)
-        nn.init.zeros_(self.branch[-1].bias)
+        for parameter in self.branch[-1].parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor) -> Tensor:
         return features + self.branch(features)
@@ -37,6 +37,9 @@ class IsotropicBlock(nn.Module):
 
 class IsotropicHalf(nn.Module):
     """Convolution, residual blocks, convolution: (batch, in_channels, h, w) to (batch, out_channels, h, w)."""
+
+    # diffusers sets it together with `gradient_checkpointing`.
+    _gradient_checkpointing_func: Callable[[nn.Module, Tensor], Tensor]
 
     def __init__(self, in_channels: int, width: int, out_channels: int, blocks: int) -> None:
         super().__init__()
@@ -69,6 +72,7 @@ class IsotropicAutoencoder(LatentAutoencoder, ModelMixin, ConfigMixin):
     """
 
     _supports_gradient_checkpointing = True
+    stride = 1
 
     @register_to_config
     def __init__(
@@ -80,16 +84,9 @@ class IsotropicAutoencoder(LatentAutoencoder, ModelMixin, ConfigMixin):
         posterior_deviation: float = 0.03,
     ) -> None:
         super().__init__()
+        self.latent_channels = latent_channels
         self.encoder = IsotropicHalf(in_channels, width, latent_channels, blocks)
         self.decoder = IsotropicHalf(latent_channels, width, in_channels, blocks)
-
-    @property
-    def stride(self) -> int:
-        return 1
-
-    @property
-    def latent_channels(self) -> int:
-        return self.config.latent_channels
 
     def to_latents(self, centered: Tensor) -> Tensor:
         return self.encoder(centered)
@@ -114,17 +111,17 @@ class IsotropicAutoencoder(LatentAutoencoder, ModelMixin, ConfigMixin):
         for half in (self.encoder, self.decoder):
             for convolution in (half.conv_in, half.conv_out):
                 convolution.weight.mul_(FREE_FEATURE_START)
-                convolution.bias.zero_()
+                convolution.get_parameter("bias").zero_()
         # Feature i of either half is the i-th component, as far as there are any; blocks add to it.
         _set_rows(self.encoder.conv_in, components[:, :kept].T)
-        self.encoder.conv_in.bias[:kept] = -(components[:, :kept].T @ mean)
+        self.encoder.conv_in.get_parameter("bias")[:kept] = -(components[:, :kept].T @ mean)
         self.encoder.conv_out.weight.zero_()
         _set_rows(self.encoder.conv_out, torch.diag(1 / deviations[:coded]))
         self.decoder.conv_in.weight[:kept] = 0
         _set_rows(self.decoder.conv_in, torch.diag(deviations[:coded]))
         self.decoder.conv_out.weight.zero_()
         _set_rows(self.decoder.conv_out, components[:, :kept])
-        self.decoder.conv_out.bias.copy_(mean)
+        self.decoder.conv_out.get_parameter("bias").copy_(mean)
 
     def hook_points(self) -> list[HookPoint]:
         return [
@@ -134,7 +131,7 @@ class IsotropicAutoencoder(LatentAutoencoder, ModelMixin, ConfigMixin):
         ]
 
     def last_layer(self) -> nn.Parameter:
-        return self.decoder.conv_out.weight
+        return self.decoder.conv_out.get_parameter("weight")
 
 
 def _set_rows(convolution: nn.Conv2d, matrix: Tensor) -> None:

@@ -15,11 +15,11 @@ class KLAutoencoder(LatentAutoencoder, AutoencoderKL):
     """Latents are the means of normal distributions, kept near the standard one."""
 
     @property
-    def stride(self) -> int:
+    def stride(self) -> int:  # type: ignore[override]  # the configuration says it
         return 2 ** (len(self.config.block_out_channels) - 1)
 
     @property
-    def latent_channels(self) -> int:
+    def latent_channels(self) -> int:  # type: ignore[override]
         return self.config.latent_channels
 
     def to_latents(self, centered: Tensor) -> Tensor:

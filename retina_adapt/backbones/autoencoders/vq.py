@@ -17,11 +17,11 @@ class VQAutoencoder(LatentAutoencoder, VQModel):
     _supports_gradient_checkpointing = True
 
     @property
-    def stride(self) -> int:
+    def stride(self) -> int:  # type: ignore[override]  # the configuration says it
         return 2 ** (len(self.config.block_out_channels) - 1)
 
     @property
-    def latent_channels(self) -> int:
+    def latent_channels(self) -> int:  # type: ignore[override]
         return self.config.vq_embed_dim or self.config.latent_channels
 
     def to_latents(self, centered: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from diffusers import DiTTransformer2DModel
 from torch import Tensor, cat, nn
 
-from retina_adapt.backbones.hook_points import HookPoint
+from retina_adapt.backbones.hook_points import HookGroup, HookPoint
 from retina_adapt.backbones.parts import LatentDenoiser, register_part
 
 
@@ -27,7 +27,9 @@ class TransformerDenoiser(LatentDenoiser, DiTTransformer2DModel):
         """The transformer's blocks: the first third as the way down, the last third as the way up."""
         count, width = len(self.transformer_blocks), self.inner_dim
         third = max(1, count // 3)
-        groups = ["denoiser.down"] * third + ["denoiser.mid"] * max(0, count - 2 * third) + ["denoiser.up"] * third
+        groups: list[HookGroup] = ["denoiser.down"] * third
+        groups += ["denoiser.mid"] * max(0, count - 2 * third)
+        groups += ["denoiser.up"] * third
         return [
             HookPoint(f"transformer_blocks.{index}", group, width, layout="tokens")
             for index, group in enumerate(groups[:count])

@@ -39,6 +39,7 @@ class DetailChoice(StrEnum):
 
     KEPT = "kept"
     GUIDED = "guided"
+    FINE = "fine"
     TILES = "tiles"
 
 
@@ -99,8 +100,9 @@ def enhance(
     seed: Seed = 0,
     scheduler: Annotated[str | None, typer.Option(help="A diffusers scheduler, for the mode diffusion.")] = None,
     detail: Annotated[
-        DetailChoice, typer.Option(help="Fine detail: kept as it is; guided by the change around it; tiles enhanced.")
-    ] = DetailChoice.GUIDED,
+        DetailChoice,
+        typer.Option(help="Detail: kept, guided by what changed around it, of a fine second look, or tiles."),
+    ] = DetailChoice.FINE,
     working_size: Annotated[int, typer.Option(min=64, help="Side in pixels of the copy that tiles are of.")] = 1024,
     tile_size: Annotated[int | None, typer.Option(min=64, help="Side of a tile; the backbone's frame size.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Tiles that go through the network at once.")] = 4,

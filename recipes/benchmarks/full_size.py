@@ -40,7 +40,7 @@ from retina_adapt.imaging import (
     write_photograph,
 )
 
-DETAILS = ("kept", "guided", "tiles")
+DETAILS = ("kept", "guided", "fine", "tiles")
 
 
 @dataclass

@@ -17,7 +17,7 @@ import numpy as np
 
 from retina_adapt.enhancement.resampling import enlarge_rows
 
-Detail = Literal["kept", "guided", "tiles"]
+Detail = Literal["kept", "guided", "fine", "tiles"]
 
 # Found on full-size photographs, as docs/enhancing.md tells.
 _GAIN_RADIUS = 2.0  # pixels of the small copy: standard deviation of the Gaussian window

@@ -277,10 +277,11 @@ class Enhancer:
         """
         if field_of_view not in get_args(FieldOfViewShape):
             raise EnhancementInputError(f"there is no field_of_view '{field_of_view}'; use auto, circle or full_frame")
+        larger_copy = settings.larger_copy(self.backbone)
         return prepare_copies(
             pixels,
             frame_size=self.backbone.settings.image_size,
-            working_size=settings.working_size if settings.detail == "tiles" else None,
+            working_size=larger_copy[0] if larger_copy else None,
             field_of_view=field_of_view,
             mask=mask,
             name=name,

@@ -46,9 +46,11 @@ def small_changes(
             SmallChange(photograph.frame, change, follow_detail=settings.detail != "kept")
             for photograph, change in zip(batch, changed, strict=True)
         ]
-    if settings.detail != "tiles":
+    larger_copy = settings.larger_copy(backbone)
+    if larger_copy is None:
         return changes
-    return [_with_tiles(backbone, *pair, settings) for pair in zip(prepared, changes, strict=True)]
+    tile_side = larger_copy[1]
+    return [_with_tiles(backbone, *pair, tile_side, settings) for pair in zip(prepared, changes, strict=True)]
 
 
 class _OutOfMemoryError(Exception):
@@ -59,14 +61,14 @@ def _with_tiles(
     backbone: ReconstructionBackbone,
     photograph: PreparedPhotograph,
     frame_change: SmallChange,
+    tile_side: int,
     settings: EnhancementSettings,
 ) -> SmallChange:
     working_side = photograph.working.shape[0]
     if working_side <= photograph.frame.shape[0]:
         # The frame shows all that there is.
         return frame_change
-    largest_side = working_side // backbone.stride * backbone.stride
-    tile_side = min(settings.tile_size or backbone.settings.image_size, largest_side)
+    tile_side = min(tile_side, working_side // backbone.stride * backbone.stride)
 
     def change_of_tiles(tiles: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
         return _change_of(backbone, tiles, [settings.seed + number for number in numbers], settings)

@@ -10,6 +10,8 @@ from retina_adapt.enhancement.modes import SAMPLING_START, EnhancementMode
 
 Precision = Literal["float32", "bfloat16"]
 
+# In frames of twice the side the embedded backbone keeps nearly all vessels (docs/results.md).
+FINE_SCALE = 2
 # Below it, tiles hold too little of the eye for a network that was trained on whole ones.
 SMALLEST_TILE = 64
 
@@ -25,8 +27,9 @@ class EnhancementSettings:
         scheduler: name of the diffusers scheduler in `diffusion`; the backbone's own by default.
         detail: where detail comes from that is finer than the backbone's frame of the whole eye. `kept`: it stays as
             it is in the photograph. `guided`: it is the photograph's own, with the gain in contrast that the network
-            gave to its surroundings. `tiles`: the network looks at overlapping tiles of a larger copy as well, which
-            can sharpen what the frame does not show; finer detail still is guided.
+            gave to its surroundings. `fine`: the network looks at the whole eye a second time, at twice the frame's
+            side, and can sharpen what the frame does not show; finer detail still is guided. `tiles`: the same with
+            overlapping tiles of a copy as large as asked for.
         working_size: side in pixels of the larger copy for `tiles`; of a smaller photograph its own size.
         tile_size: side of a tile; the backbone's frame size by default.
         batch_size: frames or tiles that go through the network at once.
@@ -37,7 +40,7 @@ class EnhancementSettings:
     steps: int = 4
     seed: int = 0
     scheduler: str | None = None
-    detail: Detail = "guided"
+    detail: Detail = "fine"
     working_size: int = 1024
     tile_size: int | None = None
     batch_size: int = 4
@@ -55,6 +58,13 @@ class EnhancementSettings:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise EnhancementInputError(f"{name} is {value}; it must be at least {least}")
+
+    def larger_copy(self, backbone: ReconstructionBackbone) -> tuple[int, int] | None:
+        """Sides in pixels of the larger copy that the network sees besides its frame, and of the copy's tiles."""
+        frame_size = backbone.settings.image_size
+        if self.detail == "fine":
+            return FINE_SCALE * frame_size, FINE_SCALE * frame_size
+        return (self.working_size, self.tile_size or frame_size) if self.detail == "tiles" else None
 
     def check(self, backbone: ReconstructionBackbone) -> None:
         """Raise what the backbone cannot do.

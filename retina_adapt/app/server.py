@@ -5,6 +5,7 @@ something must carry a header that no other site's page can send, and the pages 
 """
 
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from starlette.applications import Starlette
@@ -141,5 +142,5 @@ async def _refuse(_: Request, error: Exception) -> Response:
     return _json({"error": str(error)}, status_code=400)
 
 
-def _json(content: dict, status_code: int = 200) -> Response:
+def _json(content: dict[str, Any], status_code: int = 200) -> Response:
     return JSONResponse(content, status_code=status_code, headers=_SECURITY_HEADERS)

@@ -4,8 +4,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
@@ -93,7 +94,7 @@ def overlapped(
         writing: deque[tuple[Item, Future[Written]]] = deque()
 
         def read_ahead() -> None:
-            while len(reading) < workers and (item := next(waiting, _END)) is not _END:
+            for item in islice(waiting, workers - len(reading)):
                 reading.append((item, readers.submit(read, item)))
 
         read_ahead()
@@ -149,11 +150,8 @@ class _RateColumn(TextColumn):
         return Text("" if task.speed is None else f"{60 * task.speed:.1f}/min")
 
 
-_END = object()
-
-
-def _failed(error: Exception) -> Future:
-    future: Future = Future()
+def _failed(error: Exception) -> Future[Any]:
+    future: Future[Any] = Future()
     future.set_exception(error)
     return future
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from retina_adapt.commands.journal import PhotographRecord
 from retina_adapt.enhancement import EnhancementInputError, EnhancementSettings, Enhancer
-from retina_adapt.imaging import Photograph, read_photograph
+from retina_adapt.imaging import FieldOfViewShape, Photograph, read_photograph
 from retina_adapt.report import ModelIdentity, ReportEntry, report_entry, write_report
 
 
@@ -29,7 +29,7 @@ def write_batch_report(
     enhancer: Enhancer,
     models: Mapping[str, ModelIdentity],
     settings: EnhancementSettings,
-    field_of_view: str,
+    field_of_view: FieldOfViewShape,
     mask_of: Callable[[Path], np.ndarray | None],
     seeds: int = 1,
 ) -> None:
@@ -56,7 +56,7 @@ def write_batch_report(
         elif record.used_adaptor is not None:
             entries.append(_entry(record, output, enhancer, settings, field_of_view, mask_of, seeds))
     used = {record.used_adaptor for record in records if record.used_adaptor is not None}
-    shown = {"mode": settings.mode, "detail": settings.detail}
+    shown: dict[str, str | int] = {"mode": settings.mode, "detail": settings.detail}
     if settings.mode == "diffusion":
         shown |= {"steps": settings.steps, "seed": settings.seed}
     copied = sum(record.status == "copied" for record in records)
@@ -71,7 +71,7 @@ def _entry(
     output: Path,
     enhancer: Enhancer,
     settings: EnhancementSettings,
-    field_of_view: str,
+    field_of_view: FieldOfViewShape,
     mask_of: Callable[[Path], np.ndarray | None],
     seeds: int,
 ) -> ReportEntry:
@@ -97,7 +97,7 @@ def _further(
     photograph: Photograph,
     enhancer: Enhancer,
     settings: EnhancementSettings,
-    field_of_view: str,
+    field_of_view: FieldOfViewShape,
     mask: np.ndarray | None,
     seeds: int,
 ) -> list[np.ndarray]:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import zlib
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -11,7 +12,7 @@ from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.commands.batch import BatchResult, process_photographs
 from retina_adapt.degradations import DrawnDegradation, apply_degradation, draw_degradation
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging import SquareCrop, find_field_of_view, read_photograph, write_photograph
+from retina_adapt.imaging import FieldOfViewShape, SquareCrop, find_field_of_view, read_photograph, write_photograph
 
 RECORD_FILE = "degradations.json"
 
@@ -28,7 +29,7 @@ def degrade_photographs(
     seed: int,
     severity: float | None,
     replay: Path | None,
-    field_of_view: str,
+    field_of_view: FieldOfViewShape,
     console: Console,
 ) -> BatchResult:
     """Degrade each photograph by its own draw, a function of the seed and its file name alone.
@@ -44,7 +45,7 @@ def degrade_photographs(
     """
     draw_degradation(preset, seed=seed, severity=severity)
     recorded = None if replay is None else _read_record(replay)
-    drawn_by_name: dict[str, dict] = {}
+    drawn_by_name: dict[str, dict[str, Any]] = {}
 
     def process(path: Path, target: Path) -> list[Path]:
         name = target.relative_to(output).as_posix()

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 from rich.console import Console
@@ -124,7 +125,7 @@ def _split_photographs(output: Path, photographs: Path | None, seed: int, consol
         shutil.rmtree(folder / "all")
 
 
-def _adapt_config(output: Path, degradation: str, steps: int, seed: int) -> dict:
+def _adapt_config(output: Path, degradation: str, steps: int, seed: int) -> dict[str, Any]:
     """The committed configuration of the embedded adaptor, on the demonstration's photographs and for fewer steps."""
     path = recipes_folder() / "configs" / f"adapt_{degradation}.yaml"
     if not path.is_file():

@@ -18,7 +18,14 @@ from retina_adapt.adaptors import describe_adaptor
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.commands.batch import BatchResult, Outcome, batch_progress, failure_message, overlapped
 from retina_adapt.commands.batch_report import require_report_seeds, write_batch_report
-from retina_adapt.commands.journal import SUMMARY_JSON, Journal, PhotographRecord, read_journals, write_summary
+from retina_adapt.commands.journal import (
+    SUMMARY_JSON,
+    Journal,
+    PhotographRecord,
+    Status,
+    read_journals,
+    write_summary,
+)
 from retina_adapt.commands.photograph_list import ListedPhotograph, list_photographs
 from retina_adapt.commands.plausibility import require_fundus
 from retina_adapt.commands.processes import Processes
@@ -32,6 +39,7 @@ from retina_adapt.enhancement import (
     apply_at_own_size,
 )
 from retina_adapt.imaging import (
+    FieldOfViewShape,
     Photograph,
     Provenance,
     UsedAdaptor,
@@ -72,7 +80,7 @@ def enhance_photographs(
     mode: EnhancementMode = "fast",
     steps: int = 4,
     seed: int = 0,
-    field_of_view: str = "auto",
+    field_of_view: FieldOfViewShape = "auto",
     masks: Path | None = None,
     device: str = "auto",
     console: Console,
@@ -197,7 +205,7 @@ class _Run:
         names: list[str],
         settings: EnhancementSettings,
         output: Path,
-        field_of_view: str,
+        field_of_view: FieldOfViewShape,
         masks: Path | None,
         request: dict[str, Any],
         models: Mapping[str, ModelIdentity],
@@ -227,7 +235,7 @@ class _Run:
 
     def status_before(
         self, record: PhotographRecord, before: dict[str, PhotographRecord], *, skip_existing: bool
-    ) -> str | None:
+    ) -> Status | None:
         """The status of a result that is there already; None if there is work to do."""
         if not (self.output / record.output).is_file():
             return None
@@ -308,7 +316,7 @@ class _Run:
         for record in records:
             chosen, change, route, seconds = made.changes[record.adaptor]
             target = self.output / record.output
-            if change is None:
+            if change is None or chosen is None:
                 # The file rather than its pixels: writing a JPEG anew would change them.
                 with write_file_atomically(target) as temporary:
                     shutil.copyfile(record.photograph, temporary)
@@ -350,7 +358,7 @@ class _Run:
         outcome: Outcome[ListedPhotograph, list[PhotographRecord]], waiting: list[PhotographRecord]
     ) -> list[PhotographRecord]:
         if outcome.error is None:
-            return outcome.result
+            return outcome.result or []
         message = failure_message(outcome.item.path, outcome.error)
         return [dataclasses.replace(record, message=message, finished=time.time()) for record in waiting]
 

@@ -134,7 +134,10 @@ class LatentCache(torch.utils.data.Dataset[LatentItem]):
             raise LatentCacheError(
                 f"{path}: cannot be read ({error}); delete it and start again, it will be encoded anew"
             ) from error
-        return LatentItem(**latents, index=integer_tensor(draw.index), seed=integer_tensor(draw.seed))
+        item = LatentItem(latent=latents["latent"], index=integer_tensor(draw.index), seed=integer_tensor(draw.seed))
+        if "condition" in latents:
+            item["condition"] = latents["condition"]
+        return item
 
     def _file(self, start: int) -> Path:
         """Where latents `start` and following are; they lie photograph by photograph, variant by variant."""

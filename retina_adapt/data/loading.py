@@ -40,7 +40,7 @@ def training_batches(
         share = items.share(seed=seed, rank=rank, world_size=world_size, batch_size=batch_size, first_batch=first_step)
         return islice(iter(DataLoader(share, batch_size=batch_size, num_workers=workers)), steps - first_step)
     sampler = TrainingBatchSampler(
-        len(items),
+        len(items),  # type: ignore[arg-type]  # PyTorch leaves `__len__` to those that have one
         batch_size,
         steps=steps,
         seed=seed,

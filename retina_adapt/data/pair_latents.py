@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,8 +13,10 @@ from retina_adapt.data.augmentation import Flips, mirrored
 from retina_adapt.data.draws import Draw
 from retina_adapt.data.latent_cache import LatentCache, LatentCacheError
 from retina_adapt.data.pairs import PairItem, RealPairs
-from retina_adapt.data.tensors import image_tensor, integer_tensor
-from retina_adapt.data.unpaired import UnpairedImages
+from retina_adapt.data.preparation import PreparedPhotograph
+from retina_adapt.data.prepared_photographs import PreparedPhotographs
+from retina_adapt.data.tensors import image_tensor
+from retina_adapt.data.unpaired import DegradedCropItem, ImageItem, UnpairedImages, image_item
 
 
 class PairItemWithLatents(PairItem):
@@ -34,19 +37,25 @@ class _Mirror:
     horizontal: bool
     vertical: bool
 
+    def __call__(self, photograph: PreparedPhotograph, draw: Draw) -> ImageItem:
+        image, mask = self.applied(photograph.image, photograph.mask)
+        return image_item(image, mask, draw)
+
+    def applied(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The arrays mirrored."""
+        return mirrored(self.horizontal, self.vertical, *arrays)
+
 
 class _MirroredPairs(UnpairedImages):
     """Both photographs of each pair, all mirrored the same way: the clear one is the image of `LatentCache`."""
 
-    def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
-        high, low = self.prepared[draw.index].image, self.prepared.companion(draw.index).image
-        high, low = mirrored(self.transform.horizontal, self.transform.vertical, high, low)
-        return {
-            "image": image_tensor(high),
-            "degraded": image_tensor(low),
-            "index": integer_tensor(draw.index),
-            "seed": integer_tensor(draw.seed),
-        }
+    def __init__(self, prepared: PreparedPhotographs, mirror: _Mirror) -> None:
+        super().__init__(prepared, mirror)
+        self.mirror = mirror
+
+    def __getitem__(self, draw: Draw) -> DegradedCropItem:
+        (low,) = self.mirror.applied(self.prepared.companion(draw.index).image)
+        return DegradedCropItem(**super().__getitem__(draw), degraded=image_tensor(low))
 
 
 class PairsWithLatents(torch.utils.data.Dataset[PairItemWithLatents]):

@@ -14,12 +14,12 @@ import torch
 
 from retina_adapt.data.augmentation import Flips
 from retina_adapt.data.draws import Draw, random_generator
-from retina_adapt.data.preparation import FieldOfViewShape, PreparedPhotograph, mirror_outside
+from retina_adapt.data.preparation import PreparedPhotograph, mirror_outside
 from retina_adapt.data.prepared_photographs import PreparedPhotographs
 from retina_adapt.data.tensors import image_tensor, integer_tensor, mask_tensor
 from retina_adapt.degradations import apply_degradation, draw_degradation
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging import find_photographs
+from retina_adapt.imaging import FieldOfViewShape, find_photographs
 
 
 class PairingError(RetinaAdaptError):

@@ -2,15 +2,20 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging import FieldOfViewError, Photograph, SquareCrop, find_field_of_view, resize, resize_mask
+from retina_adapt.imaging import (
+    FieldOfViewError,
+    FieldOfViewShape,
+    Photograph,
+    SquareCrop,
+    find_field_of_view,
+    resize,
+    resize_mask,
+)
 from retina_adapt.imaging.mirror import fill_places, mirror_places
-
-FieldOfViewShape = Literal["auto", "circle", "full_frame"]
 
 # Of a square in the field of view; a disc has 0.79. The square around a strip or a few specks would be nearly all
 # mirrored, and around a damaged file's strip of 2 x 40,000 pixels too large for memory.

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from retina_adapt.data.preparation import (
-    FieldOfViewShape,
     PreparationError,
     PreparedPhotograph,
     cut_and_resize,
@@ -20,6 +19,7 @@ from retina_adapt.data.preparation import (
 )
 from retina_adapt.data.rows import as_undecoded_images, row_name, row_photograph
 from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.imaging import FieldOfViewShape
 
 _logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Rows of a `datasets` data set as photographs, with columns checked and files named in every error."""
 
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import datasets
 import fsspec
@@ -8,7 +8,7 @@ import fsspec
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import ImageReadError, Photograph, decode_photograph, read_photograph
 
-AnyDataset = datasets.Dataset | datasets.IterableDataset
+AnyDataset: TypeAlias = datasets.Dataset | datasets.IterableDataset
 DatasetType = TypeVar("DatasetType", datasets.Dataset, datasets.IterableDataset)
 
 

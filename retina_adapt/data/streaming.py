@@ -12,7 +12,6 @@ import torch
 
 from retina_adapt.data.draws import Draw, seed_of
 from retina_adapt.data.preparation import (
-    FieldOfViewShape,
     PreparationError,
     PreparedPhotograph,
     cut_and_resize,
@@ -22,7 +21,7 @@ from retina_adapt.data.preparation import (
 from retina_adapt.data.rows import as_undecoded_images, row_bytes, row_name
 from retina_adapt.data.sources import DataSourceError, shuffled_stream
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging import decode_photograph
+from retina_adapt.imaging import FieldOfViewShape, decode_photograph
 
 _logger = logging.getLogger(__name__)
 Item = TypeVar("Item")

@@ -89,7 +89,7 @@ class RandomCrop:
             CropSizeError: the photograph is smaller than the crop.
         """
         image, mask = self.cut(photograph.mask, draw.seed, self.degrade(photograph, draw.seed))
-        return _image_item(image, mask, draw)
+        return image_item(image, mask, draw)
 
     def cut(self, mask: np.ndarray, seed: int, *images: np.ndarray) -> tuple[np.ndarray, ...]:
         """The same crop, flipped alike, of images (S, S, C); after them that of their mask, bool (S, S)."""
@@ -131,7 +131,7 @@ class DegradedCrop:
         """
         degraded = self.crop.degrade(photograph, draw.seed)
         image, degraded, mask = self.crop.cut(photograph.mask, draw.seed, photograph.image, degraded)
-        return DegradedCropItem(**_image_item(image, mask, draw), degraded=image_tensor(degraded))
+        return DegradedCropItem(**image_item(image, mask, draw), degraded=image_tensor(degraded))
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class WholeFrame:
     def __call__(self, photograph: PreparedPhotograph, draw: Draw) -> ImageItem:
         """Resize; the draw is passed through."""
         image = resize(photograph.image, self.crop_size, self.crop_size)
-        return _image_item(image, resize_mask(photograph.mask, self.crop_size, self.crop_size), draw)
+        return image_item(image, resize_mask(photograph.mask, self.crop_size, self.crop_size), draw)
 
 
 class UnpairedImages(torch.utils.data.Dataset[ImageItem]):
@@ -191,7 +191,8 @@ def draw_window(mask: np.ndarray, crop_size: int, generator: np.random.Generator
     return slice(int(top), int(top) + side), slice(int(left), int(left) + side)
 
 
-def _image_item(image: np.ndarray, mask: np.ndarray, draw: Draw) -> ImageItem:
+def image_item(image: np.ndarray, mask: np.ndarray, draw: Draw) -> ImageItem:
+    """The item of an image (S, S, C) in [0, 1] and its mask, bool (S, S)."""
     return ImageItem(
         image=image_tensor(image),
         mask=mask_tensor(mask),

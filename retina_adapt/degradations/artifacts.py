@@ -117,6 +117,7 @@ def apply_jpeg_compression(pixels: np.ndarray, mask: np.ndarray, parameters: Map
     levels = levels if pixels.shape[2] == 1 else cv2.cvtColor(levels, cv2.COLOR_RGB2BGR)
     _, encoded = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, parameters["quality"]])
     decoded = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED if pixels.shape[2] == 1 else cv2.IMREAD_COLOR_RGB)
+    assert decoded is not None  # OpenCV reads what it wrote
     return decoded.reshape(pixels.shape).astype(np.float32) / 255
 
 

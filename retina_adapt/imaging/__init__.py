@@ -1,7 +1,8 @@
 """Reading and writing photographs, finding the field of view, cropping to it and back."""
 
+from retina_adapt.imaging.circle_fit import Circle
 from retina_adapt.imaging.crop import SquareCrop, resize, resize_mask
-from retina_adapt.imaging.field_of_view import Circle, FieldOfView, FieldOfViewError, find_field_of_view
+from retina_adapt.imaging.field_of_view import FieldOfView, FieldOfViewError, FieldOfViewShape, find_field_of_view
 from retina_adapt.imaging.photograph import (
     ImageReadError,
     ImageWriteError,
@@ -17,6 +18,7 @@ __all__ = [
     "Circle",
     "FieldOfView",
     "FieldOfViewError",
+    "FieldOfViewShape",
     "ImageReadError",
     "ImageWriteError",
     "Photograph",

@@ -16,6 +16,8 @@ import numpy as np
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging.circle_fit import Circle, fit_circle, is_on_circle
 
+FieldOfViewShape = Literal["auto", "circle", "full_frame"]
+
 # The fit works on a small copy: fast, and JPEG noise and dust in the surround average out.
 _WORKING_SIZE = 640
 # Where between surround (0) and bright tissue (1) the rim may lie. High levels stay clear of noise, stray
@@ -54,7 +56,7 @@ def find_field_of_view(
     *,
     name: str,
     given_mask: np.ndarray | None = None,
-    shape: Literal["auto", "circle", "full_frame"] = "auto",
+    shape: FieldOfViewShape = "auto",
 ) -> FieldOfView:
     """Find the field of view of one photograph.
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.errors import RetinaAdaptError
@@ -115,7 +116,7 @@ def decode_photograph(encoded: bytes, name: str) -> Photograph:
         provenance = provenance_of_xmp(image.info.get("xmp"))
     except Image.DecompressionBombError as error:
         raise ImageReadError(f"{name}: too large ({error}); cut the picture to the eye or scale it down") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise ImageReadError(f"{name}: not a JPEG, PNG or TIFF image; convert it to one of these") from error
     except _DECODING_ERRORS as error:
         raise ImageReadError(
@@ -182,8 +183,9 @@ def _bit_depth(image: Image.Image, encoded: bytes, name: str) -> int:
     """8 or 16, from the file's header: Pillow's mode is "RGB" for both."""
     # MPO is a JPEG with further pictures behind it, as some handheld cameras write: the first is the
     # photograph.
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-        raise ImageReadError(f"{name}: holds {image.n_frames} pictures; save the one you mean as a file of its own")
+    pictures = getattr(image, "n_frames", 1)
+    if pictures > 1 and image.format != "MPO":
+        raise ImageReadError(f"{name}: holds {pictures} pictures; save the one you mean as a file of its own")
     # Pillow takes every CMYK JPEG for one of Adobe's, which store ink inverted; only those with its marker are.
     is_plain_cmyk = image.format == "JPEG" and "adobe" in image.info and "icc_profile" not in image.info
     if image.mode == "LAB" or (image.mode == "CMYK" and not is_plain_cmyk):
@@ -193,7 +195,7 @@ def _bit_depth(image: Image.Image, encoded: bytes, name: str) -> int:
         )
     if image.format == "PNG":
         return 16 if encoded[24] == 16 else 8  # IHDR is the first chunk; lower depths are widened to 8 by Pillow
-    if image.format != "TIFF":
+    if not isinstance(image, TiffImageFile):
         return 8
     bits = set(image.tag_v2.get(258, (1,)))
     sample_format = set(image.tag_v2.get(339, (1,)))
@@ -219,7 +221,7 @@ def _samples_16bit(image: Image.Image, encoded: bytes, name: str) -> np.ndarray:
     samples = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if samples is None or samples.dtype != np.uint16:
         raise ImageReadError(f"{name}: this kind of 16-bit file cannot be decoded; save it as a 16-bit PNG")
-    if image.format == "TIFF" and image.tag_v2.get(262) == 0:  # 0 is white; OpenCV leaves that to us
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(262) == 0:  # 0 is white; OpenCV leaves that to us
         samples = 65535 - samples
     if samples.ndim == 2:
         return samples[:, :, None]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retina_adapt.imaging import find_field_of_view
+from retina_adapt.imaging import FieldOfViewShape, find_field_of_view
 from retina_adapt.report.inspection import Inspection, StructureBounds, inspect_enhancement
 from retina_adapt.report.pictures import (
     change_picture,
@@ -58,7 +58,7 @@ def report_entry(
     *,
     adaptor: str,
     mask: np.ndarray | None = None,
-    field_of_view: str = "auto",
+    field_of_view: FieldOfViewShape = "auto",
     versions: Sequence[np.ndarray] = (),
     bounds: StructureBounds | None = None,
 ) -> ReportEntry:

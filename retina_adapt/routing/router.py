@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from retina_adapt.data import prepare_photograph
-from retina_adapt.data.preparation import FieldOfViewShape
-from retina_adapt.imaging import Photograph, resize
+from retina_adapt.imaging import FieldOfViewShape, Photograph, resize
 from retina_adapt.routing.errors import RouterSettingsError
 from retina_adapt.routing.faults import CLEAR
 from retina_adapt.routing.network import FaultNetwork

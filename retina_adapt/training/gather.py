@@ -32,7 +32,7 @@ def mean_scores(accelerator: Accelerator, scores: list[dict[str, float]]) -> dic
     return {name: sum(values) / len(values) for name, values in by_name.items()}
 
 
-def fail_together(accelerator: Accelerator, work: Callable[[], None]) -> None:
+def fail_together(accelerator: Accelerator, work: Callable[[], object]) -> None:
     """Do what only some processes can fail at; an error of one that the user can mend is raised on all of them.
 
     Without it the others would wait for the failed one until the launcher ends them.

@@ -81,10 +81,10 @@ def train(
         Path(output_folder),
     )
     if settings.dry_run:
-        validation = try_out(supervision, prepared_step, prepared_optimizer, iter(batches_from(0)))
+        tried = try_out(supervision, prepared_step, prepared_optimizer, iter(batches_from(0)))
         make_whole(training_step)
         accelerator.free_memory()
-        return validation
+        return tried
     supervision.resume()
     supervision.note("running")
     batches = iter(batches_from(state.step * settings.gradient_accumulation))

@@ -47,6 +47,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_sessionfinish() -> None:
+    """What pytest's plugins import for their last words, they find as usual."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def corpus() -> Path:
     """The folder of real photographs (see docs/corpus.md), beside the checkout; skips the test where it is absent."""

@@ -1,22 +1,34 @@
 """An enhancer whose adaptor changes the picture."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from toy_adaptors import METADATA, config_of, disturb
 
 from retina_adapt.adaptors import attach_adaptor, save_adaptor
-from retina_adapt.backbones import load_backbone
+from retina_adapt.backbones import ReconstructionBackbone, load_backbone, save_backbone
 from retina_adapt.enhancement import Enhancer
 
 
-@pytest.fixture
-def toy_adaptor_folder(toy_backbone_folder: Path, tmp_path: Path) -> Path:
-    """An adaptor of the toy backbone that changes the picture."""
+@pytest.fixture(scope="session")
+def toy_backbone_folder(
+    toy_backbone_of: Callable[..., ReconstructionBackbone], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The toy backbone on disk; read only."""
+    folder = tmp_path_factory.mktemp("backbone") / "toy"
+    save_backbone(toy_backbone_of("kl-unet"), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_adaptor_folder(toy_backbone_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adaptor of the toy backbone that changes the picture; read only."""
+    folder = tmp_path_factory.mktemp("adaptor") / "made"
     adapted = attach_adaptor(load_backbone(toy_backbone_folder), config_of("residual"), "made")
     disturb(adapted, "made")
-    save_adaptor(adapted, "made", tmp_path / "made", METADATA)
-    return tmp_path / "made"
+    save_adaptor(adapted, "made", folder, METADATA)
+    return folder
 
 
 @pytest.fixture

@@ -19,16 +19,16 @@ from retina_adapt.imaging import FieldOfViewError, Photograph, find_field_of_vie
 from retina_adapt.imaging.synthetic_fundus import draw_fundus
 
 
-@pytest.fixture
-def adaptor_folders(toy_backbone_folder: Path, tmp_path: Path) -> list[Path]:
-    """Two adaptors of the toy backbone that change the picture."""
-    folders = []
+@pytest.fixture(scope="module")
+def adaptor_folders(toy_backbone_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two adaptors of the toy backbone that change the picture; read only."""
+    made, folders = tmp_path_factory.mktemp("adaptors"), []
     for seed, name in enumerate(("first", "second")):
         backbone = load_backbone(toy_backbone_folder)
         adapted = attach_adaptor(backbone, config_of("residual"), name)
         disturb(adapted, name, seed)
-        save_adaptor(adapted, name, tmp_path / name, METADATA)
-        folders.append(tmp_path / name)
+        save_adaptor(adapted, name, made / name, METADATA)
+        folders.append(made / name)
     return folders
 
 

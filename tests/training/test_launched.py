@@ -23,7 +23,7 @@ def launch(*arguments: str, configuration: str) -> subprocess.CompletedProcess[s
     launcher += ["--main_process_port", "0"]
     return subprocess.run(
         [*launcher, str(SCRIPT), *arguments],
-        timeout=300,
+        timeout=600,
         env=os.environ | {"ACCELERATE_USE_CPU": "true"},
         capture_output=True,
         text=True,

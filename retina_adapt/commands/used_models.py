@@ -1,0 +1,45 @@
+"""Which backbone, adaptors and router a run uses, and what identifies them."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from retina_adapt.adaptors import describe_adaptor
+from retina_adapt.embedded import adaptor_folder, embedded_names
+from retina_adapt.enhancement import Enhancer
+from retina_adapt.report import ModelIdentity, identify_adaptor
+from retina_adapt.routing import Router, load_router
+
+AUTO = "auto"
+BACKBONE = "backbone"
+
+
+def identities_of(
+    enhancer: Enhancer, backbone: str, fingerprint: str, asked_for: Mapping[str, str]
+) -> dict[str, ModelIdentity]:
+    """The backbone under "backbone", and each loaded adaptor under its name."""
+    return {BACKBONE: ModelIdentity("backbone", Path(backbone).name, fingerprint)} | {
+        name: identify_adaptor(adaptor_folder(asked_for.get(name, name)), name) for name in enhancer.adaptors
+    }
+
+
+def request_identity(name: str, models: Mapping[str, ModelIdentity], router: Path) -> str:
+    """Of an adaptor, its sha256; of the choice by the router, the sha256 of all that it rests on."""
+    if name != AUTO:
+        return models[name].fingerprint
+    files = sorted(path for path in router.rglob("*") if path.is_file())
+    parts = [path.read_bytes() for path in files]
+    parts += [identity.fingerprint.encode() for name, identity in sorted(models.items()) if name != BACKBONE]
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+def load_router_and_adaptors(folder: Path, enhancer: Enhancer, fingerprint: str, device: Any) -> Router:
+    """The router; the embedded adaptors that it may choose and that fit this backbone are loaded beside the others."""
+    router = load_router(folder)
+    router.network.to(device)
+    wanted = {*router.settings.adaptors.values()} & {*embedded_names("adaptors")} - {*enhancer.adaptors}
+    for name in sorted(wanted):
+        if describe_adaptor(adaptor_folder(name)).backbone_fingerprint == fingerprint:
+            enhancer.load_adaptor(name)
+    return router

@@ -68,7 +68,9 @@ def _with_tiles(
     if working_side <= photograph.frame.shape[0]:
         # The frame shows all that there is.
         return frame_change
-    tile_side = min(tile_side, working_side // backbone.stride * backbone.stride)
+    if tile_side > working_side:
+        # Of sides smaller than asked for, the frame's is the one that every part of the backbone can divide.
+        tile_side = photograph.frame.shape[0]
 
     def change_of_tiles(tiles: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
         return _change_of(backbone, tiles, [settings.seed + number for number in numbers], settings)

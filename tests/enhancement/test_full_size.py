@@ -72,10 +72,20 @@ def test_the_larger_copy_is_no_larger_than_the_photograph(toy_enhancer: Enhancer
 
 def test_a_tile_may_show_the_whole_eye_larger_than_the_frame_does(toy_enhancer: Enhancer) -> None:
     low = wide_photograph(300)
-    asked = EnhancementSettings(detail="tiles", working_size=128, tile_size=512)
+    asked = EnhancementSettings(detail="tiles", working_size=128, tile_size=128)
     enhancement = toy_enhancer.enhance(low, asked)
     assert enhancement.tile_size == 128
     assert not np.array_equal(enhancement.image.pixels, toy_enhancer(low, detail="guided").pixels)
+
+
+@pytest.mark.parametrize("mode", ["fast", "diffusion"])
+def test_a_photograph_between_the_frame_and_twice_its_side_is_looked_at_in_tiles_of_the_frames(
+    mode: str, toy_enhancer: Enhancer
+) -> None:
+    low = draw_fundus(1, 93)[0]
+    enhancement = toy_enhancer.enhance(low, EnhancementSettings(mode=mode, steps=1), field_of_view="full_frame")
+    assert enhancement.tile_size == 64
+    assert enhancement.image.shape == low.shape
 
 
 def test_of_a_photograph_no_larger_than_the_frame_all_ways_are_the_same(toy_enhancer: Enhancer) -> None:

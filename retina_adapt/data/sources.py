@@ -77,8 +77,12 @@ def load_images(
 
 
 def shuffled_stream(stream: datasets.IterableDataset, seed: int) -> datasets.IterableDataset:
-    """Shuffle the order of a stream's shards, and its rows within a buffer of 256."""
-    return stream.shuffle(seed=seed, buffer_size=_SHUFFLE_BUFFER)
+    """Shuffle the order of a stream's shards, and its rows within a buffer of 256.
+
+    One shard is read at a time: several would be read ahead by threads, in forked workers too, and `datasets` waits
+    five seconds for them at the end of every pass over Parquet files.
+    """
+    return stream.shuffle(seed=seed, buffer_size=_SHUFFLE_BUFFER, max_buffer_input_shards=1)
 
 
 def _open(source: str | Path, split: str, streaming: bool, revision: str | None) -> AnyDataset:

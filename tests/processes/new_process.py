@@ -5,13 +5,14 @@ import multiprocessing
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 # Started by the first test that asks; with hash seed, random numbers and modules of its own, whatever tests have done.
 ORIGIN = multiprocessing.get_context("forkserver")
 ORIGIN.set_forkserver_preload(["retina_adapt.data", "retina_adapt.enhancement", "retina_adapt.routing"])
+LONGEST_SCRIPT = 300.0  # seconds
 
 
 def run_script(script: str, *arguments: object, path: Sequence[Path] = ()) -> str:
@@ -23,17 +24,20 @@ def run_script(script: str, *arguments: object, path: Sequence[Path] = ()) -> st
         path: folders that it imports from besides.
 
     Returns:
-        What it printed. Where it ends with an error, the assertion fails with what was said.
+        What it printed. Where it ends with an error or does not end, the assertion fails with what was said.
     """
     receiver, sender = ORIGIN.Pipe(duplex=False)
     words = [str(argument) for argument in arguments]
-    process = ORIGIN.Process(target=_run, args=(script, words, [str(folder) for folder in path], sender))
+    process = ORIGIN.Process(target=_run, args=(script, words, [str(folder) for folder in path], sender), daemon=True)
     process.start()
     sender.close()
-    try:
-        printed, said = receiver.recv()
-    except EOFError:
-        printed, said = "", "it ended before its script did"
+    printed, said = "", "it ended before its script did"
+    if receiver.poll(LONGEST_SCRIPT):
+        with suppress(EOFError):
+            printed, said = receiver.recv()
+    else:
+        said = f"its script did not end within {LONGEST_SCRIPT:.0f} s"
+        process.kill()
     process.join()
     assert process.exitcode == 0, said + printed
     return printed

@@ -2,9 +2,7 @@
 
 import csv
 import json
-import os
 import struct
-import subprocess
 import sys
 import time
 import zlib
@@ -13,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from accelerate import Accelerator
+from launching import run_program
 from PIL import Image
 from toy_training import in_another_process
 from two_processes import on_two_processes
@@ -174,13 +173,9 @@ def test_two_processes_share_the_photographs_and_take_up_what_a_lost_one_left(
     # Another test may be using the launcher's own port at the same time.
     launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
     models = ["--backbone", toy_backbone_folder, "--adaptor", toy_adaptor_folder]
-    done = subprocess.run(
+    done = run_program(
         [sys.executable, *launcher, "-m", "retina_adapt", "enhance", drawn, output, *models, "--device", "cpu"],
-        env=os.environ | {"ACCELERATE_USE_CPU": "true"},
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
+        {"ACCELERATE_USE_CPU": "true"},
     )
     assert "broken.png" in done.stderr, done.stderr
     assert done.returncode == 1

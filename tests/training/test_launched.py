@@ -1,7 +1,6 @@
 """`accelerate launch` for real: two processes, with the configurations that ship with the recipes."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 import torch
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from launching import run_program
 from toy_training import trained
 
 SCRIPT = Path(__file__).with_name("train_toy.py")
@@ -21,14 +21,7 @@ def launch(*arguments: str, configuration: str) -> subprocess.CompletedProcess[s
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", file]
     # Any free port, for tests that run beside this one.
     launcher += ["--main_process_port", "0"]
-    return subprocess.run(
-        [*launcher, str(SCRIPT), *arguments],
-        timeout=600,
-        env=os.environ | {"ACCELERATE_USE_CPU": "true"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_program([*launcher, SCRIPT, *arguments], {"ACCELERATE_USE_CPU": "true"})
 
 
 @pytest.mark.slow

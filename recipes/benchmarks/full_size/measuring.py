@@ -1,37 +1,30 @@
-"""What comes out at a camera's own size: quality by the source of fine detail, time, memory, seams.
+"""Enhance photographs at a camera's own size, and measure what comes out and what it takes.
 
-    python recipes/benchmark.py full_size --output_folder runs/full_size
-
-Clear photographs of a camera's size are degraded by each preset and enhanced with each `detail`; `resized` is what the
-network gives at its frame size, enlarged. PSNR, and SSIM of the green channel, are of all pixels in the field of view
-at full size. Fine PSNR is that of what is finer than the backbone's frame: it tells what happens to detail that the
-network does not see, whatever error of light and colour it leaves. Writes `full_size.json`, `full_size.md` and
-`crops_*.png`: parts of every result, pixel by pixel.
+PSNR, and SSIM of the green channel, are of all pixels in the field of view at full size. Fine PSNR is that of what is
+finer than the backbone's frame: it tells what happens to detail that the network does not see, whatever error of light
+and colour it leaves.
 """
 
 import ctypes
 import gc
-import json
-import statistics
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
-import torch
 from PIL import Image
 
 from retina_adapt.atomic_files import write_file_atomically
-from retina_adapt.configuration import parse_configuration, store_configuration
 from retina_adapt.degradations import apply_degradation, draw_degradation
-from retina_adapt.embedded import DEFAULT_BACKBONE
 from retina_adapt.enhancement import EnhancementSettings, Enhancer, PreparedPhotograph, SmallChange, apply_at_own_size
 from retina_adapt.enhancement.tiles import lay_tiles, seam_ratio
 from retina_adapt.evaluation import score_image
 from retina_adapt.imaging import (
     FieldOfView,
+    Photograph,
     SquareCrop,
     find_field_of_view,
     find_photographs,
@@ -41,35 +34,6 @@ from retina_adapt.imaging import (
 )
 
 DETAILS = ("kept", "guided", "fine", "tiles")
-
-
-@dataclass
-class FullSizeConfig:
-    """What to measure.
-
-    Args:
-        output_folder: where the results go.
-        photographs: folder of clear photographs.
-        backbone: name of an embedded backbone, or a backbone folder.
-        adaptors: the adaptor, embedded name or folder, for each preset.
-        seeds: of the degradations; each photograph is degraded once by each.
-        working_size: of the mode `tiles`.
-        memory_widths: widths in pixels that the first photograph is brought to, to see what memory depends on.
-        crop: side in pixels of the parts that are written as pictures.
-        threads: of PyTorch on the CPU.
-        device: cpu, cuda, …
-    """
-
-    output_folder: str
-    photographs: str = "corpus/full_resolution"
-    backbone: str = DEFAULT_BACKBONE
-    adaptors: dict[str, str] = field(default_factory=lambda: {name: name for name in ("light", "haze", "blur")})
-    seeds: list[int] = field(default_factory=lambda: [0, 1])
-    working_size: int = 1024
-    memory_widths: list[int] = field(default_factory=lambda: [2000, 4300])
-    crop: int = 440
-    threads: int = 1
-    device: str = "cpu"
 
 
 @dataclass
@@ -122,43 +86,76 @@ class PeakMemory:
         self.megabytes = (self.peak - self._start) / 1e6
 
 
-def main() -> None:
-    """Measure, print, write."""
-    config = parse_configuration(FullSizeConfig, description=__doc__)
-    torch.set_num_threads(config.threads)
-    folder = Path(config.output_folder)
-    store_configuration(config, folder / "config.yaml")
-    enhancer = Enhancer.from_pretrained(config.backbone, device=config.device)
-    names = {preset: enhancer.load_adaptor(adaptor) for preset, adaptor in config.adaptors.items()}
+@dataclass
+class FullSizeMeasurements:
+    """All of it.
+
+    Attributes:
+        rows: a `Measured` each, as a dictionary.
+        files: of each file format of the photographs, seconds "read" and "write".
+        memory: of each size and detail, the "width" and "height" in pixels, "both": photograph and result in MB, and
+            what enhancing takes "besides".
+        working_size: of the mode `tiles`.
+    """
+
+    rows: list[dict[str, Any]]
+    files: dict[str, dict[str, float]]
+    memory: list[dict[str, Any]]
+    working_size: int
+
+
+def measure(
+    photographs: str,
+    *,
+    backbone: str,
+    adaptors: dict[str, str],
+    seeds: list[int],
+    working_size: int,
+    memory_widths: list[int],
+    device: str,
+    crop: int,
+    output_folder: Path,
+) -> FullSizeMeasurements:
+    """Degrade and enhance every photograph, write `crops_*.png`, and return what was measured.
+
+    The arguments are those of `FullSizeConfig`.
+    """
+    output_folder.mkdir(parents=True, exist_ok=True)
+    enhancer = Enhancer.from_pretrained(backbone, device=device)
+    names = {preset: enhancer.load_adaptor(adaptor) for preset, adaptor in adaptors.items()}
     rows: list[Measured] = []
-    files: list[tuple[str, float, float]] = []
-    for path in find_photographs(config.photographs):
+    files: dict[str, list[tuple[float, float]]] = {}
+    for path in find_photographs(photographs):
         started = time.process_time()
         photograph = read_photograph(path)
         reading = time.process_time() - started
-        write_photograph(photograph, folder / f"copy{path.suffix}")
-        files.append((path.suffix, reading, time.process_time() - started - reading))
+        write_photograph(photograph, output_folder / f"copy{path.suffix}")
+        files.setdefault(path.suffix, []).append((reading, time.process_time() - started - reading))
         clear = photograph.pixels
         found = find_field_of_view(clear, name=path.name)
         for preset, adaptor in names.items():
             enhancer.set_adaptor(adaptor)
-            for seed in config.seeds:
+            for seed in seeds:
                 low = degraded(clear, found, preset, seed)
-                results, measured = enhanced(enhancer, low, found.mask, config)
+                results, costs = enhanced(enhancer, low, found.mask, working_size)
                 labels = {"photograph": path.name, "preset": preset, "seed": seed}
                 for method, result in results.items():
                     scores = scores_of(result, clear, found, enhancer.backbone.settings.image_size)
-                    rows.append(Measured(**labels, method=method, **scores, **measured.get(method, {})))
+                    rows.append(Measured(**labels, method=method, **scores, **costs.get(method, {})))
                     print(rows[-1], flush=True)
-                if seed == config.seeds[0]:
-                    sheet = crops([clear, *results.values()], SquareCrop.around(found), config.crop)
-                    with write_file_atomically(folder / f"crops_{path.stem}_{preset}.png") as temporary:
+                if seed == seeds[0]:
+                    sheet = crops([clear, *results.values()], SquareCrop.around(found), crop)
+                    with write_file_atomically(output_folder / f"crops_{path.stem}_{preset}.png") as temporary:
                         Image.fromarray(sheet).save(temporary, format="PNG")
-    table = markdown(rows) + file_times(files) + memory_by_size(enhancer, config)
-    for name, text in (("json", json.dumps([asdict(row) for row in rows], indent=1)), ("md", table)):
-        with write_file_atomically(folder / f"full_size.{name}") as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
-    print(table)
+    return FullSizeMeasurements(
+        rows=[asdict(row) for row in rows],
+        files={
+            suffix: dict(zip(("read", "write"), np.median(times, axis=0).tolist(), strict=True))
+            for suffix, times in files.items()
+        },
+        memory=memory_by_size(enhancer, read_photograph(find_photographs(photographs)[0]), memory_widths, working_size),
+        working_size=working_size,
+    )
 
 
 def degraded(clear: np.ndarray, found: FieldOfView, preset: str, seed: int) -> np.ndarray:
@@ -170,12 +167,12 @@ def degraded(clear: np.ndarray, found: FieldOfView, preset: str, seed: int) -> n
 
 
 def enhanced(
-    enhancer: Enhancer, low: np.ndarray, mask: np.ndarray, config: FullSizeConfig
+    enhancer: Enhancer, low: np.ndarray, mask: np.ndarray, working_size: int
 ) -> tuple[dict[str, np.ndarray], dict[str, dict[str, float | None]]]:
     """The results by method, each (H, W, C), and what each took."""
     results, measured = {"degraded": low}, {}
     for detail in DETAILS:
-        settings = EnhancementSettings(detail=detail, working_size=config.working_size)
+        settings = EnhancementSettings(detail=detail, working_size=working_size)
         with PeakMemory() as memory:
             times = [time.process_time()]
             prepared = enhancer.prepare(low, settings, mask=mask)
@@ -230,47 +227,27 @@ def crops(pictures: list[np.ndarray], crop: SquareCrop, side: int) -> np.ndarray
     return np.rint(255 * np.concatenate(rows)).astype(np.uint8)
 
 
-def markdown(rows: list[Measured]) -> str:
-    """Means over photographs and seeds, by preset; and costs by method."""
-    columns = ("psnr", "fine_psnr", "ssim")
-    quality = ["| preset | method | PSNR (dB) | fine PSNR (dB) | SSIM |", "|---|---|---:|---:|---:|"]
-    costs = ["| detail | prepare (s) | network (s) | apply (s) | peak (MB) | seams |", "|---|---:|---:|---:|---:|---:|"]
-    for preset in dict.fromkeys(row.preset for row in rows):
-        for method in dict.fromkeys(row.method for row in rows):
-            own = [row for row in rows if (row.preset, row.method) == (preset, method)]
-            psnr, fine, ssim = (statistics.mean(getattr(row, column) for row in own) for column in columns)
-            quality.append(f"| {preset} | {method} | {psnr:.2f} | {fine:.2f} | {ssim:.3f} |")
-    for detail in DETAILS:
-        own = [row for row in rows if row.method == detail]
-        stages = [statistics.median(getattr(row, stage) for row in own) for stage in ("prepare", "network", "apply")]
-        seams = "–" if own[0].seams is None else f"{max(row.seams for row in own):.2f}"
-        cells = [detail, *(f"{stage:.2f}" for stage in stages), f"{max(row.peak for row in own):.0f}", seams]
-        costs.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*quality, "", *costs])
-
-
-def memory_by_size(enhancer: Enhancer, config: FullSizeConfig) -> str:
+def memory_by_size(
+    enhancer: Enhancer, photograph: Photograph, widths: list[int], working_size: int
+) -> list[dict[str, Any]]:
     """What enhancing takes besides the photograph and the result, both float32, for the same eye at several sizes."""
-    pixels = read_photograph(find_photographs(config.photographs)[0]).pixels
-    lines = ["", "", "| photograph | and result, MB | detail | besides, MB |", "|---|---:|---|---:|"]
-    for width in config.memory_widths:
+    pixels = photograph.pixels
+    rows = []
+    for width in widths:
         low = resize(pixels, round(width * pixels.shape[0] / pixels.shape[1]), width)
         for detail in DETAILS:
-            settings = EnhancementSettings(detail=detail, working_size=config.working_size)
+            settings = EnhancementSettings(detail=detail, working_size=working_size)
             with PeakMemory() as memory:
                 prepared = enhancer.prepare(low, settings)
                 (change,) = enhancer.small_changes([prepared], settings)
                 result = apply_at_own_size(prepared, change)
-            both, besides = 2 * result.nbytes / 1e6, memory.megabytes - result.nbytes / 1e6
-            lines.append(f"| {width}x{low.shape[0]} px | {both:.0f} | {detail} | {besides:.0f} |")
-    return "\n".join(lines)
-
-
-def file_times(files: list[tuple[str, float, float]]) -> str:
-    """Seconds to read and to write a file, by its format."""
-    lines = ["", "", "| file | read (s) | write (s) |", "|---|---:|---:|"]
-    for suffix in dict.fromkeys(suffix for suffix, _, _ in files):
-        own = [times for name, *times in files if name == suffix]
-        read, write = (statistics.median(column) for column in zip(*own, strict=True))
-        lines.append(f"| {suffix} | {read:.2f} | {write:.2f} |")
-    return "\n".join(lines)
+            rows.append(
+                {
+                    "width": width,
+                    "height": low.shape[0],
+                    "detail": detail,
+                    "both": 2 * result.nbytes / 1e6,
+                    "besides": memory.megabytes - result.nbytes / 1e6,
+                }
+            )
+    return rows

@@ -29,9 +29,12 @@ if TYPE_CHECKING:
 # that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
-# Prepared photographs of a test run serve no other run.
-os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="retina_adapt_tests_")
-atexit.register(shutil.rmtree, os.environ["HF_DATASETS_CACHE"], ignore_errors=True)
+# What is prepared in a test run serves no other run. PEFT's BOFT tries to build an extension of PyTorch; processes that
+# share a folder for these wait for each other, and for ever for one that was killed.
+CACHES = Path(tempfile.mkdtemp(prefix="retina_adapt_tests_"))
+os.environ["HF_DATASETS_CACHE"] = str(CACHES / "datasets")
+os.environ["TORCH_EXTENSIONS_DIR"] = str(CACHES / "torch_extensions")
+atexit.register(shutil.rmtree, CACHES, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -254,7 +254,7 @@ def test_a_photograph_whose_mask_is_broken_or_does_not_fit_is_left_out(tmp_path,
 
 @pytest.mark.slow
 def test_two_processes_that_start_at_once_leave_out_the_same(folder_with_broken_files):
-    starts, found = multiprocessing.Barrier(2), multiprocessing.SimpleQueue()
+    starts, found = multiprocessing.Barrier(2, timeout=120), multiprocessing.SimpleQueue()
 
     def prepare() -> None:
         warned = io.StringIO()

@@ -1,6 +1,6 @@
 """Photographs as training data: sources, preparation, pairs, unpaired images, sampling, splits."""
 
-from retina_adapt.data.augmentation import Flips
+from retina_adapt.data.augmentation import Flips, Tones
 from retina_adapt.data.draws import Draw
 from retina_adapt.data.duplicates import find_duplicates
 from retina_adapt.data.latent_cache import LatentCache, LatentCacheError, LatentItem
@@ -74,6 +74,7 @@ __all__ = [
     "SplitError",
     "StreamShare",
     "StreamedImages",
+    "Tones",
     "TrainingBatchSampler",
     "UnpairedImages",
     "WholeFrame",

@@ -34,6 +34,28 @@ class Flips:
         return mirrored(*self.drawn(seed), *arrays)
 
 
+@dataclass(frozen=True)
+class Tones:
+    """Give an image the tone and the colours that another camera might have given it.
+
+    Pixels become pixels ** exp(u + v): black and white stay where they are, nothing is cut off.
+
+    Attributes:
+        tone: u, the same for all channels, is uniform in [-tone, tone].
+        color: v, of each channel on its own, is uniform in [-color, color].
+    """
+
+    tone: float
+    color: float
+
+    def apply(self, seed: int, image: np.ndarray) -> np.ndarray:
+        """An image (H, W, C) in [0, 1] with the tones that `seed` draws, float32."""
+        generator = random_generator(seed, "tone")
+        exponents = generator.uniform(-self.tone, self.tone)
+        exponents = exponents + generator.uniform(-self.color, self.color, size=image.shape[-1])
+        return np.power(image, np.exp(exponents).astype(np.float32))
+
+
 def mirrored(horizontal: bool, vertical: bool, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     """Views of (H, W) or (H, W, C) arrays, all flipped alike."""
     if horizontal:

@@ -12,7 +12,7 @@ import datasets
 import numpy as np
 import torch
 
-from retina_adapt.data.augmentation import Flips
+from retina_adapt.data.augmentation import Flips, Tones
 from retina_adapt.data.draws import Draw, random_generator
 from retina_adapt.data.preparation import PreparedPhotograph, mirror_outside
 from retina_adapt.data.prepared_photographs import PreparedPhotographs
@@ -53,6 +53,8 @@ class DegradePair:
         flips: random mirroring; None leaves pairs as they are.
         clear_share: how often, in [0, 1], the photograph is not degraded at all, so that what is trained on the pairs
             learns to leave a clear photograph as it is.
+        tones: random tone and colours of the photograph before it is degraded, so that what is trained on the pairs
+            does not depend on those of one camera; None takes the photograph as it is.
 
     Raises:
         UnknownPresetError, SeverityError, PairingError: at construction, not in the middle of a training run.
@@ -62,6 +64,7 @@ class DegradePair:
     severity: tuple[float, float] | None = None
     flips: Flips | None = None
     clear_share: float = 0.0
+    tones: Tones | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.clear_share <= 1.0:
@@ -71,11 +74,12 @@ class DegradePair:
 
     def __call__(self, photograph: PreparedPhotograph, draw: Draw) -> PairItem:
         """The pair of a clear photograph."""
+        high = photograph.image if self.tones is None else self.tones.apply(draw.seed, photograph.image)
         if random_generator(draw.seed, "clear").random() < self.clear_share:
-            return _pair_item(photograph.image, photograph.image, photograph.mask, draw, self.flips)
+            return _pair_item(high, high, photograph.mask, draw, self.flips)
         drawn = draw_degradation(self.preset, seed=draw.seed, severity=self._severity(draw.seed))
-        low = mirror_outside(apply_degradation(photograph.image, photograph.mask, drawn), photograph.mask)
-        return _pair_item(low, photograph.image, photograph.mask, draw, self.flips)
+        low = mirror_outside(apply_degradation(high, photograph.mask, drawn), photograph.mask)
+        return _pair_item(low, high, photograph.mask, draw, self.flips)
 
     def _severity(self, seed: int) -> float | None:
         if self.severity is None:
@@ -135,6 +139,7 @@ def degraded_pairs(
     severity: tuple[float, float] | None = None,
     flips: Flips | None = None,
     clear_share: float = 0.0,
+    tones: Tones | None = None,
     field_of_view: FieldOfViewShape = "auto",
     largest_broken_share: float = 0.0,
 ) -> DegradedPairs:
@@ -143,7 +148,7 @@ def degraded_pairs(
     Args:
         clear: rows with an "image" column, as from `load_images`.
         size: side of the images in pixels.
-        preset, severity, flips, clear_share: see `DegradePair`.
+        preset, severity, flips, clear_share, tones: see `DegradePair`.
         field_of_view: where to look for it, see `find_field_of_view`.
         largest_broken_share: see `PreparedPhotographs`.
 
@@ -151,7 +156,7 @@ def degraded_pairs(
         UnknownPresetError, SeverityError, PairingError: see `DegradePair`.
         PreparationError: more photographs are broken than allowed.
     """
-    degrade = DegradePair(preset, severity, flips, clear_share)
+    degrade = DegradePair(preset, severity, flips, clear_share, tones)
     prepared = PreparedPhotographs(clear, size, field_of_view=field_of_view, largest_broken_share=largest_broken_share)
     return DegradedPairs(prepared, degrade)
 

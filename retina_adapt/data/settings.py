@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import datasets
 
-from retina_adapt.data.augmentation import Flips
+from retina_adapt.data.augmentation import Flips, Tones
 from retina_adapt.data.draws import Draw
 from retina_adapt.data.pairs import (
     DegradedPairs,
@@ -60,6 +60,9 @@ class PairSource:
         severity: lowest and highest severity in [0, 1]; null is the preset's own range. For `clear` only.
         clear_share: how often, in [0, 1], a photograph of `clear` is not degraded, so that an adaptor learns to leave
             clear photographs as they are.
+        tone_variation: how much the tone of a photograph of `clear` varies before it is degraded, half as much in each
+            channel on its own, so that an adaptor does not depend on the colours of one camera; see `Tones`. 0 takes
+            photographs as they are, 0.6 is strong.
         rows: a data set that holds both photographs of a pair in two columns.
         low_column: column of the low-quality photographs, for `rows`.
         high_column: column of the clear photographs, for `rows`.
@@ -73,6 +76,7 @@ class PairSource:
     degradation: str | None = None
     severity: list[float] | None = None
     clear_share: float = 0.0
+    tone_variation: float = 0.0
     rows: PhotographSource | None = None
     low_column: str = "low"
     high_column: str = "high"
@@ -99,6 +103,7 @@ def open_pairs(source: PairSource, size: int, *, flips: Flips | None = None) -> 
             severity=_severity(source),
             flips=flips,
             clear_share=source.clear_share,
+            tones=_tones(source),
             largest_broken_share=share,
         )
     if source.rows is not None:
@@ -119,7 +124,7 @@ def open_training_pairs(
     _require_one_way(source)
     share = source.largest_broken_share
     if source.clear and _streams(source.clear):
-        degrade = DegradePair(source.degradation or "", _severity(source), flips, source.clear_share)
+        degrade = DegradePair(source.degradation or "", _severity(source), flips, source.clear_share, _tones(source))
         return StreamedImages(open_streams(source.clear), size, degrade, largest_broken_share=share)
     if source.rows is not None and source.rows.streaming:
         return StreamedImages(
@@ -189,6 +194,12 @@ def _require_one_way(source: PairSource) -> None:
 
 def _severity(source: PairSource) -> tuple[float, float] | None:
     return None if source.severity is None else (source.severity[0], source.severity[-1])
+
+
+def _tones(source: PairSource) -> Tones | None:
+    if source.tone_variation < 0:
+        raise PairingError(f"tone_variation is {source.tone_variation}; it must be 0 or more")
+    return Tones(source.tone_variation, source.tone_variation / 2) if source.tone_variation else None
 
 
 def _require_positions(sources: list[PhotographSource]) -> None:

@@ -6,7 +6,7 @@ from typing import TypedDict
 import numpy as np
 import torch
 
-from retina_adapt.data import Draw, Flips, PreparedPhotograph, PreparedPhotographs
+from retina_adapt.data import Draw, Flips, PreparedPhotograph, PreparedPhotographs, Tones
 from retina_adapt.data.draws import random_generator
 from retina_adapt.data.preparation import mirror_outside
 from retina_adapt.data.tensors import image_tensor, integer_tensor
@@ -43,8 +43,7 @@ class CameraVariation:
 
     Attributes:
         smallest_crop: side of the smallest square crop, as a share of the frame; the crop's side and place are uniform.
-        tone: the largest exponent's logarithm: pixels become pixels ** exp(u), u uniform in [-tone, tone].
-        color: the same for each channel on its own, multiplied with it.
+        tone, color: see `Tones`.
     """
 
     smallest_crop: float = 0.85
@@ -53,9 +52,7 @@ class CameraVariation:
 
     def change_tone(self, image: np.ndarray, seed: int) -> np.ndarray:
         """Another exponent for each channel of an image (S, S, 3) in [0, 1]; float32."""
-        generator = random_generator(seed, "tone")
-        exponents = generator.uniform(-self.tone, self.tone) + generator.uniform(-self.color, self.color, size=3)
-        return np.power(image, np.exp(exponents).astype(np.float32))
+        return Tones(self.tone, self.color).apply(seed, image)
 
     def cut(self, image: np.ndarray, seed: int) -> np.ndarray:
         """A square of an image (S, S, 3), turned and mirrored into one of its eight orientations."""

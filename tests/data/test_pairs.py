@@ -4,15 +4,21 @@ import datasets
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from retina_adapt.data import (
     Draw,
     Flips,
     MissingColumnError,
     PairingError,
+    PairSource,
+    PhotographSource,
     PreparationError,
+    Tones,
     TrainingBatchSampler,
     degraded_pairs,
+    open_pairs,
     paired_columns,
     paired_folders,
 )
@@ -176,6 +182,39 @@ def test_a_share_of_the_photographs_is_left_clear(fundus_rows):
     assert not any(is_clear(degraded_pairs(fundus_rows, SIZE, preset="light"), seed) for seed in range(20))
     with pytest.raises(PairingError, match=r"clear_share is 1\.5"):
         degraded_pairs(fundus_rows, SIZE, preset="light", clear_share=1.5)
+
+
+@given(seed=st.integers(0, 2**32 - 1), tone=st.floats(0, 1.5), color=st.floats(0, 1.5))
+def test_any_tones_keep_black_white_and_the_order_between_them(seed, tone, color):
+    ramp = np.linspace(0, 1, 33, dtype=np.float32)[:, None, None].repeat(3, axis=2)
+    toned = Tones(tone, color).apply(seed, ramp)
+    assert toned.shape == ramp.shape
+    assert toned.dtype == np.float32
+    assert np.array_equal(toned[[0, -1]], ramp[[0, -1]])
+    assert (np.diff(toned, axis=0) >= 0).all()
+    assert np.array_equal(toned, Tones(tone, color).apply(seed, ramp))
+
+
+def test_tones_vary_the_clear_photograph_and_the_degraded_one_is_made_of_it(fundus_folder):
+    clear = [PhotographSource(str(fundus_folder))]
+    plain = open_pairs(PairSource(clear=clear, degradation="light"), SIZE)
+    toned, toned_clear = (
+        open_pairs(PairSource(clear=clear, degradation="light", clear_share=share, tone_variation=0.6), SIZE)
+        for share in (0.0, 1.0)
+    )
+    drawn = []
+    for seed in range(3):
+        photograph = plain[Draw(0, seed)]["high"].permute(1, 2, 0).numpy()
+        item, clear_item = toned[Draw(0, seed)], toned_clear[Draw(0, seed)]
+        assert np.array_equal(item["high"].permute(1, 2, 0).numpy(), Tones(0.6, 0.3).apply(seed, photograph))
+        assert not torch.equal(item["low"], item["high"])
+        assert not torch.equal(item["low"], plain[Draw(0, seed)]["low"])
+        assert torch.equal(clear_item["low"], item["high"])
+        assert torch.equal(clear_item["high"], item["high"])
+        drawn.append(item["high"])
+    assert not torch.equal(drawn[0], drawn[1])
+    with pytest.raises(PairingError, match=r"tone_variation is -0\.1"):
+        open_pairs(PairSource(clear=clear, degradation="light", tone_variation=-0.1), SIZE)
 
 
 def test_an_unknown_preset_or_severity_is_an_error_before_anything_is_prepared(fundus_rows):

@@ -129,6 +129,7 @@ def test_a_training_whose_result_may_be_another_has_another_key(
         "learning_rate": 1.0,
         "small_frames_share": 0.1,
         "clear_share": 0.1,
+        "tone_variation": 0.1,
         "data_sets": training.data_sets[:1],
         "test_sets": (replace(training.test_sets[0], where={"column": [0, 1]}),),
         "adaptor": replace(training.adaptor, context_grid=0),
@@ -163,6 +164,20 @@ def test_one_seed_of_the_arms_comes_first_and_questions_share_trainings(
     assert [training.seed for training in ordered] == sorted(training.seed for training in ordered)
     assert questions["degradations"]["light"] == questions["arms"]["ours"]
     assert {len(rows) for rows in questions["unseen"].values()} == {1}
+
+
+def test_a_degradation_with_values_of_its_own_is_trained_without_them_besides(
+    module: Callable[[str], ModuleType], full: object
+) -> None:
+    plan = module("claims.plan")
+    config = replace(full, of_degradation={"haze": {"tone_variation": 0.5, "steps": 7}})
+    questions = plan.plan_trainings(config)
+    for rows, place in ((questions["degradations"], ""), (questions["unseen"], " | CSDI")):
+        own, others = rows[f"haze{place}"][0], rows[f"haze{plan.AS_THE_OTHERS}{place}"][0]
+        assert (own.tone_variation, own.steps) == (0.5, 7)
+        assert others == replace(own, tone_variation=0.0, steps=config.steps)
+        assert rows[f"spots{place}"][0].steps == config.steps
+        assert f"spots{plan.AS_THE_OTHERS}{place}" not in rows
 
 
 def test_verdicts_ask_for_three_decibels_but_for_no_loss_where_the_input_is_mild(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks.claims import plots, targets
-from benchmarks.claims.plan import OURS
+from benchmarks.claims.plan import AS_THE_OTHERS, OURS
 from benchmarks.claims.section import Material, Section
 from benchmarks.claims.tables import NOTHING, by_two, cell, gain, measure, table, variants
 from benchmarks.claims.targets import Verdict
@@ -14,8 +14,10 @@ def degradations(about: Material) -> Section:
     config, results = about.config, about.results
     names = [data_set.name for data_set in config.data_sets]
     rows = about.questions["degradations"]
-    plots.draw_degradations(rows, about.questions.get("unseen", {}), results, names, about.figures / "degradations.png")
-    verdict = targets.gains("degradations and data sets", targets.gain_cells(rows, results, names))
+    judged = {name: trainings for name, trainings in rows.items() if not name.endswith(AS_THE_OTHERS)}
+    left_out = about.questions.get("unseen", {})
+    plots.draw_degradations(judged, left_out, results, names, about.figures / "degradations.png")
+    verdict = targets.gains("degradations and data sets", targets.gain_cells(judged, results, names))
 
     def shown(trainings: list[Training], name: str) -> str:
         before = measure(results, trainings, "psnr_degraded", name)
@@ -28,7 +30,8 @@ def degradations(about: Material) -> Section:
         [
             "### Degradations and data sets",
             "Our adaptor: PSNR of the degraded photograph, of the enhanced one, and the gain; the share of photographs "
-            "that enhancing makes worse; and the PSNR between a clear photograph and itself enhanced.",
+            "that enhancing makes worse; and the PSNR between a clear photograph and itself enhanced."
+            + _own_values(about),
             table(
                 ["degradation", *names, "worse", "clear in, clear out"],
                 (
@@ -63,19 +66,28 @@ def unseen(about: Material) -> Section:
             float(gain(results, trainings).mean()),
         )
         for name, trainings in rows.items()
-        if len(gain(results, trainings))
+        if len(gain(results, trainings)) and AS_THE_OTHERS not in name
     }
     verdict = targets.gains("unseen cameras", cells)
     return Section(
         [
             "### Cameras that training has not seen",
             "Our adaptor on a data set that is left out of training: PSNR of the degraded photograph, and the gain. "
-            "The backbone has seen all of them.",
+            "The backbone has seen all of them." + _own_values(about),
             by_two(rows, shown, "degradation"),
             str(verdict),
         ],
         [verdict],
     )
+
+
+def _own_values(about: Material) -> str:
+    """What differs in the trainings of some degradations, as a sentence; nothing where nothing does."""
+    shown = [
+        f"`{degradation}` with {', '.join(f'{name} {value:g}' for name, value in values.items())}"
+        for degradation, values in about.config.of_degradation.items()
+    ]
+    return f" Trained unlike the others: {'; '.join(shown)}." if shown else ""
 
 
 def backbones(about: Material) -> Section:

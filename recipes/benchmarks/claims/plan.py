@@ -81,6 +81,8 @@ class ClaimsConfig:
         repeated: questions whose trainings are repeated with every seed; all others take the first.
         degradation: for the questions that ask about one.
         degradations: for the question of degradations and data sets, and of unseen cameras.
+        of_degradation: values of the `Training` that differ for a degradation, its steps or tone_variation for
+            instance, in these two questions; its training with the others' values is run besides.
         pairs_arms: arms that the question of pairs compares.
         pair_counts: for that question; all pairs are added.
         steps, batch_size: of each training.
@@ -118,6 +120,7 @@ class ClaimsConfig:
     repeated: list[str] = field(default_factory=lambda: ["arms", "degradations", "pairs"])
     degradation: str = "light"
     degradations: list[str] = field(default_factory=list)
+    of_degradation: dict[str, dict[str, int | float]] = field(default_factory=dict)
     pairs_arms: list[str] = field(default_factory=list)
     pair_counts: list[int] = field(default_factory=list)
     steps: int = 200
@@ -137,6 +140,9 @@ class ClaimsConfig:
     graded: GradedDataSet | None = None
     only_document: bool = False
 
+
+AS_THE_OTHERS = ", trained as the others"
+"""Ends the name of a row whose degradation has values of its own and is trained without them."""
 
 LONGER = 10
 """How many times as long as the others the long trainings of the question of convergence are."""
@@ -167,6 +173,7 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
             learning_rate=config.learning_rates.get(arm, config.default_learning_rate),
             small_frames_share=config.small_frames_share,
             clear_share=config.clear_share,
+            tone_variation=0.0,
             data_sets=sets,
             test_sets=sets,
             adaptor=adaptor,
@@ -184,25 +191,25 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
     def variants(question: str, listed: list[Variant]) -> Rows:
         return {variant.name: trainings(question, variant.arm, variant, **variant.training) for variant in listed}
 
+    by_degradation = {name: {"degradation": name} | config.of_degradation.get(name, {}) for name in config.degradations}
+    by_degradation |= {name + AS_THE_OTHERS: {"degradation": name} for name in config.of_degradation}
     return {
         "arms": {arm: trainings("arms", arm) for arm in config.arms},
-        "degradations": {
-            degradation: trainings("degradations", OURS, degradation=degradation) for degradation in config.degradations
-        },
+        "degradations": {name: trainings("degradations", OURS, **changes) for name, changes in by_degradation.items()},
         "pairs": {
             f"{arm} | {pairs}": trainings("pairs", arm, pairs=pairs)
             for pairs in config.pair_counts
             for arm in config.pairs_arms
         },
         "unseen": {
-            f"{degradation} | {left_out.name}": trainings(
+            f"{name} | {left_out.name}": trainings(
                 "unseen",
                 OURS,
-                degradation=degradation,
                 data_sets=tuple(data_set for data_set in sets if data_set != left_out),
                 test_sets=(left_out,),
+                **changes,
             )
-            for degradation in config.degradations
+            for name, changes in by_degradation.items()
             for left_out in sets
             if len(sets) > 1
         },

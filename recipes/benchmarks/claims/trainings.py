@@ -38,6 +38,7 @@ class Training:
         steps, batch_size, learning_rate: of the optimisation; half a cosine after a warm-up of 20 steps.
         small_frames_share: the first share of the autoencoder's steps, which see frames of half the size.
         clear_share: how often a photograph is trained on as it is, clear.
+        tone_variation: of photographs before they are degraded anew, see `PairSource`; fixed pairs stay as they are.
         data_sets: to train on.
         test_sets: to test on.
         adaptor, losses: as `arm_settings` gives them.
@@ -54,6 +55,7 @@ class Training:
     learning_rate: float
     small_frames_share: float
     clear_share: float
+    tone_variation: float
     data_sets: tuple[DataSet, ...]
     test_sets: tuple[DataSet, ...]
     adaptor: AdaptorSettings | None
@@ -104,7 +106,12 @@ def _training_pairs(training: Training, size: int) -> Dataset:
     clear = [data_set.source("train") for data_set in training.data_sets]
     flips = Flips()
     if training.pairs == ALL_PAIRS:
-        source = PairSource(clear=clear, degradation=training.degradation, clear_share=training.clear_share)
+        source = PairSource(
+            clear=clear,
+            degradation=training.degradation,
+            clear_share=training.clear_share,
+            tone_variation=training.tone_variation,
+        )
         return open_pairs(source, size, flips=flips)
     pairs = degraded(training.data_sets, "train", training.degradation, size)
     return FixedPairs(pairs, training.pairs, training.seed, flips, clear_share=training.clear_share)

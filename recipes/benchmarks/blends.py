@@ -7,16 +7,13 @@ section of the results document from it: gain in PSNR over the degraded photogra
 photographs, the PSNR to themselves.
 """
 
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmarks._marked_section import write_marked_section
+from benchmarks._documented_results import document_results
 from retina_adapt.adaptors import load_adaptor, set_adaptor_weights
-from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.backbones import load_backbone
 from retina_adapt.configuration import parse_configuration
 from retina_adapt.data import PhotographSource, PreparedPhotographs, open_sources
@@ -72,13 +69,7 @@ class BlendsConfig:
 def main() -> None:
     """Measure, write, print."""
     config = parse_configuration(BlendsConfig, description=__doc__)
-    results = Path(config.results)
-    if not config.only_document:
-        with write_file_atomically(results) as temporary:
-            temporary.write_text(json.dumps(measure(config), indent=1), encoding="utf-8")
-    parts = section(json.loads(results.read_text(encoding="utf-8")))
-    write_marked_section(config.document, "blends", parts)
-    print("\n\n".join(parts))
+    document_results("blends", config, lambda: measure(config), section)
 
 
 def measure(config: BlendsConfig) -> dict:

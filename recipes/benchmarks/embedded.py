@@ -13,9 +13,8 @@ from pathlib import Path
 
 from adapt import AdaptConfig
 
-from benchmarks._marked_section import write_marked_section
+from benchmarks._documented_results import document_results
 from retina_adapt.adaptors import describe_adaptor
-from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.configuration import parse_configuration
 from retina_adapt.embedded import adaptor_folder
 
@@ -58,13 +57,7 @@ class EmbeddedConfig:
 def main() -> None:
     """Gather, write, print."""
     config = parse_configuration(EmbeddedConfig, description=__doc__)
-    results = Path(config.results)
-    if not config.only_document:
-        with write_file_atomically(results) as temporary:
-            temporary.write_text(json.dumps(gather(config), indent=1), encoding="utf-8")
-    parts = section(json.loads(results.read_text(encoding="utf-8")))
-    write_marked_section(config.document, "embedded", parts)
-    print("\n\n".join(parts))
+    document_results("embedded", config, lambda: gather(config), section)
 
 
 def gather(config: EmbeddedConfig) -> dict:
@@ -79,6 +72,7 @@ def gather(config: EmbeddedConfig) -> dict:
             "steps": description.metadata.training_steps,
             "batch_size": asked.autoencoder.batch_size,
             "clear_share": asked.train.clear_share,
+            "tone_variation": asked.train.tone_variation,
             "seed": description.metadata.seed,
             "metrics": description.metadata.metrics,
         }
@@ -105,10 +99,11 @@ def section(results: dict) -> list[str]:
         COMMANDS.format(names=" ".join(trainings)),
         "Trained with the committed configurations: steps on small frames of 128 px, then on whole ones of 256 px, "
         "then in the denoiser's middle blocks; every pair is a clear photograph of a `train` split degraded anew. "
-        "`clear`: how often a photograph was left as it is. Validation: PSNR in dB and SSIM of the degraded and the "
+        "`clear`: how often a photograph was left as it is; `tones`: how much its tone varied (`tone_variation`). "
+        "Validation: PSNR in dB and SSIM of the degraded and the "
         "enhanced, in the mode `fast`.",
         _table(
-            ["adaptor", "128 px", "256 px", "denoiser", "pairs a step", "clear", "seed", "validation"],
+            ["adaptor", "128 px", "256 px", "denoiser", "pairs a step", "clear", "tones", "seed", "validation"],
             [_training_line(name, training) for name, training in trainings.items()],
         ),
         f"Photographs of the `test` splits, {photographs}, degraded by the preset of the adaptor's name; PSNR in dB / "
@@ -135,6 +130,7 @@ def _training_line(name: str, training: dict) -> list[str]:
         str(steps.get("denoiser", 0)),
         str(training["batch_size"]),
         f"{training['clear_share']:.0%}",
+        f"{training['tone_variation']:g}",
         str(training["seed"]),
         f"{metrics['fast psnr_degraded']:.2f} → {metrics['fast psnr']:.2f}, "
         f"{metrics['fast ssim_degraded']:.3f} → {metrics['fast ssim']:.3f}",

@@ -9,7 +9,6 @@ with an overlay of kept (grey), new (red) and lost (blue) vessels.
 """
 
 import io
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks._marked_section import write_marked_section
-from retina_adapt.atomic_files import write_file_atomically
+from benchmarks._documented_results import document_results
 from retina_adapt.configuration import parse_configuration
 from retina_adapt.data import DegradePair, Draw, PreparedPhotographs, load_images
 from retina_adapt.data.draws import seed_of
@@ -74,20 +72,11 @@ class StructureConfig:
 def main() -> None:
     """Measure, write, print."""
     config = parse_configuration(StructureConfig, description=__doc__)
-    results = Path(config.results)
-    if not config.only_document:
-        measured, sheet = measure(config)
-        with write_file_atomically(results) as temporary:
-            temporary.write_text(json.dumps(measured, indent=1), encoding="utf-8")
-        columns = ["degraded", "enhanced", "clear", "vessels of degraded", "vessels of enhanced"]
-        write_picture_sheet(config.sheet, sheet, columns)
-    parts = section(json.loads(results.read_text(encoding="utf-8")))
-    write_marked_section(config.document, "structure", parts)
-    print("\n\n".join(parts))
+    document_results("structure", config, lambda: measure(config), section)
 
 
-def measure(config: StructureConfig) -> tuple[dict, list[PictureRow]]:
-    """The results for the JSON file, and the rows of the sheet."""
+def measure(config: StructureConfig) -> dict:
+    """The results for the JSON file; writes the sheet."""
     enhancer = Enhancer.from_pretrained(config.backbone)
     loaded = {degradation: enhancer.load_adaptor(name) for degradation, name in config.adaptors.items()}
     rows: dict[str, dict[str, Scores]] = {}
@@ -119,7 +108,9 @@ def measure(config: StructureConfig) -> tuple[dict, list[PictureRow]]:
             rows[data_set][degradation] = {key: float(np.mean([scores[key] for scores in found])) for key in found[0]}
             print(f"{data_set}, {degradation}: {rows[data_set][degradation]}", flush=True)
     settings = {"size": config.size, "split": config.split, "photographs": photographs_of}
-    return {"settings": settings, "rows": rows}, sheet
+    columns = ["degraded", "enhanced", "clear", "vessels of degraded", "vessels of enhanced"]
+    write_picture_sheet(config.sheet, sheet, columns)
+    return {"settings": settings, "rows": rows}
 
 
 def section(results: dict) -> list[str]:

@@ -7,16 +7,15 @@ network gives at its frame size, enlarged. Writes the JSON behind the tables, th
 output folder, `crops_*.png`: parts of every result, pixel by pixel.
 """
 
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from benchmarks._marked_section import write_marked_section
-from benchmarks.full_size.measuring import FullSizeMeasurements, measure
+from benchmarks._documented_results import document_results
+from benchmarks.full_size.measuring import measure
 from benchmarks.full_size.section import section
-from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.configuration import parse_configuration
 from retina_adapt.embedded import DEFAULT_BACKBONE
 
@@ -61,10 +60,10 @@ class FullSizeConfig:
 def main() -> None:
     """Measure, write, print."""
     config = parse_configuration(FullSizeConfig, description=__doc__)
-    results = Path(config.results)
-    if not config.only_document:
-        torch.set_num_threads(config.threads)
-        measured = measure(
+    torch.set_num_threads(config.threads)
+
+    def measured() -> dict[str, Any]:
+        return measure(
             config.photographs,
             backbone=config.backbone,
             adaptors=config.adaptors,
@@ -75,8 +74,5 @@ def main() -> None:
             crop=config.crop,
             output_folder=Path(config.output_folder),
         )
-        with write_file_atomically(results) as temporary:
-            temporary.write_text(json.dumps(asdict(measured), indent=1) + "\n", encoding="utf-8")
-    parts = section(FullSizeMeasurements(**json.loads(results.read_text(encoding="utf-8"))))
-    write_marked_section(config.document, "full_size", parts)
-    print("\n\n".join(parts))
+
+    document_results("full_size", config, measured, section)

@@ -45,7 +45,7 @@ class Measured:
         ssim: of the green channel.
         prepare, network, apply: seconds of the three stages.
         peak: largest memory above what was held before, in MB; the result itself is part of it.
-        seams: see `seam_ratio`; None without tiles.
+        seams: see `seam_ratio`; None where there are no two tiles.
     """
 
     photograph: str
@@ -86,24 +86,6 @@ class PeakMemory:
         self.megabytes = (self.peak - self._start) / 1e6
 
 
-@dataclass
-class FullSizeMeasurements:
-    """All of it.
-
-    Attributes:
-        rows: a `Measured` each, as a dictionary.
-        files: of each file format of the photographs, seconds "read" and "write".
-        memory: of each size and detail, the "width" and "height" in pixels, "both": photograph and result in MB, and
-            what enhancing takes "besides".
-        working_size: of the mode `tiles`.
-    """
-
-    rows: list[dict[str, Any]]
-    files: dict[str, dict[str, float]]
-    memory: list[dict[str, Any]]
-    working_size: int
-
-
 def measure(
     photographs: str,
     *,
@@ -115,10 +97,15 @@ def measure(
     device: str,
     crop: int,
     output_folder: Path,
-) -> FullSizeMeasurements:
-    """Degrade and enhance every photograph, write `crops_*.png`, and return what was measured.
+) -> dict[str, Any]:
+    """Degrade and enhance every photograph, and write `crops_*.png`. The arguments are those of `FullSizeConfig`.
 
-    The arguments are those of `FullSizeConfig`.
+    Returns:
+        rows: a `Measured` each, as a dictionary.
+        files: of each file format of the photographs, seconds "read" and "write".
+        memory: of each size and detail, the "width" and "height" in pixels, "both": photograph and result in MB, and
+            what enhancing takes "besides".
+        working_size: of the mode `tiles`.
     """
     output_folder.mkdir(parents=True, exist_ok=True)
     enhancer = Enhancer.from_pretrained(backbone, device=device)
@@ -147,15 +134,17 @@ def measure(
                     sheet = crops([clear, *results.values()], SquareCrop.around(found), crop)
                     with write_file_atomically(output_folder / f"crops_{path.stem}_{preset}.png") as temporary:
                         Image.fromarray(sheet).save(temporary, format="PNG")
-    return FullSizeMeasurements(
-        rows=[asdict(row) for row in rows],
-        files={
+    return {
+        "rows": [asdict(row) for row in rows],
+        "files": {
             suffix: dict(zip(("read", "write"), np.median(times, axis=0).tolist(), strict=True))
             for suffix, times in files.items()
         },
-        memory=memory_by_size(enhancer, read_photograph(find_photographs(photographs)[0]), memory_widths, working_size),
-        working_size=working_size,
-    )
+        "memory": memory_by_size(
+            enhancer, read_photograph(find_photographs(photographs)[0]), memory_widths, working_size
+        ),
+        "working_size": working_size,
+    }
 
 
 def degraded(clear: np.ndarray, found: FieldOfView, preset: str, seed: int) -> np.ndarray:
@@ -200,6 +189,8 @@ def seams_of(prepared: PreparedPhotograph, change: SmallChange) -> float | None:
     if change.tile_side is None:
         return None
     tiles = lay_tiles(change.change.shape[0], change.tile_side, prepared.working_mask)
+    if len(tiles) < 2:
+        return None
     return seam_ratio(change.change, tiles, prepared.working_mask)
 
 

@@ -3,14 +3,14 @@
 import statistics
 from typing import Any
 
-from benchmarks.full_size.measuring import DETAILS, FullSizeMeasurements
+from benchmarks.full_size.measuring import DETAILS
 
 Row = dict[str, Any]
 
 
-def section(measurements: FullSizeMeasurements) -> list[str]:
+def section(measurements: dict[str, Any]) -> list[str]:
     """Its paragraphs and tables."""
-    rows = measurements.rows
+    rows = measurements["rows"]
     photographs = list(dict.fromkeys(row["photograph"] for row in rows))
     seeds = list(dict.fromkeys(row["seed"] for row in rows))
     return [
@@ -19,18 +19,18 @@ def section(measurements: FullSizeMeasurements) -> list[str]:
         f"by presets at that size (seeds {', '.join(map(str, seeds))}) and enhanced with the embedded adaptors; means "
         "over the field of view at full size. *Resized* is the network's own picture of the whole eye, enlarged. "
         "*Fine* is the PSNR of what is finer than the network's frame alone; the rest is the error in light and "
-        f"colour. `tiles` works at {measurements.working_size} px.",
+        f"colour. `tiles` works at {measurements['working_size']} px.",
         _quality(rows),
         "Seconds of one CPU core, medians; `seams` is the roughness of the change across the borders of tiles over "
         "that elsewhere (1 is none):",
         _costs(rows),
         "What enhancing takes besides the photograph and the result themselves, both float32, for the same eye at "
         "several sizes, in MB:",
-        _memory(measurements.memory),
+        _memory(measurements["memory"]),
         "Reading a file of such a photograph takes "
         + "; ".join(
             f"{times['read']:.2f} s, writing it {times['write']:.2f} s ({suffix})"
-            for suffix, times in measurements.files.items()
+            for suffix, times in measurements["files"].items()
         )
         + ".",
     ]

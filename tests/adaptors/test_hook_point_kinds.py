@@ -16,7 +16,7 @@ from retina_adapt.adaptors import (
     attach_adaptor,
 )
 from retina_adapt.adaptors.hook_point.layout import from_map, to_map
-from retina_adapt.adaptors.residual.branch import ResidualBranch
+from retina_adapt.adaptors.residual.branch import ResidualBranch, add_enlarged, enlarge_bilinearly, pool_to_grid
 from retina_adapt.backbones import HookPoint, ReconstructionBackbone
 
 TOKENS = HookPoint("denoiser.transformer_blocks.0", "denoiser.mid", 16, layout="tokens")
@@ -140,3 +140,14 @@ def test_a_backbone_may_reach_into_its_adapted_blocks(small_backbone: Reconstruc
     assert layer.norm1 is embedding
     with pytest.raises(AttributeError, match="nothing_of_this_name"):
         layer.nothing_of_this_name  # noqa: B018
+
+
+@given(height=st.integers(1, 24), width=st.integers(1, 24), grid=st.integers(1, 6))
+def test_what_the_context_branch_enlarges_and_pools_is_what_torch_gives(height: int, width: int, grid: int) -> None:
+    generator = torch.Generator().manual_seed(height)
+    maps = torch.randn(2, 3, height, width, generator=generator)
+    coarse = torch.randn(2, 3, grid, grid, generator=generator)
+    enlarged = F.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(enlarge_bilinearly(coarse, height, width), enlarged)
+    torch.testing.assert_close(add_enlarged(maps, coarse), maps + enlarged)
+    torch.testing.assert_close(pool_to_grid(maps, grid), F.adaptive_avg_pool2d(maps, grid))

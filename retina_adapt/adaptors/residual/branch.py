@@ -60,10 +60,8 @@ class ContextBranch(nn.Module):
 
     def forward(self, features: Tensor, change: Tensor) -> Tensor:
         """`change`, of the shape of `features`, with the change by gain and offset added to it."""
-        height, width = features.shape[-2:]
         gain, offset = self.convolutions(pool_to_grid(features, self.grid)).chunk(2, dim=1)
-        change = change + enlarge_bilinearly(offset, height, width)
-        return torch.addcmul(change, enlarge_bilinearly(gain, height, width), features)
+        return torch.addcmul(add_enlarged(change, offset), enlarge_bilinearly(gain, *features.shape[-2:]), features)
 
 
 def pool_to_grid(maps: Tensor, grid: int) -> Tensor:
@@ -85,12 +83,22 @@ def enlarge_bilinearly(maps: Tensor, height: int, width: int) -> Tensor:
     Two products with small matrices: on a CPU, enlarging 96 maps of 4x4 to 64x64 takes a tenth of the time, and a whole
     adapted pass a tenth less.
     """
+    return _bilinear_weights(maps, -2, height) @ maps @ _bilinear_weights(maps, -1, width).T
 
-    def weights(size: int, target: int) -> Tensor:
-        identity = torch.eye(size, device=maps.device, dtype=maps.dtype)[None, None]
-        return F.interpolate(identity, size=(target, size), mode="bilinear", align_corners=False)[0, 0]
 
-    return weights(maps.shape[-2], height) @ maps @ weights(maps.shape[-1], width).T
+def add_enlarged(maps: Tensor, coarse: Tensor) -> Tensor:
+    """`maps` (batch, channels, height, width) and `coarse` (batch, channels, h, w), enlarged to it, in one pass."""
+    height, width = maps.shape[-2:]
+    rows, columns = _bilinear_weights(coarse, -2, height), _bilinear_weights(coarse, -1, width)
+    stacked = maps.flatten(0, 1)
+    return torch.baddbmm(stacked, rows.expand(len(stacked), -1, -1), (coarse @ columns.T).flatten(0, 1)).view_as(maps)
+
+
+def _bilinear_weights(maps: Tensor, dimension: int, target: int) -> Tensor:
+    """The matrix (target, size) that enlarges one dimension of the maps."""
+    size = maps.shape[dimension]
+    identity = torch.eye(size, device=maps.device, dtype=maps.dtype)[None, None]
+    return F.interpolate(identity, size=(target, size), mode="bilinear", align_corners=False)[0, 0]
 
 
 def group_norm(channels: int) -> nn.GroupNorm:

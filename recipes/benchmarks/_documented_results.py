@@ -39,8 +39,9 @@ def document_results(
     """
     path = Path(config.results)
     if not config.only_document:
+        text = json.dumps(measure(), indent=1) + "\n"
         with write_file_atomically(path) as temporary:
-            temporary.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
     parts = section(json.loads(path.read_text(encoding="utf-8")))
     write_marked_section(config.document, name, parts)
     print("\n\n".join(parts))

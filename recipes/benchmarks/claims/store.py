@@ -47,7 +47,7 @@ class ResultStore:
         # Read anew: another command may have added others meanwhile.
         gathered = self.gathered()
         results = {training.key: self.find(training, gathered) for training in trainings}
-        gathered["trainings"] = {key: found for key, found in results.items() if found is not None}
+        gathered["trainings"] = {key: results[key] for key in sorted(results) if results[key] is not None}
         gathered["measurements"] |= measurements
         write_json(gathered, self.path)
         return gathered
@@ -56,7 +56,7 @@ class ResultStore:
 def write_json(content: dict, path: Path) -> None:
     """Write one file that cannot be torn."""
     with write_file_atomically(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def _fingerprint(training: Training) -> str:

@@ -194,6 +194,14 @@ def test_a_latent_cache_of_pairs_that_are_degraded_anew_is_refused(run: Callable
         run("refused", ["decoder"], latent_cache=True, train={"clear": [{"path": "x"}], "degradation": "light"})
 
 
+def test_a_run_on_streamed_photographs_gives_the_same_again(run: Callable[..., dict[str, Tensor]], pairs: Path) -> None:
+    streamed = {"path": str(pairs / "high"), "streaming": True}
+    train = {"clear": [streamed], "degradation": "light", "clear_share": 0.2, "tone_variation": 0.4}
+    once, again = (run(name, ["decoder"], train=train, denoiser=LOOP | {"steps": 0}) for name in ("once", "again"))
+    torch.testing.assert_close(again, once, rtol=0, atol=0)
+    assert any(tensor.abs().max() > 0 for name, tensor in once.items() if name.endswith("weight"))
+
+
 @pytest.mark.parametrize("groups", [["encoder", "denoiser.mid"], ["encoder", "decoder", "denoiser.mid"]])
 def test_the_denoiser_aims_where_the_decoder_is_at_home(
     adapt: ModuleType, backbone: ReconstructionBackbone, batch: dict[str, Tensor], groups: list[str]

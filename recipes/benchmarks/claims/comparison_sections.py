@@ -135,17 +135,37 @@ def convergence(about: Material) -> Section:
 
 
 def learning_rates(about: Material) -> Section:
-    results = about.results
+    results, rows = about.results, about.questions["learning_rates"]
+
+    def scored(trainings: list[Training]) -> list[float]:
+        return [results[each.key]["validation_psnr"] for each in trainings if each.key in results]
 
     def shown(trainings: list[Training]) -> str:
-        found = [results[each.key]["validation_psnr"] for each in trainings if each.key in results]
+        found = scored(trainings)
         return f"{sum(found) / len(found):.2f}" if found else NOTHING
 
+    tried: dict[str, dict[float, float]] = {}
+    for name, trainings in rows.items():
+        arm, rate = name.split(" | ")
+        if found := scored(trainings):
+            tried.setdefault(arm, {})[float(rate)] = sum(found) / len(found)
+    better = []
+    for arm, by_rate in tried.items():
+        used = about.config.learning_rates.get(arm, about.config.default_learning_rate)
+        best = max(by_rate, key=by_rate.__getitem__)
+        if used in by_rate and best != used:
+            better.append(f"{arm} ({best:g}, {by_rate[best] - by_rate[used]:+.2f} dB)")
     return Section(
         [
             "### Learning rates",
-            "PSNR on the validation photographs; the arms' rates in the configuration are chosen by this table.",
-            by_two(about.questions["learning_rates"], shown, "arm"),
+            "PSNR on the validation photographs. The other tables use the rates of the configuration, which this one "
+            "helped to choose."
+            + (
+                f" Arms that another rate would serve better, and by how much here: {', '.join(better)}."
+                if better
+                else ""
+            ),
+            by_two(rows, shown, "arm"),
         ]
     )
 

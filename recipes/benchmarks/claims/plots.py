@@ -52,10 +52,12 @@ def draw_convergence(rows: Rows, results: Results, path: Path) -> None:
     """Validation PSNR over optimiser steps and over seconds."""
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     for axes, across in zip(figure.subplots(1, 2), ("step", "seconds"), strict=True):
-        for arm, trainings in rows.items():
+        for number, (arm, trainings) in enumerate(rows.items()):
             places, values = mean_curve(results, trainings, across)
             if len(places):
-                axes.plot(places, values, marker=".", label=arm)
+                # Colours return after ten arms: then with another line.
+                line = "-" if number < 10 else "--"
+                axes.plot(places, values, line, color=f"C{number % 10}", marker=".", label=arm)
         axes.set_xscale("log")
         axes.set_xlabel({"step": "optimiser steps", "seconds": "seconds of processor time"}[across])
         axes.set_ylabel("validation PSNR, dB")
@@ -85,10 +87,10 @@ def draw_degradations(rows: Rows, unseen: Rows, results: Results, names: list[st
             zorder=3,
             label="left out of training" if number == 0 else None,
         )
-    axes.axhline(LEAST_GAIN, color="black", linewidth=0.8, linestyle="--")
+    target = f"target; 0 above {MILD_PSNR:g} dB at the input"
+    axes.axhline(LEAST_GAIN, color="black", linewidth=0.8, linestyle="--", label=target)
     axes.set_xticks(range(len(degradations)), degradations)
-    label = f"gain, dB (dashed: the target; above {MILD_PSNR:g} dB at the input it is 0)"
-    _finish(figure, axes, "degradation", label, path)
+    _finish(figure, axes, "degradation", "gain in PSNR, dB", path)
 
 
 def _figure() -> tuple[Figure, Axes]:

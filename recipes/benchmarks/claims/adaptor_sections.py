@@ -3,6 +3,7 @@
 import numpy as np
 
 from benchmarks.claims import plots, targets
+from benchmarks.claims.arms import SCRATCH
 from benchmarks.claims.plan import AS_THE_OTHERS, OURS
 from benchmarks.claims.section import Material, Section
 from benchmarks.claims.tables import NOTHING, by_two, cell, gain, measure, table, variants
@@ -100,7 +101,11 @@ def backbones(about: Material) -> Section:
         if len(found):
             by_kind.setdefault(kind, {})["degraded"] = float(measure(results, trainings, "psnr_degraded").mean())
             by_kind[kind][arm] = float(found.mean())
-    ours = {kind: max(v for arm, v in found.items() if arm.startswith(OURS)) for kind, found in by_kind.items()}
+    ours = {
+        kind: max(value for arm, value in found.items() if arm.startswith(OURS))
+        for kind, found in by_kind.items()
+        if SCRATCH in found
+    }
     # Training from scratch does not depend on the backbone's weights, but on its shape.
     ahead = [
         kind

@@ -48,7 +48,7 @@ class FullSizeConfig:
     photographs: str = "corpus/full_resolution"
     backbone: str = DEFAULT_BACKBONE
     adaptors: dict[str, str] = field(default_factory=lambda: {name: name for name in ("light", "haze", "blur")})
-    seeds: list[int] = field(default_factory=lambda: [0, 1])
+    seeds: list[int] = field(default_factory=lambda: [0])
     working_size: int = 1024
     memory_widths: list[int] = field(default_factory=lambda: [2000, 4300])
     crop: int = 440

@@ -125,10 +125,10 @@ def open_training_pairs(
     share = source.largest_broken_share
     if source.clear and _streams(source.clear):
         degrade = DegradePair(source.degradation or "", _severity(source), flips, source.clear_share, _tones(source))
-        return StreamedImages(open_streams(source.clear), size, degrade, largest_broken_share=share)
+        return StreamedImages(_parts(source.clear), size, degrade, largest_broken_share=share)
     if source.rows is not None and source.rows.streaming:
         return StreamedImages(
-            _open(source.rows),
+            [_open(source.rows)],
             size,
             MirrorPair(flips),
             image_column=source.high_column,
@@ -151,7 +151,7 @@ def open_training_images(
         DataSourceError, MissingColumnError, PreparationError: see `open_sources` and `PreparedPhotographs`.
     """
     if _streams(sources):
-        return StreamedImages(open_streams(sources), size, transform, largest_broken_share=largest_broken_share)
+        return StreamedImages(_parts(sources), size, transform, largest_broken_share=largest_broken_share)
     prepared = PreparedPhotographs(open_sources(sources), size, largest_broken_share=largest_broken_share)
     return UnpairedImages(prepared, transform)
 
@@ -165,18 +165,6 @@ def open_sources(sources: list[PhotographSource], image_column: str = "image") -
     """
     _require_positions(sources)
     return datasets.concatenate_datasets(_parts(sources, image_column))
-
-
-def open_streams(sources: list[PhotographSource], image_column: str = "image") -> datasets.IterableDataset:
-    """The photographs of all sources, which take turns until each is used up; rows as from `open_sources`.
-
-    Raises:
-        DataSourceError, MissingColumnError: see `open_sources`.
-    """
-    parts = _parts(sources, image_column)
-    if len(parts) == 1:
-        return parts[0]
-    return datasets.interleave_datasets(parts, stopping_strategy="all_exhausted_without_replacement")
 
 
 def _require_one_way(source: PairSource) -> None:
@@ -222,7 +210,7 @@ def _streams(sources: list[PhotographSource]) -> bool:
     return streaming == {True}
 
 
-def _parts(sources: list[PhotographSource], image_column: str) -> list[AnyDataset]:
+def _parts(sources: list[PhotographSource], image_column: str = "image") -> list[AnyDataset]:
     parts = []
     for source in sources:
         rows = as_undecoded_images(_open(source), image_column).select_columns([image_column])

@@ -2,9 +2,9 @@
 
 import logging
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from itertools import count, islice
+from itertools import count, islice, zip_longest
 from typing import Any, Generic, TypeVar
 
 import datasets
@@ -41,7 +41,7 @@ class StreamedImages(Generic[Item]):
     Choose a map-style data set where the photographs fit on a disk.
 
     Args:
-        stream: rows as from `load_images(..., streaming=True)`.
+        streams: rows as from `load_images(..., streaming=True)`; several take turns until each is used up.
         size: side of the prepared photographs in pixels.
         transform: makes an item of a prepared photograph and a draw (`RandomCrop`, `WholeFrame`, `DegradePair`), or,
             with a companion column, of the photograph, its companion and a draw (`MirrorPair`).
@@ -57,7 +57,7 @@ class StreamedImages(Generic[Item]):
 
     def __init__(
         self,
-        stream: datasets.IterableDataset,
+        streams: Sequence[datasets.IterableDataset],
         size: int,
         transform: Callable[..., Item],
         *,
@@ -67,7 +67,7 @@ class StreamedImages(Generic[Item]):
         largest_broken_share: float = 0.0,
     ) -> None:
         self.columns = [column for column in (image_column, companion_column) if column is not None]
-        self.stream = as_undecoded_images(stream, *self.columns).select_columns(self.columns)
+        self.streams = [as_undecoded_images(stream, *self.columns).select_columns(self.columns) for stream in streams]
         self.size = size
         self.transform = transform
         self.field_of_view: FieldOfViewShape = field_of_view
@@ -103,17 +103,13 @@ class StreamedImages(Generic[Item]):
     def rows(self, seed: int, epoch: int, consumer: int, consumers: int) -> Iterator[dict[str, Any]]:
         """The undecoded rows of one of the `consumers`, which together get each row of the epoch once.
 
-        Whole shards where there are enough for everyone, every so manieth row where there are not: then each consumer
-        reads all shards.
+        Of each stream whole shards where there are enough for everyone, every so manieth row where there are not: then
+        each consumer reads all shards.
         """
-        shuffled = shuffled_stream(self.stream, seed_of(seed, epoch))
-        # `iter` and not `__iter__`, which would share the rows out among a DataLoader's workers a second time.
-        if shuffled.num_shards >= consumers:
-            batches = shuffled.shard(consumers, consumer, contiguous=False).iter(batch_size=1)
-        else:
-            batches = islice(shuffled.iter(batch_size=1), consumer, None, consumers)
-        for batch in batches:
-            yield {column: values[0] for column, values in batch.items()}
+        # Not `datasets.interleave_datasets`, which reads ahead by threads: see `shuffled_stream`.
+        shares = [_share_of(stream, seed_of(seed, epoch), consumer, consumers) for stream in self.streams]
+        for turn in zip_longest(*shares):
+            yield from (row for row in turn if row is not None)
 
     def prepare(self, row: dict[str, Any], number: int) -> tuple[int, list[PreparedPhotograph]]:
         """The identity of a row by its bytes, and its prepared photographs, the clear one of a pair first.
@@ -133,6 +129,18 @@ class StreamedImages(Generic[Item]):
                 require_same_frame(photograph, name, first, frame)
             prepared.append(cut_and_resize(photograph.pixels, crop, self.size, name))
         return identity, prepared
+
+
+def _share_of(stream: datasets.IterableDataset, seed: int, consumer: int, consumers: int) -> Iterator[dict[str, Any]]:
+    """The rows of one stream that one of the consumers gets."""
+    shuffled = shuffled_stream(stream, seed)
+    # `iter` and not `__iter__`, which would share the rows out among a DataLoader's workers a second time.
+    if shuffled.num_shards >= consumers:
+        batches = shuffled.shard(consumers, consumer, contiguous=False).iter(batch_size=1)
+    else:
+        batches = islice(shuffled.iter(batch_size=1), consumer, None, consumers)
+    for batch in batches:
+        yield {column: values[0] for column, values in batch.items()}
 
 
 class StreamShare(torch.utils.data.IterableDataset[Item], Generic[Item]):

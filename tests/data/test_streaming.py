@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def shards(tmp_path_factory, photographs) -> Path:
 
 
 def streamed(shards: Path, transform, *, kind: str = "parquet", **options) -> StreamedImages:
-    return StreamedImages(load_images(str(shards / f"*.{kind}"), streaming=True), 48, transform, **options)
+    return StreamedImages([load_images(str(shards / f"*.{kind}"), streaming=True)], 48, transform, **options)
 
 
 def identities(items) -> list[int]:
@@ -134,7 +135,7 @@ def test_a_broken_photograph_is_replaced_by_the_next_and_resuming_stays_exact(ph
         rows["image"][number] = {"bytes": b"torn", "path": f"torn_{number}.png"}
     features = datasets.Features({"image": datasets.Image(decode=False)})
     stream = datasets.Dataset.from_dict(rows, features=features).to_iterable_dataset()
-    images = StreamedImages(stream, 48, RandomCrop(32), largest_broken_share=0.1)
+    images = StreamedImages([stream], 48, RandomCrop(32), largest_broken_share=0.1)
     items = list(training_batches(images, 1, steps=PHOTOGRAPHS + 3, seed=0))
     assert len(set(identities(items))) == PHOTOGRAPHS - 3
     assert "torn_2.png" in caplog.text
@@ -142,7 +143,7 @@ def test_a_broken_photograph_is_replaced_by_the_next_and_resuming_stays_exact(ph
         resumed = next(training_batches(images, 1, steps=PHOTOGRAPHS, seed=0, first_step=first))
         assert torch.equal(resumed["image"], items[first]["image"])
     with pytest.raises(PreparationError, match=r"largest_broken_share \(now 0\.02.*\n.*torn_"):
-        list(StreamedImages(stream, 48, RandomCrop(32), largest_broken_share=0.02).share(seed=0, epochs=1))
+        list(StreamedImages([stream], 48, RandomCrop(32), largest_broken_share=0.02).share(seed=0, epochs=1))
 
 
 def test_no_more_than_a_buffer_is_read_ahead(photographs):
@@ -154,7 +155,7 @@ def test_no_more_than_a_buffer_is_read_ahead(photographs):
             yield {"image": {"bytes": photographs[number % PHOTOGRAPHS], "path": None}}
 
     features = datasets.Features({"image": datasets.Image(decode=False)})
-    images = StreamedImages(datasets.IterableDataset.from_generator(rows, features=features), 48, WholeFrame(8))
+    images = StreamedImages([datasets.IterableDataset.from_generator(rows, features=features)], 48, WholeFrame(8))
     assert not read
     next(iter(images.share(seed=0)))
     assert 0 < len(read) < 600
@@ -176,8 +177,14 @@ def test_streamed_real_pairs_are_those_read_by_position(shards):
 def test_sources_of_several_kinds_stream_together_and_become_pairs(shards):
     sources = [PhotographSource(str(shards / pattern), streaming=True) for pattern in ("[01].parquet", "[234].tar")]
     pairs = open_training_pairs(PairSource(clear=sources, degradation="light"), 48)
-    items = list(pairs.share(seed=0, epochs=1))
+    threads = threading.active_count()
+    items = []
+    for item in pairs.share(seed=0, epochs=1):
+        items.append(item)
+        # Threads that read ahead would be forked into a DataLoader's workers, and wait there for ever.
+        assert threading.active_count() == threads
     assert len(set(identities(items))) == PHOTOGRAPHS
+    assert len(items) == PHOTOGRAPHS
     assert items[0]["low"].shape == items[0]["high"].shape == (3, 48, 48)
     assert not torch.equal(items[0]["low"], items[0]["high"])
 

@@ -9,7 +9,7 @@ import ctypes
 import gc
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from PIL import Image
 
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.degradations import apply_degradation, draw_degradation
+from retina_adapt.embedded import DEFAULT_BACKBONE
 from retina_adapt.enhancement import EnhancementSettings, Enhancer, PreparedPhotograph, SmallChange, apply_at_own_size
 from retina_adapt.enhancement.tiles import lay_tiles, seam_ratio
 from retina_adapt.evaluation import score_image
@@ -37,6 +38,41 @@ DETAILS = ("kept", "guided", "fine", "tiles")
 
 
 @dataclass
+class FullSizeConfig:
+    """What to measure.
+
+    Args:
+        output_folder: where the pictures go.
+        results: JSON file for the results.
+        document: Markdown file whose section between the marks of this benchmark is written anew.
+        photographs: folder of clear photographs.
+        backbone: name of an embedded backbone, or a backbone folder.
+        adaptors: the adaptor, embedded name or folder, for each preset.
+        seeds: of the degradations; each photograph is degraded once by each.
+        working_size: of the mode `tiles`.
+        memory_widths: widths in pixels that the first photograph is brought to, to see what memory depends on.
+        crop: side in pixels of the parts that are written as pictures.
+        threads: of PyTorch on the CPU.
+        device: cpu, cuda, …
+        only_document: measure nothing; write the document from the results there are.
+    """
+
+    output_folder: str = "runs/full_size"
+    results: str = "docs/results/full_size.json"
+    document: str = "docs/enhancing.md"
+    photographs: str = "corpus/full_resolution"
+    backbone: str = DEFAULT_BACKBONE
+    adaptors: dict[str, str] = field(default_factory=lambda: {name: name for name in ("light", "haze", "blur")})
+    seeds: list[int] = field(default_factory=lambda: [0])
+    working_size: int = 1024
+    memory_widths: list[int] = field(default_factory=lambda: [2000, 4300])
+    crop: int = 440
+    threads: int = 1
+    device: str = "cpu"
+    only_document: bool = False
+
+
+@dataclass
 class Measured:
     """Of one degraded photograph and one way to its own size. Seconds are processor time of the process.
 
@@ -44,7 +80,6 @@ class Measured:
         psnr, fine_psnr: in dB, see above.
         ssim: of the green channel.
         prepare, network, apply: seconds of the three stages.
-        peak: largest memory above what was held before, in MB; the result itself is part of it.
         seams: see `seam_ratio`; None where there are no two tiles.
     """
 
@@ -58,7 +93,6 @@ class Measured:
     prepare: float = 0.0
     network: float = 0.0
     apply: float = 0.0
-    peak: float = 0.0
     seams: float | None = None
 
 
@@ -86,19 +120,8 @@ class PeakMemory:
         self.megabytes = (self.peak - self._start) / 1e6
 
 
-def measure(
-    photographs: str,
-    *,
-    backbone: str,
-    adaptors: dict[str, str],
-    seeds: list[int],
-    working_size: int,
-    memory_widths: list[int],
-    device: str,
-    crop: int,
-    output_folder: Path,
-) -> dict[str, Any]:
-    """Degrade and enhance every photograph, and write `crops_*.png`. The arguments are those of `FullSizeConfig`.
+def measure(config: FullSizeConfig) -> dict[str, Any]:
+    """Degrade and enhance every photograph, and write `crops_*.png`.
 
     Returns:
         rows: a `Measured` each, as a dictionary.
@@ -107,12 +130,13 @@ def measure(
             what enhancing takes "besides".
         working_size: of the mode `tiles`.
     """
+    output_folder = Path(config.output_folder)
     output_folder.mkdir(parents=True, exist_ok=True)
-    enhancer = Enhancer.from_pretrained(backbone, device=device)
-    names = {preset: enhancer.load_adaptor(adaptor) for preset, adaptor in adaptors.items()}
+    enhancer = Enhancer.from_pretrained(config.backbone, device=config.device)
+    names = {preset: enhancer.load_adaptor(adaptor) for preset, adaptor in config.adaptors.items()}
     rows: list[Measured] = []
     files: dict[str, list[tuple[float, float]]] = {}
-    for path in find_photographs(photographs):
+    for path in find_photographs(config.photographs):
         started = time.process_time()
         photograph = read_photograph(path)
         reading = time.process_time() - started
@@ -122,16 +146,16 @@ def measure(
         found = find_field_of_view(clear, name=path.name)
         for preset, adaptor in names.items():
             enhancer.set_adaptor(adaptor)
-            for seed in seeds:
+            for seed in config.seeds:
                 low = degraded(clear, found, preset, seed)
-                results, costs = enhanced(enhancer, low, found.mask, working_size)
+                results, costs = enhanced(enhancer, low, found.mask, config.working_size)
                 labels = {"photograph": path.name, "preset": preset, "seed": seed}
                 for method, result in results.items():
                     scores = scores_of(result, clear, found, enhancer.backbone.settings.image_size)
                     rows.append(Measured(**labels, method=method, **scores, **costs.get(method, {})))
                     print(rows[-1], flush=True)
-                if seed == seeds[0]:
-                    sheet = crops([clear, *results.values()], SquareCrop.around(found), crop)
+                if seed == config.seeds[0]:
+                    sheet = crops([clear, *results.values()], SquareCrop.around(found), config.crop)
                     with write_file_atomically(output_folder / f"crops_{path.stem}_{preset}.png") as temporary:
                         Image.fromarray(sheet).save(temporary, format="PNG")
     return {
@@ -141,9 +165,12 @@ def measure(
             for suffix, times in files.items()
         },
         "memory": memory_by_size(
-            enhancer, read_photograph(find_photographs(photographs)[0]), memory_widths, working_size
+            enhancer,
+            read_photograph(find_photographs(config.photographs)[0]),
+            config.memory_widths,
+            config.working_size,
         ),
-        "working_size": working_size,
+        "working_size": config.working_size,
     }
 
 
@@ -162,19 +189,18 @@ def enhanced(
     results, measured = {"degraded": low}, {}
     for detail in DETAILS:
         settings = EnhancementSettings(detail=detail, working_size=working_size)
-        with PeakMemory() as memory:
-            times = [time.process_time()]
-            prepared = enhancer.prepare(low, settings, mask=mask)
-            times.append(time.process_time())
-            (change,) = enhancer.small_changes([prepared], settings)
-            times.append(time.process_time())
-            result = apply_at_own_size(prepared, change)
-            times.append(time.process_time())
+        times = [time.process_time()]
+        prepared = enhancer.prepare(low, settings, mask=mask)
+        times.append(time.process_time())
+        (change,) = enhancer.small_changes([prepared], settings)
+        times.append(time.process_time())
+        result = apply_at_own_size(prepared, change)
+        times.append(time.process_time())
         if detail == DETAILS[0]:
             results["resized"] = resized(prepared, change)
         results[detail] = result
         measured[detail] = dict(zip(("prepare", "network", "apply"), np.diff(times).tolist(), strict=True))
-        measured[detail] |= {"peak": memory.megabytes, "seams": seams_of(prepared, change)}
+        measured[detail]["seams"] = seams_of(prepared, change)
     return results, measured
 
 

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from peft import PeftModel
@@ -46,7 +48,7 @@ from retina_adapt.data import (
     training_batches,
 )
 from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
-from retina_adapt.enhancement import EnhancementMode, apply_change, enhance_frames
+from retina_adapt.enhancement import FINE_SCALE, EnhancementMode, apply_change, combine_looks, enhance_frames
 from retina_adapt.evaluation import SCORING_PROTOCOL, score_image
 from retina_adapt.objectives import (
     diffusion_loss,
@@ -72,7 +74,14 @@ from retina_adapt.training import (
 ADAPTOR_NAME = "adaptor"
 Pairs = DegradedPairs | RealPairs | PairsWithLatents
 TrainingPairs = Pairs | StreamedImages
-Phase = tuple[TrainingPairs, int]  # pairs, and the step until which they are trained on
+
+
+class Phase(NamedTuple):
+    """A part of a stage: its pairs, the step until which they are trained on, and how many make a batch."""
+
+    pairs: TrainingPairs
+    last_step: int
+    batch_size: int
 
 
 @dataclass
@@ -129,6 +138,23 @@ class SmallFrames:
 
 
 @dataclass
+class SecondLook:
+    """An end of stage one at twice the backbone's frame size, where vessels are that a frame does not show.
+
+    `Enhancer` looks at a photograph twice: at the frame, for light and colour, and at a larger copy, for what is fine
+    (`detail="fine"`). These steps do the same and judge both the frame and the larger copy. Each pair costs five times
+    as much as in the steps before.
+
+    Args:
+        steps: the last steps of stage one; 0 is none.
+        batch_size: pairs a step on each process.
+    """
+
+    steps: int = 0
+    batch_size: int = 2
+
+
+@dataclass
 class AdaptorCardSettings:
     """What the adaptor's card says and training cannot know.
 
@@ -165,6 +191,7 @@ class AdaptConfig:
         loss_weights: of stage one's losses.
         autoencoder: stage one's training loop.
         small_frames: how stage one begins.
+        second_look: how stage one ends.
         denoiser: stage two's training loop; 0 steps, or no hook group in the denoiser, leave stage two out.
         sampling_steps: denoiser calls when validating stage two.
         card: what the adaptor's card says besides.
@@ -181,6 +208,7 @@ class AdaptConfig:
     loss_weights: AdaptationLossWeights = field(default_factory=AdaptationLossWeights)
     autoencoder: TrainingSettings = field(default_factory=TrainingSettings)
     small_frames: SmallFrames = field(default_factory=SmallFrames)
+    second_look: SecondLook = field(default_factory=SecondLook)
     denoiser: TrainingSettings = field(default_factory=TrainingSettings)
     sampling_steps: int = 4
     card: AdaptorCardSettings = field(default_factory=AdaptorCardSettings)
@@ -232,6 +260,8 @@ class AutoencoderAdaptationStep(AdaptationStep):
         self.weights = weights
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        if batch["low"].shape[-1] > self.backbone.settings.image_size:
+            return self.two_looks(batch)
         low, high = batch["low"], batch["high"]
         losses: dict[str, Tensor] = {}
         encoder_is_frozen = group_is_frozen(self.backbone, "encoder")
@@ -252,6 +282,25 @@ class AutoencoderAdaptationStep(AdaptationStep):
             enhanced = apply_change(low, self.backbone.decode(adapted_low), frozen)
             losses |= picture_losses(enhanced, batch, self.weights)
         return weighted_sum(losses, self.weights)
+
+    def two_looks(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The losses on pictures of the frame and of the larger copy, added."""
+        frame = {name: F.avg_pool2d(batch[name], FINE_SCALE) for name in ("low", "high")}
+        frame["mask"] = F.avg_pool2d(batch["mask"].to(batch["low"].dtype), FINE_SCALE) == 1
+        frame_change = self.change(frame["low"])
+        change = combine_looks(frame_change, self.change(batch["low"]))
+        of_frame = picture_losses(frame["low"] + frame_change, frame, self.weights)
+        of_larger = picture_losses(batch["low"] + change, batch, self.weights)
+        return weighted_sum({name: of_frame[name] + of_larger[name] for name in of_frame}, self.weights)
+
+    def change(self, low: Tensor) -> Tensor:
+        """What the adaptors change in photographs."""
+        with self.frozen_backbone() as backbone:
+            latent = backbone.encode(low)
+            frozen = backbone.decode(latent)
+        if not group_is_frozen(self.backbone, "encoder"):
+            latent = self.backbone.encode(low)
+        return self.backbone.decode(latent) - frozen
 
 
 class DenoiserAdaptationStep(AdaptationStep):
@@ -288,10 +337,14 @@ def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, Pef
         raise ConfigurationError("autoencoder.mixed_precision and denoiser.mixed_precision differ: give both the same")
     if not (config.loss_weights.on_latents or config.loss_weights.on_pictures):
         raise ConfigurationError("every weight in loss_weights is 0: give at least one loss a weight")
-    if config.small_frames.steps > config.autoencoder.steps:
+    if config.small_frames.steps + config.second_look.steps > config.autoencoder.steps:
         raise ConfigurationError(
-            f"small_frames.steps is {config.small_frames.steps}; it must be at most autoencoder.steps, "
-            f"{config.autoencoder.steps}"
+            f"small_frames.steps is {config.small_frames.steps} and second_look.steps {config.second_look.steps}; "
+            f"together they must be at most autoencoder.steps, {config.autoencoder.steps}"
+        )
+    if config.second_look.steps and not config.loss_weights.on_pictures:
+        raise ConfigurationError(
+            "second_look is judged by losses on pictures: give one a weight, or set second_look.steps to 0"
         )
     if config.latent_cache and config.train.clear:
         raise ConfigurationError(
@@ -314,8 +367,8 @@ def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, Pef
 
 def prepare_data(
     config: AdaptConfig, accelerator: Accelerator, backbone: ReconstructionBackbone, fingerprint: str
-) -> tuple[TrainingPairs, TrainingPairs | None, Pairs]:
-    """Pairs to train on, the same as small frames where the configuration asks for them, and pairs to validate on."""
+) -> tuple[dict[str, list[Phase]], Pairs]:
+    """The phases of each stage's training, and pairs to validate on."""
 
     def encode(images: Tensor) -> Tensor:
         with torch.no_grad(), adaptors_bypassed(backbone):
@@ -323,7 +376,7 @@ def prepare_data(
 
     def open_training(size: int) -> TrainingPairs:
         pairs = open_training_pairs(config.train, size, flips=Flips() if config.flips else None)
-        if config.latent_cache and not config.autoencoder.dry_run:
+        if config.latent_cache and size <= backbone.settings.image_size and not config.autoencoder.dry_run:
             return PairsWithLatents(pairs, encode, key=fingerprint, workers=config.autoencoder.workers)
         return pairs
 
@@ -333,23 +386,34 @@ def prepare_data(
             f"small_frames.size is {config.small_frames.size}; for this backbone it must be a multiple of "
             f"{backbone.stride}"
         )
+    first, last = config.small_frames.steps, config.second_look.steps
+    stage_one, stage_two = config.autoencoder, config.denoiser
     with accelerator.main_process_first():
-        training = open_training(size)
-        small = open_training(config.small_frames.size) if config.small_frames.steps else None
+        whole = open_training(size)
+        phases = [Phase(whole, stage_one.steps - last, stage_one.batch_size)]
+        if first:
+            phases.insert(0, Phase(open_training(config.small_frames.size), first, stage_one.batch_size))
+        if last:
+            phases.append(Phase(open_training(FINE_SCALE * size), stage_one.steps, config.second_look.batch_size))
         validation = open_pairs(config.validation, size)
-    return training, small, validation
+    return {"autoencoder": phases, "denoiser": [Phase(whole, stage_two.steps, stage_two.batch_size)]}, validation
 
 
 def batches_from(
     phases: list[Phase], settings: TrainingSettings, accelerator: Accelerator, first: int
 ) -> Iterator[dict[str, Tensor]]:
-    """Batches from the micro-batch `first` on; each phase's pairs until its last step."""
-    for pairs, last_step in phases:
-        last = min(last_step, settings.steps) * settings.gradient_accumulation
+    """Batches from the micro-batch `first` on; each phase's pairs until its last step.
+
+    A dry run tries the last phase, which takes the most memory and time.
+    """
+    if settings.dry_run:
+        phases = phases[-1:]
+    for phase in phases:
+        last = phase.last_step * settings.gradient_accumulation
         if first < last:
             yield from training_batches(
-                pairs,
-                settings.batch_size,
+                phase.pairs,
+                phase.batch_size,
                 steps=last,
                 seed=settings.seed,
                 rank=accelerator.process_index,
@@ -405,7 +469,7 @@ def main(
         observe_validations: called with "autoencoder" or "denoiser", and all validations of that stage so far.
     """
     accelerator, backbone, adapted, guard = setup(config)
-    training_pairs, small_pairs, validation_pairs = prepare_data(config, accelerator, backbone, guard.fingerprint)
+    phases_of, validation_pairs = prepare_data(config, accelerator, backbone, guard.fingerprint)
     groups = {point.group for point in backbone.hook_points()}
     chosen = {
         group
@@ -413,12 +477,9 @@ def main(
         for hook in config.adaptor.hook_groups
         if group == hook or group.startswith(f"{hook}.")
     }
-    whole = (training_pairs, max(config.autoencoder.steps, config.denoiser.steps))
-    small = [] if small_pairs is None else [(small_pairs, config.small_frames.steps)]
-    stages: dict[str, tuple[TrainingSettings, list[Phase], nn.Module, EnhancementMode, set[str]]] = {
+    stages: dict[str, tuple[TrainingSettings, nn.Module, EnhancementMode, set[str]]] = {
         "autoencoder": (
             config.autoencoder,
-            [*small, whole],
             AutoencoderAdaptationStep(backbone, config.loss_weights),
             "fast",
             # Without a loss on pictures, nothing reaches an adaptor in the decoder.
@@ -426,7 +487,6 @@ def main(
         ),
         "denoiser": (
             config.denoiser,
-            [whole],
             DenoiserAdaptationStep(backbone),
             "diffusion",
             chosen - {"encoder", "decoder"},
@@ -434,7 +494,7 @@ def main(
     }
     metrics: dict[str, float] = {}
     steps_done: dict[str, int] = {}
-    for stage, (settings, phases, step, mode, stage_groups) in stages.items():
+    for stage, (settings, step, mode, stage_groups) in stages.items():
         if not stage_groups or settings.steps == 0:
             continue
         trained = sum(parameter.numel() for parameter in train_only(adapted, ADAPTOR_NAME, stage_groups))
@@ -445,7 +505,7 @@ def main(
             name=stage,
             accelerator=accelerator,
             settings=settings,
-            batches_from=lambda first, phases=phases, settings=settings: batches_from(
+            batches_from=lambda first, phases=phases_of[stage], settings=settings: batches_from(
                 phases, settings, accelerator, first
             ),
             validate=lambda mode=mode: validate(backbone, validation_pairs, accelerator, mode, config.sampling_steps),
@@ -461,7 +521,7 @@ def main(
             data_sets=config.card.data_sets,
             degradation=config.train.degradation or "the degradation of real pairs",
             severity=config.train.severity,
-            pairs_seen=count_pairs(training_pairs, config, accelerator),
+            pairs_seen=count_pairs(phases_of["denoiser"][0].pairs, config, accelerator),
             training_steps=steps_done,
             seed=config.autoencoder.seed,
             recipe=f"recipes/adapt.py of retina_adapt {__version__}",

@@ -6,9 +6,11 @@ from retina_adapt.enhancement.enhancer import Enhancement, Enhancer
 from retina_adapt.enhancement.errors import EnhancementInputError, EnhancementMemoryError
 from retina_adapt.enhancement.modes import EnhancementMode, apply_change, enhance_frames, reconstruct_frames
 from retina_adapt.enhancement.pipeline import RetinaEnhancementOutput, RetinaEnhancementPipeline
-from retina_adapt.enhancement.settings import EnhancementSettings
+from retina_adapt.enhancement.second_look import combine_looks
+from retina_adapt.enhancement.settings import FINE_SCALE, EnhancementSettings
 
 __all__ = [
+    "FINE_SCALE",
     "Detail",
     "Enhancement",
     "EnhancementInputError",
@@ -22,6 +24,7 @@ __all__ = [
     "SmallChange",
     "apply_at_own_size",
     "apply_change",
+    "combine_looks",
     "enhance_frames",
     "reconstruct_frames",
 ]

@@ -14,7 +14,7 @@ import numpy as np
 from retina_adapt.enhancement.detail import SmallChange, smooth
 
 # Pixels of the backbone's frame: standard deviation of the Gaussian that divides coarse from fine.
-_CROSSOVER = 2.0
+CROSSOVER = 2.0
 _OVERLAP = 0.25  # of a tile's side, with each neighbour
 
 
@@ -78,7 +78,7 @@ def tiled_change(
         float32 (n, n, C).
     """
     side = working.shape[0]
-    deviation = _CROSSOVER * side / frame_change.low.shape[0]
+    deviation = CROSSOVER * side / frame_change.low.shape[0]
     total = np.zeros(working.shape, dtype=np.float32)
     weight = np.zeros((side, side, 1), dtype=np.float32)
     window = blend_window(tile_side)

@@ -1,9 +1,9 @@
 """The adaptation loss: the adapted encoder maps degraded images to where the frozen one maps clear images."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from retina_adapt.objectives.gaussian import gaussian_blur
 from retina_adapt.objectives.reconstruction import absolute_error
 
 # Below it, at 50 dB, an image counts as restored and asks for nothing more.
@@ -67,14 +67,6 @@ def masked_detail_error(result: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """
     weights = mask.to(result.dtype)
     difference = (result - target) * weights
-    coarse = _gaussian_blur(difference) / _gaussian_blur(weights).clamp_min(1e-3)
+    inside = gaussian_blur(weights, DETAIL_SIGMA).clamp_min(1e-3)
+    coarse = gaussian_blur(difference, DETAIL_SIGMA) / inside
     return ((difference - coarse).abs() * weights).sum() / (weights.sum() * result.shape[1]).clamp_min(1)
-
-
-def _gaussian_blur(images: Tensor) -> Tensor:
-    channels, reach = images.shape[1], round(3 * DETAIL_SIGMA)
-    offsets = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
-    window = torch.exp(-(offsets**2) / (2 * DETAIL_SIGMA**2))
-    window = (window / window.sum()).expand(channels, 1, 1, -1)
-    rows = F.conv2d(images, window, padding=(0, reach), groups=channels)
-    return F.conv2d(rows, window.transpose(2, 3), padding=(reach, 0), groups=channels)

@@ -18,7 +18,7 @@ from retina_adapt.backbones import ReconstructionBackbone, save_backbone
 from retina_adapt.commands.draw import draw_photographs
 from retina_adapt.commands.recipes import recipes_folder
 from retina_adapt.configuration import ConfigurationError, parse_configuration
-from retina_adapt.enhancement import apply_change
+from retina_adapt.enhancement import apply_change, combine_looks
 from retina_adapt.objectives import masked_absolute_error, structural_dissimilarity
 
 LOOP = {"steps": 3, "batch_size": 2, "log_every": 3, "validate_every": 3, "checkpoint_every": 3}
@@ -92,6 +92,63 @@ def test_adaptors_in_the_decoder_alone_get_the_gradients_of_all_losses_without_a
     assert [output.requires_grad for output in encoded] == [False]
     assert [len(output) for output in encoded] == [2]
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("groups", [["encoder", "decoder"], ["decoder"], ["encoder"]])
+def test_large_frames_are_judged_by_both_looks(
+    adapt: ModuleType, backbone: ReconstructionBackbone, groups: list[str]
+) -> None:
+    side = 2 * backbone.settings.image_size
+    torch.manual_seed(4)
+    batch = {name: torch.rand(2, 3, side, side) for name in ("low", "high")}
+    batch["mask"] = torch.ones(2, 1, side, side, dtype=torch.bool)
+    frame = {name: nn.functional.avg_pool2d(batch[name], 2) for name in ("low", "high")}
+    parameters = adapted(backbone, groups)
+    weights = adapt.AdaptationLossWeights(pixel=1.0, structural=0.0, logarithmic=0.0, detail=0.0)
+    losses = adapt.AutoencoderAdaptationStep(backbone, weights)(batch)
+    with torch.no_grad():
+        changes = []
+        for low in (frame["low"], batch["low"]):
+            reconstruction = backbone.decode(backbone.encode(low))
+            with adaptors_bypassed(backbone):
+                changes.append(reconstruction - backbone.decode(backbone.encode(low)))
+    of_frame = (frame["low"] + changes[0] - frame["high"]).abs().mean()
+    of_larger = (batch["low"] + combine_looks(*changes) - batch["high"]).abs().mean()
+    torch.testing.assert_close(losses["loss"], of_frame + of_larger)
+    assert any(gradient.abs().max() > 0 for gradient in torch.autograd.grad(losses["loss"], parameters))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"small_frames": {"steps": 2}, "second_look": {"steps": 2}},
+            "together they must be at most autoencoder.steps",
+        ),
+        (
+            {
+                "second_look": {"steps": 1},
+                "loss_weights": {
+                    "latent_adaptation": 1.0,
+                    **dict.fromkeys(("pixel", "structural", "logarithmic", "detail"), 0.0),
+                },
+            },
+            "losses on pictures",
+        ),
+    ],
+)
+def test_a_second_look_that_cannot_be_is_refused(
+    run: Callable[..., dict[str, Tensor]], changes: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        run("refused", ["decoder"], **changes)
+
+
+def test_a_run_ends_with_a_second_look(run: Callable[..., dict[str, Tensor]]) -> None:
+    once, again = (run(name, ["decoder"], second_look={"steps": 2, "batch_size": 1}) for name in ("once", "again"))
+    torch.testing.assert_close(again, once, rtol=0, atol=0)
+    plain = run("plain", ["decoder"])
+    assert any(not torch.equal(tensor, plain[name]) for name, tensor in once.items())
 
 
 @pytest.mark.parametrize(("groups", "encodings"), [(["denoiser.mid"], 2), (["encoder", "denoiser.mid"], 2)])

@@ -132,6 +132,7 @@ def test_a_training_whose_result_may_be_another_has_another_key(
         "tone_variation": 0.1,
         "data_sets": training.data_sets[:1],
         "test_sets": (replace(training.test_sets[0], where={"column": [0, 1]}),),
+        "draws": 2,
         "adaptor": replace(training.adaptor, context_grid=0),
         "losses": replace(training.losses, logarithmic=0.5),
         "backbone": "another",
@@ -178,6 +179,28 @@ def test_a_degradation_with_values_of_its_own_is_trained_without_them_besides(
         assert others == replace(own, tone_variation=0.0, steps=config.steps)
         assert rows[f"spots{place}"][0].steps == config.steps
         assert f"spots{plan.AS_THE_OTHERS}{place}" not in rows
+
+
+def test_test_photographs_are_degraded_as_often_as_a_degradation_asks_for(
+    module: Callable[[str], ModuleType], full: object
+) -> None:
+    plan = module("claims.plan")
+    questions = plan.plan_trainings(replace(full, test_draws={"spots": 3}))
+    for rows in (questions["degradations"], questions["unseen"]):
+        for trainings in rows.values():
+            assert {training.draws for training in trainings} == {3 if trainings[0].degradation == "spots" else 1}
+
+
+def test_scores_of_several_draws_are_means_over_all_of_them(
+    module: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    scoring, pairs = module("claims.scoring"), module("claims.pairs")
+    draw_photographs(tmp_path / "test", count=2, seed=1, size=128)
+    drawn = pairs.degraded([pairs.DataSet("drawn", str(tmp_path))], "test", "mixed", 64)
+    once, twice = (scoring.score_pairs(lambda low: low, drawn, draws=draws) for draws in (1, 2))
+    assert once["psnr_degraded"] != twice["psnr_degraded"]
+    assert twice["psnr_enhanced"] == twice["psnr_degraded"]
+    assert twice["psnr_clear_enhanced"] == once["psnr_clear_enhanced"]
 
 
 def test_verdicts_ask_for_three_decibels_but_for_no_loss_where_the_input_is_mild(

@@ -83,12 +83,15 @@ def unseen(about: Material) -> Section:
 
 
 def _own_values(about: Material) -> str:
-    """What differs in the trainings of some degradations, as a sentence; nothing where nothing does."""
-    shown = [
+    """What differs in the trainings and tests of some degradations; nothing where nothing does."""
+    trained = [
         f"`{degradation}` with {', '.join(f'{name} {value:g}' for name, value in values.items())}"
         for degradation, values in about.config.of_degradation.items()
     ]
-    return f" Trained unlike the others: {'; '.join(shown)}." if shown else ""
+    tested = [f"`{degradation}` {count} times" for degradation, count in about.config.test_draws.items()]
+    said = f" Trained unlike the others: {'; '.join(trained)}." if trained else ""
+    # A decibel more or less depends on which faults a photograph happens to be given.
+    return said + (f" Each test photograph is degraded once, by {', '.join(tested)}." if tested else "")
 
 
 def backbones(about: Material) -> Section:

@@ -83,6 +83,8 @@ class ClaimsConfig:
         degradations: for the question of degradations and data sets, and of unseen cameras.
         of_degradation: values of the `Training` that differ for a degradation, its steps or tone_variation for
             instance, in these two questions; its training with the others' values is run besides.
+        test_draws: how often each test photograph is degraded, of degradations for which once is not enough: a preset
+            of many faults does too different things to one photograph and the next.
         pairs_arms: arms that the question of pairs compares.
         pair_counts: for that question; all pairs are added.
         steps, batch_size: of each training.
@@ -121,6 +123,7 @@ class ClaimsConfig:
     degradation: str = "light"
     degradations: list[str] = field(default_factory=list)
     of_degradation: dict[str, dict[str, int | float]] = field(default_factory=dict)
+    test_draws: dict[str, int] = field(default_factory=dict)
     pairs_arms: list[str] = field(default_factory=list)
     pair_counts: list[int] = field(default_factory=list)
     steps: int = 200
@@ -176,6 +179,7 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
             tone_variation=0.0,
             data_sets=sets,
             test_sets=sets,
+            draws=1,
             adaptor=adaptor,
             losses=losses,
             backbone=variant.backbone,
@@ -191,8 +195,11 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
     def variants(question: str, listed: list[Variant]) -> Rows:
         return {variant.name: trainings(question, variant.arm, variant, **variant.training) for variant in listed}
 
-    by_degradation = {name: {"degradation": name} | config.of_degradation.get(name, {}) for name in config.degradations}
-    by_degradation |= {name + AS_THE_OTHERS: {"degradation": name} for name in config.of_degradation}
+    as_the_others = {
+        name: {"degradation": name, "draws": config.test_draws.get(name, 1)} for name in config.degradations
+    }
+    by_degradation = {name: changes | config.of_degradation.get(name, {}) for name, changes in as_the_others.items()}
+    by_degradation |= {name + AS_THE_OTHERS: as_the_others[name] for name in config.of_degradation}
     return {
         "arms": {arm: trainings("arms", arm) for arm in config.arms},
         "degradations": {name: trainings("degradations", OURS, **changes) for name, changes in by_degradation.items()},

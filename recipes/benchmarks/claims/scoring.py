@@ -1,6 +1,7 @@
 """Scores of an enhancement on pairs: the same photographs and the same degradations for every arm."""
 
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 import torch
@@ -16,22 +17,29 @@ MILD_PSNR = 30.0
 
 
 @torch.no_grad()
-def score_pairs(enhance: Callable[[Tensor], Tensor], pairs: DegradedPairs) -> dict[str, float]:
+def score_pairs(enhance: Callable[[Tensor], Tensor], pairs: DegradedPairs, *, draws: int = 1) -> dict[str, float]:
     """Mean scores over the pairs, in the field of view.
+
+    Args:
+        enhance: from a batch of one photograph to the same enhanced.
+        pairs: each a clear photograph that is degraded when it is asked for.
+        draws: how often each is degraded.
 
     Returns:
         psnr_degraded, ssim_degraded: of the degraded photograph, against the clear one.
         psnr_enhanced, ssim_enhanced: of the enhanced one.
         psnr_clear_enhanced: of the clear one when it is itself enhanced.
-        share_worse: of the photographs, in [0, 1], those whose PSNR enhancing lowers.
+        share_worse: of the degraded photographs, in [0, 1], those whose PSNR enhancing lowers.
         share_mild: those at `MILD_PSNR` or above before, and, if there are any, gain_mild: their mean gain in dB.
     """
     degraded, enhanced, clear = [], [], []
-    for index in range(len(pairs)):
-        item = pairs[Draw(index, seed_of(TEST_SEED, index))]
+    for index, draw in product(range(len(pairs)), range(draws)):
+        item = pairs[Draw(index, seed_of(TEST_SEED + draw, index))]
         target, mask = item["high"].permute(1, 2, 0).numpy(), item["mask"][0].numpy()
-        pictures = (item["low"], enhance(item["low"][None])[0], enhance(item["high"][None])[0])
-        for picture, scores in zip(pictures, (degraded, enhanced, clear), strict=True):
+        pictures = [(degraded, item["low"]), (enhanced, enhance(item["low"][None])[0])]
+        if draw == 0:
+            pictures.append((clear, enhance(item["high"][None])[0]))
+        for scores, picture in pictures:
             found = score_image(_pixels(picture), target, mask)
             scores.append((found.psnr, found.ssim))
     before, after, untouched = (np.array(scores) for scores in (degraded, enhanced, clear))

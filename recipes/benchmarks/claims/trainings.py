@@ -41,6 +41,7 @@ class Training:
         tone_variation: of photographs before they are degraded anew, see `PairSource`; fixed pairs stay as they are.
         data_sets: to train on.
         test_sets: to test on.
+        draws: how often each test photograph is degraded.
         adaptor, losses: as `arm_settings` gives them.
         backbone: embedded name or folder.
         curve: optimiser steps after which the validation photographs are scored.
@@ -58,6 +59,7 @@ class Training:
     tone_variation: float
     data_sets: tuple[DataSet, ...]
     test_sets: tuple[DataSet, ...]
+    draws: int
     adaptor: AdaptorSettings | None
     losses: AdaptationLossWeights
     backbone: str
@@ -95,10 +97,10 @@ def run_training(training: Training) -> dict:
     result["trainable_parameters"] = arm.trainable_parameters
     result["curve"], result["seconds"] = _fit(arm, training, size, validation)
     result["validation_psnr"] = mean_psnr(arm.enhance, validation)
-    result["scores"] = {
-        data_set.name: score_pairs(arm.enhance, degraded([data_set], "test", training.degradation, size))
-        for data_set in training.test_sets
-    }
+    result["scores"] = {}
+    for data_set in training.test_sets:
+        pairs = degraded([data_set], "test", training.degradation, size)
+        result["scores"][data_set.name] = score_pairs(arm.enhance, pairs, draws=training.draws)
     return result
 
 

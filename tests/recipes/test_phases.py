@@ -1,7 +1,8 @@
-"""Stage one of adaptation may begin on small frames: where they end, and that a resumed run sees the same."""
+"""Stage one of adaptation may begin on small frames and end on large ones, also in a run that is resumed."""
 
 import importlib
 from collections.abc import Iterator
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -37,9 +38,15 @@ def adapt() -> Iterator[ModuleType]:
         yield importlib.import_module("adapt")
 
 
-def seen(adapt: ModuleType, first: int, small_steps: int) -> list[tuple[list[int], list[int]]]:
-    phases = [(Frames(32), small_steps), (Frames(64), SETTINGS.steps)]
-    batches = adapt.batches_from(phases, SETTINGS, PartialState(cpu=True), first)
+def seen(
+    adapt: ModuleType, first: int, small_steps: int, large_steps: int = 0, settings: TrainingSettings = SETTINGS
+) -> list[tuple[list[int], list[int]]]:
+    phases = [
+        adapt.Phase(Frames(32), small_steps, settings.batch_size),
+        adapt.Phase(Frames(64), settings.steps - large_steps, settings.batch_size),
+        adapt.Phase(Frames(128), settings.steps, 1),
+    ]
+    batches = adapt.batches_from(phases, settings, PartialState(cpu=True), first)
     return [(batch["size"].tolist(), batch["seed"].tolist()) for batch in batches]
 
 
@@ -48,9 +55,19 @@ def test_the_first_steps_see_small_frames_and_the_rest_whole_ones(adapt: ModuleT
     assert sizes == [[32, 32]] * 4 + [[64, 64]] * 6  # two micro-batches a step
 
 
-@pytest.mark.parametrize("first", [1, 3, 4, 7])
+def test_the_last_steps_see_large_frames_in_batches_of_their_own_size(adapt: ModuleType) -> None:
+    sizes = [sizes for sizes, _ in seen(adapt, 0, small_steps=2, large_steps=1)]
+    assert sizes == [[32, 32]] * 4 + [[64, 64]] * 4 + [[128]] * 2
+
+
+@pytest.mark.parametrize("first", [1, 3, 4, 7, 9])
 def test_a_resumed_run_sees_what_it_would_have_seen(adapt: ModuleType, first: int) -> None:
-    assert seen(adapt, first, small_steps=2) == seen(adapt, 0, small_steps=2)[first:]
+    assert seen(adapt, first, small_steps=2, large_steps=2) == seen(adapt, 0, small_steps=2, large_steps=2)[first:]
+
+
+def test_a_dry_run_tries_the_costliest_frames(adapt: ModuleType) -> None:
+    batches = seen(adapt, 0, small_steps=2, large_steps=1, settings=replace(SETTINGS, dry_run=True))
+    assert batches[0][0] == [128]
 
 
 def test_small_frames_change_the_size_of_what_is_seen_and_nothing_else(adapt: ModuleType) -> None:

@@ -9,7 +9,7 @@ encoder. Writes an adaptor folder to `<output_folder>/adaptor`. Interrupted, the
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -470,6 +470,24 @@ def main(
     """
     accelerator, backbone, adapted, guard = setup(config)
     phases_of, validation_pairs = prepare_data(config, accelerator, backbone, guard.fingerprint)
+    metadata = AdaptorMetadata(
+        data_sets=config.card.data_sets,
+        degradation=config.train.degradation or "the degradation of real pairs",
+        severity=config.train.severity,
+        pairs_seen=count_pairs(phases_of["denoiser"][0].pairs, config, accelerator),
+        training_steps={},
+        seed=config.autoencoder.seed,
+        recipe=f"recipes/adapt.py of retina_adapt {__version__}",
+        metrics={},
+        protocol=f"Means over {len(validation_pairs)} validation pairs. "
+        + "; ".join(f"{measure}: {how}" for measure, how in SCORING_PROTOCOL.items()),
+        license=config.card.license,
+        intended_use=config.card.intended_use,
+        backbone_name=Path(config.backbone).name,
+        name=config.card.name,
+    )
+    # What cannot be stored is refused now, not after the training.
+    AdaptorMetadata.from_dict(metadata.to_dict(), origin=f"{config.output_folder}, card")
     groups = {point.group for point in backbone.hook_points()}
     chosen = {
         group
@@ -517,24 +535,9 @@ def main(
         steps_done[stage] = validation.step
     guard.check()
     if accelerator.is_main_process:
-        metadata = AdaptorMetadata(
-            data_sets=config.card.data_sets,
-            degradation=config.train.degradation or "the degradation of real pairs",
-            severity=config.train.severity,
-            pairs_seen=count_pairs(phases_of["denoiser"][0].pairs, config, accelerator),
-            training_steps=steps_done,
-            seed=config.autoencoder.seed,
-            recipe=f"recipes/adapt.py of retina_adapt {__version__}",
-            metrics=metrics,
-            protocol=f"Means over {len(validation_pairs)} validation pairs. "
-            + "; ".join(f"{measure}: {how}" for measure, how in SCORING_PROTOCOL.items()),
-            license=config.card.license,
-            intended_use=config.card.intended_use,
-            backbone_name=Path(config.backbone).name,
-            name=config.card.name,
-        )
         folder = Path(config.output_folder) / ADAPTOR_NAME
-        save_adaptor(adapted, ADAPTOR_NAME, folder, metadata)
+        measured = replace(metadata, training_steps=steps_done, metrics=metrics)
+        save_adaptor(adapted, ADAPTOR_NAME, folder, measured)
         accelerator.print(f"{folder}: {metrics}")
     accelerator.end_training()
 

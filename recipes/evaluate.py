@@ -78,10 +78,23 @@ class EvaluateConfig:
     data_sets: list[EvaluatedDataSet]
     degradations: list[EvaluatedDegradation]
     backbone: str = DEFAULT_BACKBONE
-    modes: list[str] = field(default_factory=lambda: ["fast", "diffusion"])
+    modes: list[EnhancementMode] = field(default_factory=lambda: ["fast", "diffusion"])
     steps: int = 4
     seed: int = 0
     pictures: int = 2
+
+
+def labels_of(adaptors: list[str]) -> dict[str, str]:
+    """What tables call each adaptor: its folder's name, or all of its path where others are called the same."""
+    names = [Path(adaptor).name for adaptor in adaptors]
+    return {adaptor: name if names.count(name) == 1 else adaptor for adaptor, name in zip(adaptors, names, strict=True)}
+
+
+def label_of(degradation: EvaluatedDegradation) -> str:
+    """What tables call a degradation: its preset, and the severity where it is not the preset's own."""
+    if degradation.severity is None:
+        return degradation.preset
+    return f"{degradation.preset} {'-'.join(f'{severity:g}' for severity in degradation.severity)}"
 
 
 def enhance(
@@ -98,11 +111,11 @@ def main(config: EvaluateConfig) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     enhancer = Enhancer.from_pretrained(config.backbone, device=device)
     size = enhancer.backbone.settings.image_size
+    labels = labels_of(
+        list(dict.fromkeys(adaptor for degradation in config.degradations for adaptor in degradation.adaptors))
+    )
     loaded = {
-        adaptor: enhancer.load_adaptor(adaptor, name=f"{position}-{Path(adaptor).name}")
-        for position, adaptor in enumerate(
-            dict.fromkeys(adaptor for degradation in config.degradations for adaptor in degradation.adaptors)
-        )
+        adaptor: enhancer.load_adaptor(adaptor, name=f"adaptor-{position}") for position, adaptor in enumerate(labels)
     }
     if len({len(degradation.adaptors) for degradation in config.degradations}) > 1:
         raise ConfigurationError("degradations: give each the same number of adaptors, so that the sheet has columns")
@@ -111,12 +124,13 @@ def main(config: EvaluateConfig) -> None:
     methods: dict[str, list[str]] = {}
     for data_set in config.data_sets:
         for degradation in config.degradations:
+            label = label_of(degradation)
             source = PairSource(
                 clear=[data_set.photographs], degradation=degradation.preset, severity=degradation.severity
             )
             pairs = open_pairs(source, size)
             sampler = EvaluationBatchSampler(len(pairs), 1, seed=config.seed)
-            for (draw,) in tqdm(sampler, desc=f"{data_set.name}, {degradation.preset}"):
+            for (draw,) in tqdm(sampler, desc=f"{data_set.name}, {label}"):
                 item = pairs[draw]
                 low, high = (item[key].permute(1, 2, 0).numpy() for key in ("low", "high"))
                 mask = item["mask"][0].numpy()
@@ -126,19 +140,19 @@ def main(config: EvaluateConfig) -> None:
                 for adaptor in degradation.adaptors:
                     enhancer.set_adaptor(loaded[adaptor])
                     for mode in config.modes:
-                        results[f"{Path(adaptor).name}, {mode}"] = enhance(
+                        results[f"{labels[adaptor]}, {mode}"] = enhance(
                             enhancer, item["low"], mode, config.steps, draw.seed % 2**31
                         )
                 scores = {method: score_image(picture, high, mask) for method, (picture, _) in results.items()}
                 name = Path(pairs.clear.names[draw.index]).name
                 for method, (_, seconds) in results.items():
-                    report.add(ReportRow(data_set.name, degradation.preset, method, name, scores[method], seconds))
-                methods[degradation.preset] = list(results)
+                    report.add(ReportRow(data_set.name, label, method, name, scores[method], seconds))
+                methods[label] = list(results)
                 if draw.index < config.pictures:
                     pictures = [np.where(mask[..., None], picture, 0) for picture, _ in results.values()]
                     sheet_rows.append(
                         PictureRow(
-                            label=f"{data_set.name} {degradation.preset} {name}",
+                            label=f"{data_set.name} {label} {name}",
                             pictures=[*pictures, np.where(mask[..., None], high, 0)],
                             scores=[*scores.values(), None],
                         )

@@ -216,17 +216,18 @@ def validate(backbone: ReconstructionBackbone, images: UnpairedImages, accelerat
     return Validation(mean_scores(accelerator, scores), sheets)
 
 
-def whole_frames(backbone: ReconstructionBackbone, images: TrainingImages, most: int) -> Iterator[Tensor]:
-    """At most `most` training photographs as the backbone will see them, one at a time.
+def whole_frames(backbone: ReconstructionBackbone, images: TrainingImages, least: int) -> Iterator[Tensor]:
+    """At least `least` training photographs (or all, if they are fewer) as the backbone will see them, one at a time.
 
-    They are spread over a data set with positions; of a stream they are the first of a shuffle.
+    They are spread evenly over a data set with positions, fewer than twice as many; of a stream they are the first of a
+    shuffle.
     """
     whole = WholeFrame(backbone.settings.image_size)
     if isinstance(images, StreamedImages):
-        items = islice(images.with_transform(whole).share(seed=0, epochs=1), most)
+        items = islice(images.with_transform(whole).share(seed=0, epochs=1), least)
     else:
         frames = UnpairedImages(images.prepared, whole)
-        items = (frames[Draw(index, seed=0)] for index in range(0, len(frames), max(1, len(frames) // most)))
+        items = (frames[Draw(index, seed=0)] for index in range(0, len(frames), max(1, len(frames) // least)))
     for item in items:
         yield item["image"][None].to(backbone.latent_mean.device)
 
@@ -234,7 +235,7 @@ def whole_frames(backbone: ReconstructionBackbone, images: TrainingImages, most:
 def main(config: ReconstructAutoencoderConfig) -> None:
     accelerator, backbone = setup(config)
     training_images, validation_images = prepare_data(config, accelerator)
-    backbone.start_from(torch.cat(list(whole_frames(backbone, training_images, most=64))))
+    backbone.start_from(torch.cat(list(whole_frames(backbone, training_images, least=64))))
 
     def batches_from(first: int) -> Iterator[dict[str, Tensor]]:
         settings = config.training
@@ -260,7 +261,7 @@ def main(config: ReconstructAutoencoderConfig) -> None:
         output_folder=config.output_folder,
     )
     if accelerator.is_main_process:
-        backbone.measure_latents(whole_frames(backbone, training_images, most=8 if config.training.dry_run else 1000))
+        backbone.measure_latents(whole_frames(backbone, training_images, least=8 if config.training.dry_run else 1000))
         folder = Path(config.output_folder) / "backbone"
         save_backbone(backbone, folder)
         accelerator.print(f"{folder}: {validation.scores}")

@@ -255,7 +255,7 @@ def main(config: TrainRouterConfig) -> None:
             presets=config.presets,
             severity=config.severity,
             photographs_seen=len(clear),
-            training_steps=config.training.steps,
+            training_steps=validation.step,
             seed=config.training.seed,
             recipe=f"recipes/train_router.py of retina_adapt {__version__}",
             metrics=validation.scores,

@@ -69,8 +69,11 @@ def gather(config: EmbeddedConfig) -> dict:
         description = describe_adaptor(adaptor_folder(name))
         trainings[name] = {
             "small_frames": asked.small_frames.steps,
+            "second_look": asked.second_look.steps,
             "steps": description.metadata.training_steps,
             "batch_size": asked.autoencoder.batch_size,
+            "second_look_batch_size": asked.second_look.batch_size,
+            "learning_rate": asked.autoencoder.learning_rate,
             "clear_share": asked.train.clear_share,
             "tone_variation": asked.train.tone_variation,
             "seed": description.metadata.seed,
@@ -98,12 +101,25 @@ def section(results: dict) -> list[str]:
         "## The embedded adaptors",
         COMMANDS.format(names=" ".join(trainings)),
         "Trained with the committed configurations: steps on small frames of 128 px, then on whole ones of 256 px, "
-        "then in the denoiser's middle blocks; every pair is a clear photograph of a `train` split degraded anew. "
+        "then on those of 256 and 512 px together (`second_look`), then in the denoiser's middle blocks; pairs a step "
+        "before the second look, and in it. Every pair is a clear photograph of a `train` split degraded anew. "
         "`clear`: how often a photograph was left as it is; `tones`: how much its tone varied (`tone_variation`). "
         "Validation: PSNR in dB and SSIM of the degraded and the "
         "enhanced, in the mode `fast`.",
         _table(
-            ["adaptor", "128 px", "256 px", "denoiser", "pairs a step", "clear", "tones", "seed", "validation"],
+            [
+                "adaptor",
+                "128 px",
+                "256 px",
+                "256 and 512 px",
+                "denoiser",
+                "pairs a step",
+                "learning rate",
+                "clear",
+                "tones",
+                "seed",
+                "validation",
+            ],
             [_training_line(name, training) for name, training in trainings.items()],
         ),
         f"Photographs of the `test` splits, {photographs}, degraded by the preset of the adaptor's name; PSNR in dB / "
@@ -126,9 +142,11 @@ def _training_line(name: str, training: dict) -> list[str]:
     return [
         name,
         str(training["small_frames"]),
-        str(steps["autoencoder"] - training["small_frames"]),
+        str(steps["autoencoder"] - training["small_frames"] - training["second_look"]),
+        str(training["second_look"]),
         str(steps.get("denoiser", 0)),
-        str(training["batch_size"]),
+        str(training["batch_size"]) + (f", {training['second_look_batch_size']}" if training["second_look"] else ""),
+        f"{training['learning_rate']:g}",
         f"{training['clear_share']:.0%}",
         f"{training['tone_variation']:g}",
         str(training["seed"]),

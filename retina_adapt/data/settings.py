@@ -181,7 +181,12 @@ def _require_one_way(source: PairSource) -> None:
 
 
 def _severity(source: PairSource) -> tuple[float, float] | None:
-    return None if source.severity is None else (source.severity[0], source.severity[-1])
+    if source.severity is None:
+        return None
+    if len(source.severity) != 2:
+        raise PairingError(f"severity is {source.severity}; give the lowest and the highest, [0.5, 0.5] for one alone")
+    lowest, highest = source.severity
+    return lowest, highest
 
 
 def _tones(source: PairSource) -> Tones | None:

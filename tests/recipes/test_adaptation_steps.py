@@ -13,7 +13,7 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from retina_adapt.adaptors import AdaptorSettings, adaptors_bypassed, attach_adaptor, train_only
+from retina_adapt.adaptors import AdaptorSettings, MetadataError, adaptors_bypassed, attach_adaptor, train_only
 from retina_adapt.backbones import ReconstructionBackbone, save_backbone
 from retina_adapt.commands.draw import draw_photographs
 from retina_adapt.commands.recipes import recipes_folder
@@ -249,6 +249,14 @@ def test_neither_the_latent_cache_nor_checkpointing_changes_what_a_run_gives(
 def test_a_latent_cache_of_pairs_that_are_degraded_anew_is_refused(run: Callable[..., dict[str, Tensor]]) -> None:
     with pytest.raises(ConfigurationError, match="latent_cache is for real pairs"):
         run("refused", ["decoder"], latent_cache=True, train={"clear": [{"path": "x"}], "degradation": "light"})
+
+
+def test_a_card_that_cannot_be_stored_is_refused_before_the_training(
+    run: Callable[..., dict[str, Tensor]], tmp_path: Path
+) -> None:
+    with pytest.raises(MetadataError, match="'name' is 'Light v1'"):
+        run("refused", ["decoder"], card={"name": "Light v1"})
+    assert not (tmp_path / "refused" / "checkpoints").exists()
 
 
 def test_a_run_on_streamed_photographs_gives_the_same_again(run: Callable[..., dict[str, Tensor]], pairs: Path) -> None:

@@ -1,0 +1,45 @@
+"""What recipes/evaluate.py calls adaptors and degradations, and what it refuses."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from retina_adapt.commands.draw import draw_photographs
+from retina_adapt.configuration import ConfigurationError, parse_configuration
+from retina_adapt.data import PairingError, PairSource, PhotographSource, open_pairs
+
+
+@pytest.fixture
+def evaluate(load_recipe: Callable[[str], ModuleType]) -> ModuleType:
+    return load_recipe("evaluate")
+
+
+def test_adaptors_that_lie_in_folders_of_one_name_have_rows_of_their_own(evaluate: ModuleType) -> None:
+    labels = evaluate.labels_of(["light", "runs/a/adaptor", "runs/b/adaptor"])
+    assert labels == {"light": "light", "runs/a/adaptor": "runs/a/adaptor", "runs/b/adaptor": "runs/b/adaptor"}
+    assert evaluate.labels_of(["runs/a/adaptor"]) == {"runs/a/adaptor": "adaptor"}
+
+
+def test_one_preset_at_two_severities_is_two_degradations(evaluate: ModuleType) -> None:
+    severities = (None, [0.2, 0.4], [0.8, 1.0])
+    labels = [
+        evaluate.label_of(evaluate.EvaluatedDegradation(preset="light", adaptors=[], severity=severity))
+        for severity in severities
+    ]
+    assert labels == ["light", "light 0.2-0.4", "light 0.8-1"]
+
+
+def test_a_mistyped_mode_is_refused(evaluate: ModuleType) -> None:
+    arguments = ["--output_folder", "x", "--data_sets", "[]", "--degradations", "[]", "--modes", "[difusion]"]
+    with pytest.raises(ConfigurationError, match="difusion"):
+        parse_configuration(evaluate.EvaluateConfig, description="", arguments=arguments)
+
+
+@pytest.mark.parametrize("severity", [[0.5], [0.2, 0.5, 0.9]])
+def test_a_severity_is_a_lowest_and_a_highest(severity: list[float], tmp_path: Path) -> None:
+    draw_photographs(tmp_path / "train", count=1, seed=0, size=96)
+    source = PairSource(clear=[PhotographSource(path=str(tmp_path))], degradation="light", severity=severity)
+    with pytest.raises(PairingError, match="give the lowest and the highest"):
+        open_pairs(source, 64)

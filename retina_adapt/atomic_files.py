@@ -1,11 +1,14 @@
 """Writes that a killed process cannot tear: a file or folder is either the old one, whole, or the new one, whole."""
 
 import os
+import secrets
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from retina_adapt.errors import RetinaAdaptError
 
 
 @contextmanager
@@ -17,15 +20,17 @@ def write_file_atomically(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.stem}.{_random_word()}{path.suffix}")
+    # The system gives it the permissions of any other new file. To compute them, one would have to read the process's
+    # umask, which only setting it does: for a moment all other threads would write files that anybody may change.
+    temporary.touch(exist_ok=False)
+    permissions = _permissions(temporary)
     try:
         yield temporary
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
-        # mkstemp makes files private; a result has the permissions of any other new file.
-        temporary.chmod(0o666 & ~_current_umask())
+        # Some writers, safetensors among them, put a file in its place that only its owner can read.
+        temporary.chmod(permissions)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -35,6 +40,8 @@ def write_file_atomically(path: str | Path) -> Iterator[Path]:
 def write_folder_atomically(folder: str | Path) -> Iterator[Path]:
     """Give an empty temporary folder beside `folder`; when the block ends without an error it replaces `folder`.
 
+    Whatever lies in `folder` is lost: see `require_own_folder`.
+
     A folder cannot be replaced in one system call, so the old one is first renamed to `.<name>.previous`. A process
     killed between the two renames leaves it there: readers call `restore_interrupted_replacement` first. Where
     `folder` is a symbolic link, the folder that it points to is replaced.
@@ -42,20 +49,41 @@ def write_folder_atomically(folder: str | Path) -> Iterator[Path]:
     folder = Path(folder).resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
     restore_interrupted_replacement(folder)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    temporary = folder.with_name(f".{folder.name}.{_random_word()}")
+    temporary.mkdir()
+    permissions = _permissions(temporary)
     previous = _previous(folder)
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_current_umask())
         for path in temporary.rglob("*"):
-            # Some writers, safetensors among them, make files that only their owner can read.
-            path.chmod((0o777 if path.is_dir() else 0o666) & ~_current_umask())
+            path.chmod(permissions if path.is_dir() else permissions & 0o666)
         if folder.exists():
             folder.rename(previous)
         temporary.rename(folder)
         shutil.rmtree(previous, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def require_own_folder(
+    folder: str | Path, index_file: str, error_class: type[RetinaAdaptError], *, what: str, says: str = ""
+) -> None:
+    """Let a caller of `write_folder_atomically` replace what it has written itself, and nothing else.
+
+    A folder that is absent or empty is fine, and so is one whose index file marks it as the caller's own.
+
+    Args:
+        index_file: name of the file that the caller writes to each of its folders.
+        error_class: what is raised otherwise.
+        what: what the caller writes, for the message.
+        says: text that the index file must hold, where others write files of this name too.
+    """
+    folder = Path(folder)
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    index = folder / index_file
+    if not (index.is_file() and says in index.read_text(encoding="utf-8", errors="replace")):
+        raise error_class(f"{folder}: holds something that is no {what}, and would be lost; give a new folder")
 
 
 def restore_interrupted_replacement(folder: str | Path) -> None:
@@ -73,7 +101,10 @@ def _previous(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.previous")
 
 
-def _current_umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _random_word() -> str:
+    """What no other writer chooses; should one, `touch` and `mkdir` say so."""
+    return secrets.token_hex(6)
+
+
+def _permissions(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)

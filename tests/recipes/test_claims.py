@@ -163,8 +163,24 @@ def test_one_seed_of_the_arms_comes_first_and_questions_share_trainings(
     ordered = module("claims").in_order(questions)
     assert [training.arm for training in ordered[: len(full.arms)]] == full.arms
     assert [training.seed for training in ordered] == sorted(training.seed for training in ordered)
-    assert questions["degradations"]["light"] == questions["arms"]["ours"]
+    assert questions["degradations"]["light"][:1] == questions["ablations"]["ours"]
     assert {len(rows) for rows in questions["unseen"].values()} == {1}
+
+
+def test_arms_are_compared_at_their_own_learning_rates_and_only_there(
+    module: Callable[[str], ModuleType], full: object
+) -> None:
+    plan = module("claims.plan")
+    config = replace(full, learning_rates={"ours": 0.5, "scratch": 0.25}, default_learning_rate=0.125)
+    questions = plan.plan_trainings(config)
+    for question in ("arms", "pairs"):
+        for name, trainings in questions[question].items():
+            expected = config.learning_rates.get(name.split(" | ")[0], 0.125)
+            assert {training.learning_rate for training in trainings} == {expected}
+    for question in ("degradations", "unseen", "ablations", "parameters", "backbones", "modality"):
+        own = {values["learning_rate"] for values in config.of_degradation.values() if "learning_rate" in values}
+        rates = {training.learning_rate for row in questions[question].values() for training in row}
+        assert rates - own == {0.125}
 
 
 def test_a_degradation_with_values_of_its_own_is_trained_without_them_besides(

@@ -53,7 +53,9 @@ def arms(about: Material) -> Section:
             "### Arms",
             f"Degradation `{config.degradation}`, all pairs; PSNR / SSIM. The last column is the PSNR between a clear "
             "photograph and itself enhanced. CLAHE and illumination correction with the options that are best on the "
-            "validation photographs; `backbone alone` is the photograph reconstructed without an adaptor.",
+            "validation photographs; `backbone alone` is the photograph reconstructed without an adaptor. In this "
+            "section and the next three each arm has the learning rate that is best for it (*Learning rates*); all "
+            f"others use {config.default_learning_rate:g}.",
             table(header, lines),
         ]
     )
@@ -92,7 +94,8 @@ def size(about: Material) -> Section:
     return Section(
         [
             "### Fewer parameters",
-            "Our adaptor, and the same in other sizes; the other arms stand in the plot and in their own table.",
+            f"Our adaptor as in the table of arms, and in several sizes at the learning rate "
+            f"{about.config.default_learning_rate:g}; the other arms stand in the plot and in their own table.",
             variants({OURS: arms_rows.get(OURS, [])} | sizes, results),
             *map(str, verdicts),
             f"![PSNR over parameters]({about.link}/parameters.png)",
@@ -158,8 +161,7 @@ def learning_rates(about: Material) -> Section:
     return Section(
         [
             "### Learning rates",
-            "PSNR on the validation photographs. The other tables use the rates of the configuration, which this one "
-            "helped to choose."
+            "PSNR on the validation photographs, by which the rates of the arms were chosen."
             + (
                 f" Arms that another rate would serve better, and by how much here: {', '.join(better)}."
                 if better

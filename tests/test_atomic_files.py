@@ -6,15 +6,18 @@ import stat
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from retina_adapt.atomic_files import (
+    require_own_folder,
     restore_interrupted_replacement,
     write_file_atomically,
     write_folder_atomically,
 )
+from retina_adapt.errors import RetinaAdaptError
 
 
 class PowerCutError(Exception):
@@ -94,6 +97,65 @@ def test_new_files_and_folders_have_the_permissions_of_any_other(umask: int, tmp
     modes = {str(path.relative_to(tmp_path)): stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
     file, folder = 0o666 & ~umask, 0o777 & ~umask
     assert modes == {"file": file, "folder": folder, "folder/private": file, "folder/inner": folder}
+
+
+def test_many_threads_writing_leave_the_umask_and_all_permissions_as_they_should_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_umask = os.umask
+
+    def set_umask_and_let_others_run(mask: int) -> int:
+        before = set_umask(mask)
+        time.sleep(0.001)
+        return before
+
+    def write(thread: int) -> None:
+        for number in range(10):
+            with write_file_atomically(tmp_path / f"file {thread} {number}") as temporary:
+                temporary.write_text("x")
+            with write_folder_atomically(tmp_path / f"folder {thread} {number}") as temporary:
+                (temporary / "inner").touch()
+            # Whatever else the process writes meanwhile.
+            (tmp_path / f"other {thread} {number}").touch()
+
+    monkeypatch.setattr(os, "umask", set_umask_and_let_others_run)
+    before = set_umask(0o027)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(write, range(4)))
+        assert set_umask(0o027) == 0o027
+    finally:
+        set_umask(before)
+    modes = {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in tmp_path.rglob("*")}
+    assert modes == {(False, 0o640), (True, 0o750)}
+
+
+class HouseError(RetinaAdaptError):
+    """What the writer of houses raises."""
+
+
+def require_own_house(folder: Path) -> None:
+    require_own_folder(folder, "house.json", HouseError, what="house", says='"house"')
+
+
+def test_a_writer_may_replace_what_is_its_own_or_not_there(tmp_path: Path) -> None:
+    require_own_house(tmp_path / "absent")
+    require_own_house(tmp_path)
+    (tmp_path / "house.json").write_text('{"kind": "house"}')
+    (tmp_path / "rooms").mkdir()
+    require_own_house(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("photograph.png", b""), ("house.json", b'{"kind": "boat"}'), ("house.json", b"\xff"), (".hidden", b"")],
+)
+def test_a_writer_may_not_replace_anything_else(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    for path in (tmp_path, tmp_path / name):
+        with pytest.raises(HouseError, match=r"holds something that is no house.*give a new folder") as raised:
+            require_own_house(path)
+        assert str(path) in str(raised.value)
 
 
 def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:

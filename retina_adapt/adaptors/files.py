@@ -40,7 +40,7 @@ from retina_adapt.adaptors.tensors import (
     assign_adaptor_tensors,
     check_adaptor_tensors,
 )
-from retina_adapt.atomic_files import write_folder_atomically
+from retina_adapt.atomic_files import require_own_folder, write_folder_atomically
 from retina_adapt.backbones import ReconstructionBackbone, fingerprint_tensors
 
 
@@ -57,8 +57,7 @@ def save_adaptor(adapted: PeftModel, name: str, folder: str | Path, metadata: Ad
         MetadataError: a field has a wrong type, or the name cannot be used.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder.is_dir() and (not any(folder.iterdir()) or (folder / CONFIG_FILE).exists())):
-        raise AdaptorFileError(f"{folder}: holds something that is no adaptor; give a new folder")
+    require_own_folder(folder, CONFIG_FILE, AdaptorFileError, what="adaptor")
     tensors = {key: tensor.detach().cpu() for key, tensor in adaptor_tensors(adapted, name).items()}
     for key, tensor in tensors.items():
         if not tensor.isfinite().all():

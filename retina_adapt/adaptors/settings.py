@@ -1,12 +1,12 @@
 """The adaptor that a recipe shall train, as a configuration says it."""
 
-import difflib
 from dataclasses import dataclass, field
 
 from peft import PeftConfig
 
 from retina_adapt.adaptors.hook_point.config import AdaptorConfigError, default_hook_groups
 from retina_adapt.adaptors.kinds import KINDS
+from retina_adapt.suggestions import did_you_mean
 
 REFUSED = {
     "oft": "PEFT's OFT is not the identity at the start on 3x3 convolutions and would break the backbone; boft is the "
@@ -54,9 +54,8 @@ class AdaptorSettings:
         if self.kind in REFUSED:
             raise AdaptorConfigError(f"the adaptor kind '{self.kind}' is not offered: {REFUSED[self.kind]}")
         if self.kind not in KINDS:
-            nearest = difflib.get_close_matches(self.kind, KINDS, n=1)
-            hint = f"did you mean '{nearest[0]}'?" if nearest else f"known are {', '.join(KINDS)}"
-            raise AdaptorConfigError(f"no adaptor kind is named '{self.kind}'; {hint}")
+            hint = did_you_mean(self.kind, KINDS) or f"; known are {', '.join(KINDS)}"
+            raise AdaptorConfigError(f"no adaptor kind is named '{self.kind}'{hint}")
         alpha = self.rank if self.alpha is None else self.alpha
         # Configurations call some settings as PEFT does.
         by_own_name = vars(self) | {"r": self.rank, "boft_block_size": self.rank, "lora_alpha": alpha, "alpha": alpha}

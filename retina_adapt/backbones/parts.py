@@ -59,6 +59,11 @@ class LatentAutoencoder:
 class LatentDenoiser:
     """Methods of a denoiser; a mix-in for a diffusers model."""
 
+    @property
+    def divisor(self) -> int:
+        """What the sides of latents must be divisible by, since the denoiser divides them further."""
+        return 1
+
     def denoise(self, noisy_latents: Tensor, timesteps: Tensor, condition_latents: Tensor) -> Tensor:
         """The prediction of the scheduler's prediction type; all latents (batch, latent_channels, h, w).
 

@@ -53,10 +53,10 @@ class BackboneSettings:
 class ReconstructionBackbone(nn.Module):
     """Reconstructs images; frozen, it is what adaptors are attached to.
 
-    Images are (batch, channels, height, width) in [0, 1], with sides divisible by `stride`; those of another number of
-    channels than `settings.image_channels` are an ImageChannelsError. Latents are
-    (batch, latent_channels, height / stride, width / stride). Each channel has mean 0 and standard deviation 1 over the
-    training images: `latent_mean` and `latent_deviation`, tensors of the backbone, see to it.
+    Images are (batch, channels, height, width) in [0, 1], with sides divisible by `stride`, for the denoiser by
+    `sampling_stride`; those of another number of channels than `settings.image_channels` are an ImageChannelsError.
+    Latents are (batch, latent_channels, height / stride, width / stride). Each channel has mean 0 and standard
+    deviation 1 over the training images: `latent_mean` and `latent_deviation`, tensors of the backbone, see to it.
 
     Args:
         denoiser: None in a backbone that is not trained yet, or that knows no diffusion.
@@ -89,6 +89,11 @@ class ReconstructionBackbone(nn.Module):
     def stride(self) -> int:
         """Image pixels per latent pixel, along a side."""
         return self.settings.space_to_depth * self.autoencoder.stride
+
+    @property
+    def sampling_stride(self) -> int:
+        """What sides of images must be divisible by where the denoiser sees their latents; at least `stride`."""
+        return self.stride * (1 if self.denoiser is None else self.denoiser.divisor)
 
     @property
     def latent_channels(self) -> int:

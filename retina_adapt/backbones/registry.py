@@ -5,13 +5,13 @@ its object the builder. docs/backbones.md shows one. A package is imported when 
 backbone folder names a part that is not known yet; one that cannot be imported disturbs nobody else.
 """
 
-import difflib
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 
 from retina_adapt.backbones.reconstruction_backbone import ReconstructionBackbone
 from retina_adapt.backbones.shape import BackboneShape
 from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.suggestions import did_you_mean
 
 ENTRY_POINT_GROUP = "retina_adapt.backbones"
 
@@ -63,22 +63,28 @@ def build_backbone(shape: BackboneShape) -> ReconstructionBackbone:
     """
     names = backbone_names()
     if shape.name not in names:
-        nearest = difflib.get_close_matches(shape.name, names, n=1)
-        hint = f"did you mean '{nearest[0]}'?" if nearest else f"known are {', '.join(names)}"
-        raise UnknownBackboneError(f"no backbone is named '{shape.name}'; {hint}")
+        hint = did_you_mean(shape.name, names) or f"; known are {', '.join(names)}"
+        raise UnknownBackboneError(f"no backbone is named '{shape.name}'{hint}")
     if shape.name not in _builders:
         _register_entry(_new_entries()[shape.name])
     return _builders[shape.name](shape)
 
 
-def register_installed_backbones() -> None:
+def register_installed_backbones() -> list[BackboneEntryPointError]:
     """Import whatever installed packages offer; loading their modules registers their parts as well.
 
-    Raises:
-        BackboneEntryPointError: one of them cannot be imported.
+    Returns:
+        What is wrong with those that cannot be imported or whose name is taken: the others are none the worse for it.
     """
-    for entry in _new_entries().values():
-        _register_entry(entry)
+    defects = []
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        if entry in _registered_entries:
+            continue
+        try:
+            _register_entry(entry)
+        except BackboneEntryPointError as error:
+            defects.append(error)
+    return defects
 
 
 def _new_entries() -> dict[str, EntryPoint]:
@@ -88,10 +94,7 @@ def _new_entries() -> dict[str, EntryPoint]:
         if entry in _registered_entries:
             continue
         if entry.name in _builders or entry.name in found:
-            raise BackboneEntryPointError(
-                f"{_origin(entry)}: a backbone of this name is registered already; rename this one, or uninstall its "
-                "package"
-            )
+            raise _taken(entry)
         found[entry.name] = entry
     return found
 
@@ -103,8 +106,16 @@ def _register_entry(entry: EntryPoint) -> None:
         raise BackboneEntryPointError(
             f"{_origin(entry)}: cannot be imported: {error!r}; repair or uninstall its package"
         ) from error
+    if entry.name in _builders:
+        raise _taken(entry)
     register_backbone(entry.name)(builder)
     _registered_entries.add(entry)
+
+
+def _taken(entry: EntryPoint) -> BackboneEntryPointError:
+    return BackboneEntryPointError(
+        f"{_origin(entry)}: a backbone of this name is registered already; rename this one, or uninstall its package"
+    )
 
 
 def _origin(entry: EntryPoint) -> str:

@@ -1,6 +1,5 @@
 """diffusers' schedulers that a backbone can be sampled with."""
 
-import difflib
 import inspect
 
 import diffusers
@@ -8,6 +7,7 @@ import torch
 from diffusers import SchedulerMixin
 
 from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.suggestions import did_you_mean
 
 # A folder from a stranger names classes; only these are ever constructed. Each of them knows the three prediction
 # types, starts from any noise level, and ends without noise: a denoiser that knows the clean latent gives it back.
@@ -74,6 +74,5 @@ def _why_unknown(name: str) -> str:
             "sample, start from any noise level, and give a known latent back at the end; "
             f"use one of {supported}"
         )
-    nearest = difflib.get_close_matches(name, SCHEDULER_CLASSES, n=1)
-    hint = f"did you mean '{nearest[0]}'?" if nearest else f"known are {supported}"
-    return f"no scheduler is named '{name}'; {hint}"
+    hint = did_you_mean(name, SCHEDULER_CLASSES) or f"; known are {supported}"
+    return f"no scheduler is named '{name}'{hint}"

@@ -19,16 +19,21 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from retina_adapt.atomic_files import restore_interrupted_replacement, write_folder_atomically
+from retina_adapt.atomic_files import (
+    require_own_folder,
+    restore_interrupted_replacement,
+    write_folder_atomically,
+)
 from retina_adapt.backbones.parts import LatentAutoencoder, LatentDenoiser, part_classes
 from retina_adapt.backbones.reconstruction_backbone import BackboneSettings, ReconstructionBackbone
-from retina_adapt.backbones.registry import register_installed_backbones
+from retina_adapt.backbones.registry import BackboneEntryPointError, register_installed_backbones
 from retina_adapt.backbones.schedulers import SCHEDULER_CLASSES
 from retina_adapt.errors import RetinaAdaptError
 
 INDEX_FILE = "model_index.json"
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 LATENT_STATISTICS = ("latent_mean", "latent_deviation")
+_CLASS_NAME = ReconstructionBackbone.__name__
 
 Part = TypeVar("Part", LatentAutoencoder, LatentDenoiser)
 
@@ -38,13 +43,19 @@ class BackboneFileError(RetinaAdaptError):
 
 
 def save_backbone(backbone: ReconstructionBackbone, folder: str | Path) -> None:
-    """Write the backbone to `folder`, atomically; an existing backbone there is replaced."""
+    """Write the backbone to `folder`, atomically; an existing backbone there is replaced.
+
+    Raises:
+        BackboneFileError: `folder` holds something else, which would be lost.
+    """
+    # Every pipeline of diffusers has an index of this name.
+    require_own_folder(folder, INDEX_FILE, BackboneFileError, what="backbone", says=f'"{_CLASS_NAME}"')
     parts: dict[str, Any] = {
         "autoencoder": backbone.autoencoder,
         "denoiser": backbone.denoiser,
         "scheduler": backbone.scheduler,
     }
-    index = {"_class_name": "ReconstructionBackbone", "_diffusers_version": diffusers.__version__}
+    index = {"_class_name": _CLASS_NAME, "_diffusers_version": diffusers.__version__}
     index |= {
         name: [type(part).__module__.split(".")[0], type(part).__name__]
         for name, part in parts.items()
@@ -65,6 +76,7 @@ def load_backbone(folder: str | Path) -> ReconstructionBackbone:
 
     Raises:
         BackboneFileError: names the file that is missing, or the tensor or setting that does not fit.
+        BackboneEntryPointError: a part's class is unknown, and an installed package that may bring it is defective.
     """
     folder = Path(folder)
     restore_interrupted_replacement(folder)
@@ -89,7 +101,12 @@ def load_backbone(folder: str | Path) -> ReconstructionBackbone:
 def _load_part(folder: Path, index: dict[str, Any], name: str, kind: type[Part]) -> Part:
     if _class_name(index, name) not in part_classes(kind):
         # An installed package may bring it.
-        register_installed_backbones()
+        defects = register_installed_backbones()
+        if defects and _class_name(index, name) not in part_classes(kind):
+            raise BackboneEntryPointError(
+                f"{folder / INDEX_FILE}: the {name} is a '{_class_name(index, name)}', which is not known, perhaps for "
+                f"want of {'; '.join(str(defect) for defect in defects)}"
+            ) from defects[0]
     part_class = _part_class(folder, index, name, part_classes(kind))
     part = _build_part(part_class, folder / name / "config.json")
     weights_file = folder / name / WEIGHTS_FILE

@@ -33,6 +33,7 @@ from retina_adapt.data.sources import DataSourceError, load_images
 from retina_adapt.data.splits import PatientLeakError, SplitError, check_no_patient_leak, split_by_patient
 from retina_adapt.data.streaming import StreamedImages, StreamShare
 from retina_adapt.data.unpaired import (
+    CropDegradationError,
     CropSizeError,
     DegradedCrop,
     DegradedCropItem,
@@ -43,6 +44,7 @@ from retina_adapt.data.unpaired import (
 )
 
 __all__ = [
+    "CropDegradationError",
     "CropSizeError",
     "DataSourceError",
     "DegradePair",

@@ -23,6 +23,10 @@ class CropSizeError(RetinaAdaptError):
     """A crop is larger than the photographs that it should be cut from."""
 
 
+class CropDegradationError(RetinaAdaptError):
+    """Photographs cannot be degraded as often, or by nothing, as was asked for."""
+
+
 class ImageItem(TypedDict):
     """One image, S pixels a side.
 
@@ -65,8 +69,8 @@ class RandomCrop:
         presets: names of the degradations to choose from, each equally likely.
 
     Raises:
-        UnknownPresetError: at construction.
-        ValueError: a probability without presets, or outside [0, 1].
+        UnknownPresetError, CropDegradationError: at construction, not in the middle of a training run: no such preset,
+            a probability without presets, or one outside [0, 1].
     """
 
     crop_size: int
@@ -76,9 +80,14 @@ class RandomCrop:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.degradation_probability <= 1.0:
-            raise ValueError(f"degradation_probability must lie in [0, 1], got {self.degradation_probability}")
+            raise CropDegradationError(
+                f"degradation_probability is {self.degradation_probability}; it must lie in [0, 1]"
+            )
         if self.degradation_probability > 0 and not self.presets:
-            raise ValueError("degradation_probability needs presets to choose from; see preset_names()")
+            raise CropDegradationError(
+                f"degradation_probability is {self.degradation_probability}, but no degradations are given to choose "
+                "from; name presets (`retina-adapt presets` lists them), or set it to 0"
+            )
         for preset in self.presets:
             draw_degradation(preset, seed=0)
 

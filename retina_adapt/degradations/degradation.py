@@ -5,7 +5,6 @@ size and on any day in the same way. Named degradations are the single faults; p
 """
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -21,6 +20,7 @@ from retina_adapt.degradations.errors import (
     UnknownDegradationError,
     UnknownPresetError,
 )
+from retina_adapt.suggestions import did_you_mean
 
 Parameters = dict[str, Any]
 """JSON values only. Lengths are fractions of the frame's shorter side, never pixels."""
@@ -260,9 +260,8 @@ def _find_degradation(name: str) -> _Degradation:
 
 
 def _unknown_name_message(kind: str, name: str, registry: Mapping[str, Any]) -> str:
-    nearest = difflib.get_close_matches(name, registry, n=1, cutoff=0.4)
-    suggestion = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return f"there is no {kind} {name!r}; {suggestion}Registered: {', '.join(sorted(registry))}"
+    suggestion = did_you_mean(name, registry) or "."
+    return f"there is no {kind} '{name}'{suggestion} Registered: {', '.join(sorted(registry))}"
 
 
 def _require_free(name: str, registry: Mapping[str, Any], kind: str) -> None:

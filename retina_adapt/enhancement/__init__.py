@@ -2,10 +2,11 @@
 
 from retina_adapt.enhancement.copies import PreparedPhotograph, apply_at_own_size
 from retina_adapt.enhancement.detail import Detail, SmallChange
-from retina_adapt.enhancement.enhancer import Enhancement, Enhancer
+from retina_adapt.enhancement.enhancer import Enhancer
 from retina_adapt.enhancement.errors import EnhancementInputError, EnhancementMemoryError
 from retina_adapt.enhancement.modes import EnhancementMode, apply_change, enhance_frames, reconstruct_frames
 from retina_adapt.enhancement.pipeline import RetinaEnhancementOutput, RetinaEnhancementPipeline
+from retina_adapt.enhancement.result import Enhancement
 from retina_adapt.enhancement.second_look import combine_looks
 from retina_adapt.enhancement.settings import FINE_SCALE, EnhancementSettings
 

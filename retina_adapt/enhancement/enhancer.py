@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, get_args, overload
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -26,34 +25,16 @@ from retina_adapt.backbones import ReconstructionBackbone, load_backbone
 from retina_adapt.embedded import DEFAULT_BACKBONE, adaptor_folder, backbone_folder
 from retina_adapt.enhancement.copies import PreparedPhotograph, apply_at_own_size, prepare_copies
 from retina_adapt.enhancement.detail import SmallChange
-from retina_adapt.enhancement.errors import EnhancementInputError
+from retina_adapt.enhancement.errors import EnhancementInputError, require_choice
 from retina_adapt.enhancement.images import AnyImage, take_apart
 from retina_adapt.enhancement.network import small_changes
+from retina_adapt.enhancement.result import Enhancement
 from retina_adapt.enhancement.settings import EnhancementSettings
-from retina_adapt.imaging import FieldOfView, FieldOfViewShape
-
-
-@dataclass(frozen=True, eq=False)
-class Enhancement(Generic[AnyImage]):
-    """An enhanced picture and how it came about.
-
-    Attributes:
-        image: of the type, size, orientation and bit depth of what was given.
-        field_of_view: where it may have changed.
-        adaptor: name of the adaptor; None is the plain backbone, which changes nothing.
-        settings: as asked for.
-        tile_size: of the tiles that the network saw, smaller than asked for where memory ran out; None for none.
-    """
-
-    image: AnyImage
-    field_of_view: FieldOfView
-    adaptor: str | None
-    settings: EnhancementSettings
-    tile_size: int | None
+from retina_adapt.imaging import FieldOfViewShape
 
 
 class Enhancer:
-    """A frozen backbone with named adaptors, one of which may be active.
+    """A frozen backbone with named adaptors, of which one may be active, or several with weights.
 
     >>> enhancer = Enhancer.from_pretrained()
     >>> enhancer.load_adaptor("light")
@@ -63,7 +44,7 @@ class Enhancer:
     def __init__(self, backbone: ReconstructionBackbone) -> None:
         self.backbone = backbone.eval().requires_grad_(False)
         self._adapted: PeftModel | None = None
-        self._active: str | None = None
+        self._active: dict[str, float] = {}
         self._metadata: dict[str, AdaptorMetadata] = {}
 
     @classmethod
@@ -98,25 +79,38 @@ class Enhancer:
 
     @property
     def active_adaptor(self) -> str | None:
-        """The adaptor in use; None is the plain reconstruction backbone."""
-        return self._active
+        """The adaptor in use, or what is in use with its weights, as `light + 0.5 haze`; None is the plain backbone."""
+        parts = [name if weight == 1 else f"{weight:g} {name}" for name, weight in self._active.items()]
+        return " + ".join(parts) or None
+
+    @property
+    def active_weights(self) -> dict[str, float]:
+        """The adaptors in use, each with its weight; none is the plain backbone."""
+        return dict(self._active)
 
     def load_adaptor(self, adaptor: str | Path, name: str | None = None) -> str:
-        """Load an adaptor by its embedded name or from its folder, and make it the active one.
+        """Load an adaptor by its embedded name, or from its folder or single file, and make it the active one.
 
         Args:
-            name: to call it by; the folder's name by default.
+            name: to call it by; the one on its card by default, wherever it lies.
 
         Returns:
             The name.
 
         Raises:
-            UnknownModelError, AdaptorFileError, AdaptorNameError: see `retina_adapt.adaptors.load_adaptor`.
+            AdaptorNameError: an adaptor of this name is loaded already, or none can bear it.
+            UnknownModelError, AdaptorFileError: see `retina_adapt.adaptors.load_adaptor`.
         """
         folder = adaptor_folder(adaptor)
-        name = name or folder.resolve().name.replace(".", "-")
+        metadata = describe_adaptor(folder).metadata
+        name = name or str(metadata.name)  # which every adaptor on disk has
+        if name in self.adaptors:
+            raise AdaptorNameError(
+                f"{adaptor}: an adaptor named '{name}' is loaded already; give this one another name (name= in Python, "
+                "NAME=PATH on the command line)"
+            )
         self._adapted = load_adaptor(self._adapted or self.backbone, folder, name)
-        self._metadata[name] = describe_adaptor(folder).metadata
+        self._metadata[name] = metadata
         self.set_adaptor(name)
         return name
 
@@ -134,7 +128,7 @@ class Enhancer:
             else:
                 adapted.set_adapter(name)
             adapted.requires_grad_(False)
-        self._active = name
+        self._active = {} if name is None else {name: 1.0}
 
     def set_adaptor_weights(self, weights: Mapping[str, float]) -> None:
         """Use several adaptors together, each with a weight on what it changes; no weights use none.
@@ -155,10 +149,10 @@ class Enhancer:
             self.set_adaptor(names[0])
         else:
             set_adaptor_weights(adapted, weights)
-            self._active = " + ".join(names)
+            self._active = {name: float(weight) for name, weight in weights.items()}
 
     def delete_adaptor(self, name: str) -> None:
-        """Forget an adaptor and free its memory; if it was active, none is afterwards.
+        """Forget an adaptor and free its memory; if it was active, alone or with others, none is afterwards.
 
         Raises:
             AdaptorNameError: no adaptor of this name is loaded.
@@ -167,8 +161,8 @@ class Enhancer:
         is_last = self.adaptors == [name]
         detach_adaptor(adapted, name)
         self._adapted = None if is_last else adapted.requires_grad_(False)
-        if self._active == name:
-            self._active = None
+        if name in self._active:
+            self._active = {}
 
     @overload
     def __call__(self, image: Sequence[AnyImage], **options: Any) -> list[AnyImage]: ...
@@ -251,7 +245,7 @@ class Enhancer:
             Enhancement(
                 image=put_together(apply_at_own_size(photograph, change)),
                 field_of_view=photograph.field_of_view,
-                adaptor=self._active,
+                adaptor=self.active_adaptor,
                 settings=settings,
                 tile_size=change.tile_side,
             )
@@ -275,8 +269,7 @@ class Enhancer:
         Raises:
             FieldOfViewError, EnhancementInputError: as calling the enhancer.
         """
-        if field_of_view not in get_args(FieldOfViewShape):
-            raise EnhancementInputError(f"there is no field_of_view '{field_of_view}'; use auto, circle or full_frame")
+        require_choice("field_of_view", field_of_view, FieldOfViewShape)
         larger_copy = settings.larger_copy(self.backbone)
         return prepare_copies(
             pixels,
@@ -298,7 +291,7 @@ class Enhancer:
             return small_changes(self.backbone, prepared, settings)
 
     def _chosen_adaptor(self) -> AbstractContextManager[None]:
-        return adaptors_bypassed(self.backbone) if self._active is None else nullcontext()
+        return nullcontext() if self._active else adaptors_bypassed(self.backbone)
 
     def _require(self, name: str) -> PeftModel:
         if self._adapted is None or name not in self._adapted.peft_config:

@@ -1,5 +1,7 @@
 """What can be wrong with a request to enhance."""
 
+from typing import Any, get_args
+
 from retina_adapt.errors import RetinaAdaptError
 
 
@@ -9,3 +11,10 @@ class EnhancementInputError(RetinaAdaptError):
 
 class EnhancementMemoryError(RetinaAdaptError):
     """Not enough memory, however small the tiles."""
+
+
+def require_choice(name: str, value: object, choices: Any) -> None:
+    """Raises EnhancementInputError if an option's value is none of `choices`, a Literal."""
+    known = get_args(choices)
+    if value not in known:
+        raise EnhancementInputError(f"there is no {name} '{value}'; use {', '.join(known[:-1])} or {known[-1]}")

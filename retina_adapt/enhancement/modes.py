@@ -9,6 +9,7 @@ from torch import Tensor
 
 from retina_adapt.adaptors import adaptors_bypassed
 from retina_adapt.backbones import ReconstructionBackbone, sample_latents
+from retina_adapt.enhancement.errors import require_choice
 
 EnhancementMode = Literal["fast", "diffusion"]
 
@@ -33,12 +34,17 @@ def enhance_frames(
     condition and samples with the adapted denoiser (Yang et al.), in `steps` denoiser calls.
 
     Args:
-        low_images: (batch, channels, height, width) in [0, 1], sides divisible by the backbone's stride.
+        low_images: (batch, channels, height, width) in [0, 1], sides divisible by the backbone's `stride`, for
+            `diffusion` by its `sampling_stride`.
         seeds: of the noise, one for each image, for `diffusion`; zeros by default.
         scheduler: name of the diffusers scheduler for `diffusion`; the backbone's own by default.
 
     Returns:
         Enhanced images, the same shape, clamped to [0, 1].
+
+    Raises:
+        EnhancementInputError: there is no such mode.
+        MissingDenoiserError, SamplingStepsError, UnknownSchedulerError: see `sample_latents`.
     """
     row_seeds = [0] * len(low_images) if seeds is None else seeds
     reconstruct = partial(
@@ -60,7 +66,12 @@ def reconstruct_frames(
     seeds: Sequence[int] = (),
     scheduler: str | None = None,
 ) -> Tensor:
-    """What the networks alone make of the images, with the active adaptors; the same shape, not clamped."""
+    """What the networks alone make of the images, with the active adaptors; the same shape, not clamped.
+
+    Raises:
+        RetinaAdaptError: as `enhance_frames`.
+    """
+    require_choice("mode", mode, EnhancementMode)
     latents = backbone.encode(images)
     if mode == "diffusion":
         latents = sample_latents(backbone, latents, steps=steps, seeds=seeds, start=SAMPLING_START, scheduler=scheduler)

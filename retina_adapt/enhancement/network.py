@@ -87,7 +87,8 @@ def _with_tiles(
             )
             return SmallChange(photograph.working, change, tile_side=tile_side)
         except _OutOfMemoryError as error:
-            smaller = tile_side // 2 // backbone.stride * backbone.stride
+            stride = settings.stride(backbone)
+            smaller = tile_side // 2 // stride * stride
             if smaller < SMALLEST_TILE:
                 raise EnhancementMemoryError(
                     f"{photograph.name}: tiles of {tile_side} px do not fit in memory; close other programs, or use "

@@ -12,7 +12,7 @@ from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 
 from retina_adapt.adaptors import save_adaptor
-from retina_adapt.atomic_files import write_folder_atomically
+from retina_adapt.atomic_files import require_own_folder, write_folder_atomically
 from retina_adapt.backbones import ReconstructionBackbone, load_backbone, save_backbone
 from retina_adapt.enhancement.enhancer import Enhancer
 from retina_adapt.enhancement.errors import EnhancementInputError
@@ -80,19 +80,24 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
         return RetinaEnhancementOutput(images=enhanced) if return_dict else (enhanced,)
 
     def save_pretrained(self, save_directory: str | Path, **_: Any) -> None:
-        """Write backbone, scheduler and all loaded adaptors to one folder, atomically; what lies there is replaced.
+        """Write backbone, scheduler and all loaded adaptors to one folder, atomically; a pipeline there is replaced.
 
         Raises:
-            EnhancementInputError: several adaptors act together; their weights have no place in the folder.
+            EnhancementInputError: the folder holds something else, which would be lost; or several adaptors are active,
+                or one with another weight than 1: weights have no place in the folder.
         """
         enhancer = self.enhancer
-        if enhancer.active_adaptor not in (None, *enhancer.adaptors):
+        own_name = type(self).__name__
+        # Every pipeline of diffusers, and a backbone alone, has an index of this name.
+        require_own_folder(save_directory, INDEX_FILE, EnhancementInputError, what=own_name, says=f'"{own_name}"')
+        if list(enhancer.active_weights.values()) not in ([], [1]):
             raise EnhancementInputError(
-                f"the blend '{enhancer.active_adaptor}' cannot be stored; make one adaptor active first"
+                f"the weights of '{enhancer.active_adaptor}' cannot be stored; make one adaptor active with "
+                "`set_adaptor` first"
             )
         enhancer.backbone.scheduler = self.scheduler
         index = {
-            "_class_name": type(self).__name__,
+            "_class_name": own_name,
             "_diffusers_version": diffusers.__version__,
             "adaptors": enhancer.adaptors,
             "active_adaptor": enhancer.active_adaptor,

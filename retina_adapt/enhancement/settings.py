@@ -1,11 +1,11 @@
 """How to enhance: everything that the result depends on besides photograph, backbone and adaptor."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from retina_adapt.backbones import ReconstructionBackbone
 from retina_adapt.enhancement.detail import Detail
-from retina_adapt.enhancement.errors import EnhancementInputError
+from retina_adapt.enhancement.errors import EnhancementInputError, require_choice
 from retina_adapt.enhancement.modes import SAMPLING_START, EnhancementMode
 
 Precision = Literal["float32", "bfloat16"]
@@ -47,13 +47,9 @@ class EnhancementSettings:
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("mode", self.mode, get_args(EnhancementMode)),
-            ("detail", self.detail, get_args(Detail)),
-            ("precision", self.precision, get_args(Precision)),
-        ):
-            if value not in known:
-                raise EnhancementInputError(f"there is no {name} '{value}'; use {', '.join(known[:-1])} or {known[-1]}")
+        require_choice("mode", self.mode, EnhancementMode)
+        require_choice("detail", self.detail, Detail)
+        require_choice("precision", self.precision, Precision)
         for name, least in (("steps", 1), ("working_size", 1), ("batch_size", 1), ("tile_size", SMALLEST_TILE)):
             value = getattr(self, name)
             if value is not None and value < least:
@@ -66,16 +62,22 @@ class EnhancementSettings:
             return FINE_SCALE * frame_size, FINE_SCALE * frame_size
         return (self.working_size, self.tile_size or frame_size) if self.detail == "tiles" else None
 
+    def stride(self, backbone: ReconstructionBackbone) -> int:
+        """What the sides of frames and tiles must be divisible by in this mode."""
+        return backbone.sampling_stride if self.mode == "diffusion" else backbone.stride
+
     def check(self, backbone: ReconstructionBackbone) -> None:
         """Raise what the backbone cannot do.
 
         Raises:
             MissingDenoiserError: the mode is `diffusion` and there is no denoiser.
-            EnhancementInputError: more steps than its noise schedule has, or tiles that its latents do not divide.
+            EnhancementInputError: more steps than its noise schedule has, or tiles that its parts cannot divide.
         """
-        if self.tile_size is not None and self.tile_size % backbone.stride:
+        stride = self.stride(backbone)
+        if self.tile_size is not None and self.tile_size % stride:
             raise EnhancementInputError(
-                f"tile_size is {self.tile_size}; it must be a multiple of {backbone.stride} for this backbone"
+                f"tile_size is {self.tile_size}; it must be a multiple of {stride} for this backbone in the mode "
+                f"{self.mode}"
             )
         if self.mode == "diffusion":
             _, scheduler = backbone.require_denoiser()

@@ -16,7 +16,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from retina_adapt.atomic_files import restore_interrupted_replacement, write_folder_atomically
+from retina_adapt.atomic_files import (
+    require_own_folder,
+    restore_interrupted_replacement,
+    write_folder_atomically,
+)
 from retina_adapt.backbones import fingerprint_tensors
 from retina_adapt.routing.card import render_card
 from retina_adapt.routing.errors import RouterFileError
@@ -37,7 +41,12 @@ _MOST_HEADER_BYTES = 2**16
 
 
 def save_router(router: Router, folder: str | Path, metadata: RouterMetadata) -> None:
-    """Write the router to `folder`, atomically; an existing router there is replaced."""
+    """Write the router to `folder`, atomically; an existing router there is replaced.
+
+    Raises:
+        RouterFileError: `folder` holds something else, which would be lost.
+    """
+    require_own_folder(folder, CONFIG_FILE, RouterFileError, what="router")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in router.network.state_dict().items()}
     content = {
         "format_version": _FORMAT_VERSION,

@@ -262,6 +262,14 @@ def test_without_a_denoiser_sampling_is_refused(backbone: ReconstructionBackbone
         sample_latents(backbone.without_denoiser(), latents, steps=1, seeds=[1, 2])
 
 
+def test_the_denoiser_takes_any_multiple_of_the_sampling_stride(diffusion_backbone: ReconstructionBackbone) -> None:
+    assert diffusion_backbone.sampling_stride % diffusion_backbone.stride == 0
+    side = 64 + diffusion_backbone.sampling_stride
+    found = outputs(diffusion_backbone, torch.rand(2, 3, side, side))
+    assert found["images"].shape == (2, 3, side, side)
+    assert found["prediction"].shape == found["latents"].shape
+
+
 def test_a_denoiser_can_start_at_zero(diffusion_backbone: ReconstructionBackbone, frames: Tensor) -> None:
     assert outputs(diffusion_backbone, frames)["prediction"].abs().max() > 0
     diffusion_backbone.denoiser.start_at_zero()

@@ -1,6 +1,7 @@
 """Backbones of other packages: the example of docs/backbones.md works as printed, and a defective package is named."""
 
 import re
+import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from retina_adapt.backbones import (
     backbone_names,
     build_backbone,
     load_backbone,
+    parts,
+    registry,
     save_backbone,
 )
 from retina_adapt.backbones.registry import ENTRY_POINT_GROUP
@@ -112,6 +115,54 @@ def test_a_package_that_cannot_be_imported_is_named_and_disturbs_no_other_backbo
     index.write_text(index.read_text().replace("KLAutoencoder", "BrokenAutoencoder"))
     with pytest.raises(BackboneEntryPointError, match="'defective'"):
         load_backbone(tmp_path / "whole")
+
+
+PART = """
+from retina_adapt.backbones import KLAutoencoder, register_part
+
+@register_part
+class {name}(KLAutoencoder):
+    pass
+
+build = None
+"""
+
+
+@pytest.fixture
+def forgotten_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is not registered for the others."""
+    monkeypatch.setattr(parts, "_part_classes", dict(parts._part_classes))
+    monkeypatch.setattr(registry, "_builders", dict(registry._builders))
+    monkeypatch.setattr(registry, "_registered_entries", set(registry._registered_entries))
+
+
+@pytest.mark.parametrize(
+    ("defective", "reason"),
+    [
+        ({"broken-unet": "module_that_is_not_there:build"}, "cannot be imported"),
+        ({"kl-unet": "json:loads"}, "registered already"),
+    ],
+)
+@pytest.mark.usefixtures("forgotten_afterwards")
+def test_a_defective_package_keeps_no_other_packages_backbone_from_being_read(
+    defective: dict, reason: str, site: Path, toy_backbone_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["FoundBeforeAutoencoder", "FoundAfterAutoencoder"]
+    for package, name in zip(("a", "z"), names, strict=True):
+        (site / f"module_{name}.py").write_text(PART.format(name=name))
+        monkeypatch.delitem(sys.modules, f"module_{name}", raising=False)
+        install(site, package, {f"{package}-unet": f"module_{name}:build"})
+    install(site, "defective", defective)
+    index, last = toy_backbone_folder / "model_index.json", "KLAutoencoder"
+    for name in names:
+        index.write_text(index.read_text().replace(last, name))
+        assert type(load_backbone(toy_backbone_folder).autoencoder).__name__ == name
+        last = name
+    # Only where a class stays unknown is a defective package the likely reason.
+    index.write_text(index.read_text().replace(last, "AbsentAutoencoder"))
+    with pytest.raises(BackboneEntryPointError, match=f"'AbsentAutoencoder'.*package 'defective'.*{reason}") as raised:
+        load_backbone(toy_backbone_folder)
+    assert str(index) in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,19 @@ def test_a_stored_backbone_replaces_the_one_before_it_whole(
     assert load_backbone(toy_backbone_folder).denoiser is None
 
 
+def test_storing_replaces_neither_other_things_nor_another_pipeline_of_diffusers(
+    toy_backbone: ReconstructionBackbone, tmp_path: Path
+) -> None:
+    (tmp_path / "photographs").mkdir()
+    (tmp_path / "photographs" / "eye.png").touch()
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / INDEX).write_text('{"_class_name": "StableDiffusionPipeline"}')
+    for name, kept in (("photographs", "eye.png"), ("pipeline", INDEX)):
+        with pytest.raises(BackboneFileError, match=f"{name}: holds something that is no backbone"):
+            save_backbone(toy_backbone, tmp_path / name)
+        assert [path.name for path in (tmp_path / name).iterdir()] == [kept]
+
+
 def test_a_backbone_is_read_from_the_working_directory(
     toy_backbone_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

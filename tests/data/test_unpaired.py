@@ -19,7 +19,7 @@ from retina_adapt.data import (
     UnpairedImages,
     WholeFrame,
 )
-from retina_adapt.data.unpaired import draw_window
+from retina_adapt.data.unpaired import CropDegradationError, draw_window
 from retina_adapt.degradations import UnknownPresetError
 
 
@@ -112,10 +112,11 @@ def test_the_given_share_of_images_is_degraded_without_moving_their_crops(prepar
 def test_impossible_options_are_errors_at_once():
     with pytest.raises(UnknownPresetError):
         RandomCrop(32, degradation_probability=0.5, presets=("low_lihgt",))
-    with pytest.raises(ValueError, match="presets"):
+    with pytest.raises(CropDegradationError, match=r"probability is 0\.5.*no degradations.*set it to 0"):
         RandomCrop(32, degradation_probability=0.5)
-    with pytest.raises(ValueError, match=r"1\.5"):
-        RandomCrop(32, degradation_probability=1.5, presets=("low_light",))
+    for outside in (1.5, -0.1, float("nan")):
+        with pytest.raises(CropDegradationError, match=rf"probability is {outside}; it must lie in \[0, 1\]"):
+            RandomCrop(32, degradation_probability=outside, presets=("low_light",))
 
 
 crop_sizes, probabilities, seeds = st.integers(8, 96), st.sampled_from([0.0, 0.5, 1.0]), st.integers(0, 2**63 - 1)

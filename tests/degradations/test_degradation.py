@@ -214,6 +214,8 @@ def test_light_draws_each_of_its_faults_and_sometimes_two() -> None:
 def test_an_unknown_preset_suggests_the_nearest() -> None:
     with pytest.raises(UnknownPresetError, match="did you mean 'low_contrast'"):
         draw_degradation("low_contrasts", seed=0)
+    with pytest.raises(UnknownPresetError, match=r"there is no preset '\?'\. Registered: .*low_contrast"):
+        draw_degradation("?", seed=0)
 
 
 def test_an_unknown_degradation_suggests_the_nearest() -> None:

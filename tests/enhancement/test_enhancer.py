@@ -1,6 +1,8 @@
 """Contracts 8 and 9: geometry and determinism of what a user calls."""
 
 import dataclasses
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +11,12 @@ import torch
 from PIL import Image
 from toy_adaptors import METADATA, config_of, disturb
 
-from retina_adapt.adaptors import AdaptorNameError, attach_adaptor, save_adaptor
+from retina_adapt.adaptors import AdaptorNameError, attach_adaptor, describe_adaptor, save_adaptor
+from retina_adapt.adaptors.single_file import export_single_file
 from retina_adapt.backbones import load_backbone
 from retina_adapt.degradations import apply_degradation, draw_degradation
 from retina_adapt.embedded import UnknownModelError, adaptor_folder, embedded_names
-from retina_adapt.enhancement import EnhancementInputError, Enhancer, enhance_frames
+from retina_adapt.enhancement import EnhancementInputError, Enhancer, enhance_frames, reconstruct_frames
 from retina_adapt.evaluation import score_image
 from retina_adapt.imaging import FieldOfViewError, Photograph, find_field_of_view
 from retina_adapt.imaging.synthetic_fundus import draw_fundus
@@ -141,6 +144,65 @@ def test_switching_and_deleting_leave_no_trace(
     assert np.array_equal(enhancer(frame), frame)
     enhancer.load_adaptor(adaptor_folders[0])
     assert np.array_equal(enhancer(frame), only_first)
+
+
+@pytest.mark.parametrize("deleted", ["first", "second"])
+def test_deleting_a_member_of_a_blend_leaves_none_active(
+    enhancer: Enhancer, adaptor_folders: list[Path], deleted: str
+) -> None:
+    enhancer.load_adaptor(adaptor_folders[1])
+    enhancer.set_adaptor_weights({"first": 0.3, "second": 0.5})
+    enhancer.delete_adaptor(deleted)
+    assert enhancer.active_adaptor is None
+    assert enhancer.active_weights == {}
+    frame = fundus_frame()
+    assert np.array_equal(enhancer(frame), frame)
+
+
+def test_deleting_an_adaptor_beside_a_blend_leaves_the_blend(enhancer: Enhancer, adaptor_folders: list[Path]) -> None:
+    enhancer.load_adaptor(adaptor_folders[1])
+    enhancer.load_adaptor(adaptor_folders[0], "third")
+    enhancer.set_adaptor_weights({"first": 0.3, "second": 0.5})
+    frame = fundus_frame()
+    before = enhancer(frame)
+    enhancer.delete_adaptor("third")
+    assert enhancer.active_weights == {"first": 0.3, "second": 0.5}
+    assert np.array_equal(enhancer(frame), before)
+
+
+def test_an_adaptor_is_called_by_its_card_wherever_it_lies(
+    toy_backbone_folder: Path, adaptor_folders: list[Path], tmp_path: Path
+) -> None:
+    shutil.copytree(adaptor_folders[0], tmp_path / "adaptor")
+    export_single_file(adaptor_folders[1], tmp_path / "exported.v2.safetensors")
+    enhancer = Enhancer.from_pretrained(toy_backbone_folder)
+    assert enhancer.load_adaptor(tmp_path / "adaptor") == "first"
+    assert enhancer.load_adaptor(tmp_path / "exported.v2.safetensors") == "second"
+    assert enhancer.load_adaptor(tmp_path / "adaptor", "own-name") == "own-name"
+    assert enhancer.adaptors == ["first", "second", "own-name"]
+
+
+def test_two_adaptors_of_one_name_need_another_name(enhancer: Enhancer, adaptor_folders: list[Path]) -> None:
+    with pytest.raises(
+        AdaptorNameError, match=r"named 'first' is loaded already.*name= in Python, NAME=PATH on"
+    ) as raised:
+        enhancer.load_adaptor(adaptor_folders[0])
+    assert str(adaptor_folders[0]) in str(raised.value)
+    assert enhancer.adaptors == ["first"]
+    assert enhancer.active_adaptor == "first"
+
+
+@pytest.mark.parametrize("name", embedded_names("adaptors"))
+def test_an_embedded_adaptors_card_has_its_embedded_name(name: str) -> None:
+    assert describe_adaptor(adaptor_folder(name)).metadata.name == name
+
+
+@pytest.mark.parametrize("reconstruct", [enhance_frames, reconstruct_frames])
+def test_a_mistyped_mode_is_an_error_and_not_another_mode(
+    reconstruct: Callable[..., torch.Tensor], enhancer: Enhancer, frames: torch.Tensor
+) -> None:
+    with pytest.raises(EnhancementInputError, match="no mode 'difusion'; use fast or diffusion"):
+        reconstruct(enhancer.backbone, frames, mode="difusion")
 
 
 def test_a_black_frame_is_an_error_with_the_photographs_name(enhancer: Enhancer) -> None:

@@ -1,6 +1,7 @@
 """Photographs far larger than the network's frame: at their own size, from file to file."""
 
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,16 @@ def test_beside_photograph_and_result_the_way_back_needs_little_memory(toy_enhan
 def test_settings_that_cannot_be_used_are_errors(options: dict, message: str, toy_enhancer: Enhancer) -> None:
     with pytest.raises(EnhancementInputError, match=message):
         toy_enhancer(np.zeros((9, 9, 3), np.uint8), field_of_view="full_frame", **options)
+
+
+def test_the_denoiser_needs_tiles_that_it_can_divide_further(toy_enhancer: Enhancer) -> None:
+    low = wide_photograph(200)
+    asked = EnhancementSettings(detail="tiles", tile_size=68, working_size=136)
+    assert toy_enhancer.enhance(low, asked).tile_size == 68
+    sampled = replace(asked, mode="diffusion", steps=1)
+    with pytest.raises(EnhancementInputError, match=r"tile_size is 68; it must be a multiple of 8.*mode diffusion"):
+        toy_enhancer.enhance(low, sampled)
+    assert toy_enhancer.enhance(low, replace(sampled, tile_size=72)).tile_size == 72
 
 
 @pytest.mark.corpus

@@ -60,6 +60,15 @@ def test_a_tile_that_does_not_fit_by_itself_becomes_smaller_and_the_result_says_
     assert np.array_equal(result.image, asked_for.image)
 
 
+@pytest.mark.parametrize(("mode", "expected"), [("fast", 68), ("diffusion", 64)])
+def test_a_smaller_tile_is_one_that_every_part_of_the_backbone_can_divide(
+    mode: str, expected: int, toy_enhancer: Enhancer, limit: Limit, low: np.ndarray
+) -> None:
+    limit(2)
+    settings = EnhancementSettings(mode=mode, steps=1, detail="tiles", tile_size=136)
+    assert toy_enhancer.enhance(low, settings).tile_size == expected
+
+
 def test_where_not_even_a_frame_fits_the_error_names_a_remedy(
     toy_enhancer: Enhancer, limit: Limit, low: np.ndarray
 ) -> None:

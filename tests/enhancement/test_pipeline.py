@@ -1,5 +1,7 @@
 """The diffusers pipeline does what the enhancer does, and its folder holds all of it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from PIL import Image
 
 import retina_adapt
 from retina_adapt import EnhancementSettings, Enhancer, RetinaEnhancementPipeline
+from retina_adapt.backbones import save_backbone
 from retina_adapt.enhancement import EnhancementInputError
 from retina_adapt.imaging.synthetic_fundus import draw_fundus
 
@@ -41,7 +44,7 @@ def test_a_scheduler_is_exchanged_as_in_other_pipelines(toy_enhancer: Enhancer, 
 
 
 def test_saved_and_loaded_it_gives_the_same_bits_with_the_same_adaptors(
-    toy_enhancer: Enhancer, picture: Image.Image, tmp_path
+    toy_enhancer: Enhancer, picture: Image.Image, tmp_path: Path
 ) -> None:
     expected = toy_enhancer(picture)
     RetinaEnhancementPipeline(toy_enhancer).save_pretrained(tmp_path / "pipeline")
@@ -51,6 +54,39 @@ def test_saved_and_loaded_it_gives_the_same_bits_with_the_same_adaptors(
     assert loaded(picture, num_inference_steps=None).images == [expected]
     with pytest.raises(EnhancementInputError, match="save_pretrained"):
         RetinaEnhancementPipeline.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("weights", [{"made": 0.5}, {"made": 1, "again": 1}])
+def test_weights_that_would_be_lost_are_refused(
+    weights: dict[str, float], toy_enhancer: Enhancer, toy_adaptor_folder: Path, tmp_path: Path
+) -> None:
+    toy_enhancer.load_adaptor(toy_adaptor_folder, "again")
+    toy_enhancer.set_adaptor_weights(weights)
+    with pytest.raises(EnhancementInputError, match=r"weights of '.*made.*' cannot be stored.*`set_adaptor`"):
+        RetinaEnhancementPipeline(toy_enhancer).save_pretrained(tmp_path / "pipeline")
+    assert not (tmp_path / "pipeline").exists()
+    for storable in ({"made": 1}, {}):
+        toy_enhancer.set_adaptor_weights(storable)
+        RetinaEnhancementPipeline(toy_enhancer).save_pretrained(tmp_path / "pipeline")
+        loaded = RetinaEnhancementPipeline.from_pretrained(tmp_path / "pipeline").enhancer
+        assert loaded.active_weights == storable
+
+
+def test_saving_replaces_a_pipeline_and_nothing_else(toy_enhancer: Enhancer, tmp_path: Path) -> None:
+    pipeline = RetinaEnhancementPipeline(toy_enhancer)
+    save_backbone(Enhancer.from_pretrained().backbone, tmp_path / "backbone")
+    (tmp_path / "photographs").mkdir()
+    (tmp_path / "photographs" / "eye.png").touch()
+    for name in ("backbone", "photographs"):
+        before = sorted((tmp_path / name).rglob("*"))
+        with pytest.raises(EnhancementInputError, match=f"{name}: holds something that is no RetinaEnhancement"):
+            pipeline.save_pretrained(tmp_path / name)
+        assert sorted((tmp_path / name).rglob("*")) == before
+    (tmp_path / "pipeline").mkdir()
+    pipeline.save_pretrained(tmp_path / "pipeline")
+    toy_enhancer.delete_adaptor("made")
+    pipeline.save_pretrained(tmp_path / "pipeline")
+    assert RetinaEnhancementPipeline.from_pretrained(tmp_path / "pipeline").enhancer.adaptors == []
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16])
@@ -85,3 +121,17 @@ def test_a_result_tells_how_it_came_about(toy_enhancer: Enhancer, picture: Image
     assert result.image == toy_enhancer(picture, detail="kept")
     assert (result.adaptor, result.settings, result.tile_size) == ("made", settings, None)
     assert result.field_of_view.mask.shape == (100, 100)
+
+
+def test_a_result_tells_weights_other_than_one(
+    toy_enhancer: Enhancer, toy_adaptor_folder: Path, picture: Image.Image
+) -> None:
+    toy_enhancer.load_adaptor(toy_adaptor_folder, "again")
+    for weights, expected in (
+        ({"made": 1}, "made"),
+        ({"made": 0.5}, "0.5 made"),
+        ({"made": 1.0, "again": -0.25}, "made + -0.25 again"),
+        ({}, None),
+    ):
+        toy_enhancer.set_adaptor_weights(weights)
+        assert toy_enhancer.enhance(picture).adaptor == expected

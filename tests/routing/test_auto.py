@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from toy_adaptors import METADATA
 from toy_files import save_toy_adaptor
 
 from retina_adapt.backbones import ReconstructionBackbone
@@ -41,8 +42,10 @@ def probability_of_clear(router: Router, path: Path) -> float:
 def adaptors(toy_backbone: ReconstructionBackbone, tmp_path: Path) -> list[str]:
     """One adaptor a fault, each with its own change."""
     for seed, fault in enumerate(FAULTS):
-        save_toy_adaptor(toy_backbone, tmp_path / "adaptors" / fault, seed=seed)
-    return [str(tmp_path / "adaptors" / fault) for fault in FAULTS]
+        # Where a recipe leaves it: the card tells the fault, not the folder.
+        folder = tmp_path / fault / "adaptor"
+        save_toy_adaptor(toy_backbone, folder, seed=seed, metadata=dataclasses.replace(METADATA, name=fault))
+    return [str(tmp_path / fault / "adaptor") for fault in FAULTS]
 
 
 @pytest.fixture

@@ -81,6 +81,16 @@ def test_saving_replaces_the_old_router_whole(router: Router, metadata: RouterMe
     assert [path.name for path in folder.parent.iterdir()] == ["router"]
 
 
+def test_saving_does_not_replace_a_folder_of_other_things(
+    router: Router, metadata: RouterMetadata, tmp_path: Path
+) -> None:
+    (tmp_path / "photographs").mkdir()
+    (tmp_path / "photographs" / "eye.png").touch()
+    with pytest.raises(RouterFileError, match="photographs: holds something that is no router"):
+        save_router(router, tmp_path / "photographs", metadata)
+    assert (tmp_path / "photographs" / "eye.png").exists()
+
+
 def test_the_card_tells_what_the_router_is(folder: Path) -> None:
     card = (folder / "README.md").read_text()
     for part in ("license: apache-2.0", "`haze`", "light, haze at severities 0.4 to 1", "0.500", "testing", "drawn"):

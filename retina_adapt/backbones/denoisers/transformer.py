@@ -12,6 +12,10 @@ from retina_adapt.backbones.parts import LatentDenoiser, register_part
 class TransformerDenoiser(LatentDenoiser, DiTTransformer2DModel):
     """The condition is concatenated to the noisy latent; frames are square."""
 
+    @property
+    def divisor(self) -> int:
+        return int(self.config.patch_size)
+
     def denoise(self, noisy_latents: Tensor, timesteps: Tensor, condition_latents: Tensor) -> Tensor:
         rows = len(noisy_latents)
         # The last entry of the class table is the one for "no class".

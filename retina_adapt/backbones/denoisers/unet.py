@@ -11,6 +11,10 @@ from retina_adapt.backbones.parts import LatentDenoiser, register_part
 class UNetDenoiser(LatentDenoiser, UNet2DModel):
     """Twice the latent's channels in, once out."""
 
+    @property
+    def divisor(self) -> int:
+        return int(2 ** (len(self.config.block_out_channels) - 1))
+
     def denoise(self, noisy_latents: Tensor, timesteps: Tensor, condition_latents: Tensor) -> Tensor:
         return self(cat([noisy_latents, condition_latents], dim=1), timesteps).sample
 

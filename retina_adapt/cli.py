@@ -90,7 +90,8 @@ def enhance(
     adaptor: Annotated[
         list[str],
         typer.Option(
-            help="An embedded adaptor, an adaptor folder, or auto, the one each needs; may be repeated.",
+            help="An embedded adaptor, an adaptor's path, NAME=PATH to name it yourself, or auto, the one each needs; "
+            "may be repeated.",
             autocompletion=_complete_adaptor,
         ),
     ],
@@ -166,7 +167,7 @@ def enhance(
 def open_app(
     adaptor: Annotated[
         list[str] | None,
-        typer.Option(help="An embedded adaptor or a folder; may be repeated. All embedded by default."),
+        typer.Option(help="An embedded adaptor, a path, or NAME=PATH; may be repeated. All embedded by default."),
     ] = None,
     backbone: Annotated[str, typer.Option(help="An embedded backbone or a backbone folder.")] = "nano",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8765,
@@ -236,7 +237,7 @@ def draw(
 def demo(
     output: Output,
     photographs: Annotated[Path | None, typer.Option(help="Clear photographs, at least ten; else drawn.")] = None,
-    degradation: Annotated[str, typer.Option(help="light or haze.")] = "light",
+    degradation: Annotated[str, typer.Option(help="light, haze, blur, spots or mixed.")] = "light",
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 300,
     seed: Seed = 0,
 ) -> None:
@@ -249,7 +250,7 @@ def demo(
 
 @recipes_app.command("list")
 def list_recipes() -> None:
-    """List the recipes."""
+    """List the recipes that can be copied."""
     from retina_adapt.commands.recipes import recipe_names
 
     for name in recipe_names():
@@ -261,7 +262,7 @@ def copy(
     name: Annotated[str, typer.Argument(help="A name from 'retina-adapt recipes list'.")],
     to: Annotated[Path, typer.Option(help="Folder to copy to.")] = Path("recipes"),
 ) -> None:
-    """Copy a recipe and its configurations to a folder of yours."""
+    """Copy a recipe, its configurations, and what it imports of other recipes to a folder of yours."""
     from retina_adapt.commands.recipes import copy_recipe
 
     for path in copy_recipe(name, to):
@@ -299,6 +300,8 @@ def main() -> None:
     """Run the command line; an error that the user can mend is one line and exit status 2."""
     try:
         app()
-    except RetinaAdaptError as error:
-        console.print(f"error: {error}", style="red", highlight=False, soft_wrap=True)
+    except (RetinaAdaptError, OSError) as error:
+        # The system names the file and the reason, but no remedy.
+        remedy = "; check the path, its permissions and the free space" if isinstance(error, OSError) else ""
+        console.print(f"error: {error}{remedy}", style="red", highlight=False, soft_wrap=True)
         sys.exit(2)

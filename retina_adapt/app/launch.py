@@ -23,7 +23,7 @@ class AppStartError(RetinaAdaptError):
 
 def run_app(
     *,
-    adaptors: Sequence[str | Path],
+    adaptors: Sequence[str | Path | tuple[str | None, str | Path]],
     backbone: str | Path,
     port: int = 8765,
     device: str = "cpu",
@@ -33,7 +33,8 @@ def run_app(
     """Load the models and serve the app to this machine until interrupted.
 
     Args:
-        adaptors: embedded names or folders to choose from.
+        adaptors: embedded names or folders to choose from; a pair of a name and one of these calls it by that name, or
+            by its own for None.
         backbone: an embedded name or a folder.
         port: 0 takes a free one.
         device: cpu, cuda, mps, …
@@ -42,6 +43,7 @@ def run_app(
 
     Raises:
         UnknownModelError, BackboneFileError, AdaptorFileError: a model cannot be loaded.
+        AdaptorNameError: two adaptors have one name, or a name cannot be used.
         AppStartError: the port is taken.
     """
     studio = load_studio(adaptors, backbone, device)
@@ -57,12 +59,15 @@ def run_app(
         studio.close()
 
 
-def load_studio(adaptors: Sequence[str | Path], backbone: str | Path, device: str) -> Studio:
+def load_studio(
+    adaptors: Sequence[str | Path | tuple[str | None, str | Path]], backbone: str | Path, device: str
+) -> Studio:
     """A studio with the backbone and all adaptors loaded; errors as for `run_app`."""
     enhancer = Enhancer.from_pretrained(backbone, device=device)
     identities = {}
-    for adaptor in adaptors:
-        name = enhancer.load_adaptor(adaptor)
+    for chosen in adaptors:
+        chosen_name, adaptor = chosen if isinstance(chosen, tuple) else (None, chosen)
+        name = enhancer.load_adaptor(adaptor, chosen_name)
         identities[name] = identify_adaptor(adaptor_folder(adaptor), name)
     return Studio(enhancer, identify_backbone(enhancer.backbone, Path(backbone).name), identities)
 

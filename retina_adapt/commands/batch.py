@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from retina_adapt.commands.photograph_list import list_photographs
+from retina_adapt.commands.photograph_list import list_photographs, make_output_folder
 from retina_adapt.errors import RetinaAdaptError
 
 Item = TypeVar("Item")
@@ -63,11 +63,13 @@ def process_photographs(
         process: writes its results and returns their paths.
 
     Raises:
-        OutputFolderError, ImageReadError: see `list_photographs`.
+        OutputFolderError, ImageReadError: see `list_photographs` and `make_output_folder`.
     """
     result = BatchResult()
+    photographs = list_photographs([source], output)
+    make_output_folder(output)
     with batch_progress(console) as progress:
-        for listed in progress.track(list_photographs([source], output), description=description):
+        for listed in progress.track(photographs, description=description):
             try:
                 result.written += process(listed.path, output / listed.relative)
             except RetinaAdaptError as error:

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.commands.batch import BatchResult, process_photographs
+from retina_adapt.commands.records import write_json_record
 from retina_adapt.degradations import DrawnDegradation, apply_degradation, draw_degradation
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import FieldOfViewShape, SquareCrop, find_field_of_view, read_photograph, write_photograph
@@ -41,7 +41,8 @@ def degrade_photographs(
         What was written; `degradations.json` in the output folder records every draw.
 
     Raises:
-        UnknownPresetError, SeverityError, ReplayError: before any photograph is read.
+        UnknownPresetError, SeverityError, ReplayError, OutputFolderError: before any photograph is read.
+        RecordWriteError: `degradations.json` cannot be written.
     """
     draw_degradation(preset, seed=seed, severity=severity)
     recorded = None if replay is None else _read_record(replay)
@@ -50,7 +51,9 @@ def degrade_photographs(
     def process(path: Path, target: Path) -> list[Path]:
         name = target.relative_to(output).as_posix()
         if recorded is None:
-            drawn = draw_degradation(preset, seed=zlib.crc32(f"{seed}/{name}".encode()), severity=severity)
+            # A file name may be no UTF-8; its bytes are what it is.
+            key = f"{seed}/{name}".encode(errors="surrogateescape")
+            drawn = draw_degradation(preset, seed=zlib.crc32(key), severity=severity)
         elif name in recorded:
             drawn = recorded[name]
         else:
@@ -65,8 +68,7 @@ def degrade_photographs(
         return [target]
 
     result = process_photographs(source, output, process, description="Degrading", console=console)
-    with write_file_atomically(output / RECORD_FILE) as temporary:
-        temporary.write_text(json.dumps(drawn_by_name, indent=1) + "\n", encoding="utf-8")
+    write_json_record(output / RECORD_FILE, drawn_by_name)
     return result
 
 

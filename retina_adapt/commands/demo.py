@@ -15,10 +15,13 @@ from typing import Any
 import yaml
 from rich.console import Console
 
+from retina_adapt.atomic_files import write_folder_atomically
 from retina_adapt.commands.degrade import degrade_photographs
 from retina_adapt.commands.draw import draw_photographs
 from retina_adapt.commands.enhance import enhance_photographs
+from retina_adapt.commands.photograph_list import make_output_folder
 from retina_adapt.commands.recipes import recipes_folder
+from retina_adapt.degradations import preset_names
 from retina_adapt.embedded import DEFAULT_BACKBONE
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import find_photographs
@@ -30,7 +33,7 @@ FEWEST_PHOTOGRAPHS = 10
 
 
 class DemoError(RetinaAdaptError):
-    """Too few photographs, or a recipe that failed."""
+    """Too few photographs, a degradation without a recipe, or a recipe that failed."""
 
 
 def run_demo(
@@ -40,20 +43,21 @@ def run_demo(
 
     Args:
         photographs: a folder of clear photographs; None draws some.
-        degradation: a preset for which there is an embedded adaptor of the same name.
+        degradation: one of `demo_degradations`.
         steps: optimiser steps of the autoencoder's adaptors.
 
     Raises:
-        DemoError: fewer than ten photographs are given, or a recipe fails.
+        DemoError: fewer than ten photographs are given, the degradation is none of these, or a recipe fails.
+        OutputFolderError: `output` cannot be made.
     """
+    adaptation = demo_adaptation(output, degradation, steps, seed)
+    make_output_folder(output)
     console.rule("1. Photographs")
-    _split_photographs(output, photographs, seed, console)
+    split_photographs(output, photographs, seed, console)
 
     console.rule("2. Fine-tune an adaptor")
     config = output / "adapt.yaml"
-    config.write_text(
-        yaml.safe_dump(_adapt_config(output, degradation, steps, seed), sort_keys=False), encoding="utf-8"
-    )
+    config.write_text(yaml.safe_dump(adaptation, sort_keys=False), encoding="utf-8")
     console.print(f"accelerate launch recipes/adapt.py --config {config}", style="bold", highlight=False)
     _run(["-m", "accelerate.commands.launch", "--num_processes", "1", *_cpu_option()], "adapt", config)
 
@@ -100,37 +104,53 @@ def run_demo(
     return output / "evaluation" / "sheet.png"
 
 
-def _split_photographs(output: Path, photographs: Path | None, seed: int, console: Console) -> None:
-    """Fill photographs/train, validation and test below `output`."""
+def demo_degradations() -> list[str]:
+    """The presets that the embedded adaptors were trained on, each with a committed configuration."""
+    return [name for name in preset_names() if _committed_config(name).is_file()]
+
+
+def split_photographs(output: Path, photographs: Path | None, seed: int, console: Console) -> None:
+    """Fill photographs/train, validation and test below `output`: all of them, or nothing if it is interrupted.
+
+    Raises:
+        DemoError: fewer than ten photographs are given.
+    """
     folder = output / "photographs"
     if folder.exists():
         console.print(f"{folder}: used as it is")
         return
-    if photographs is None:
-        console.print(f"Drawing {DRAWN_PHOTOGRAPHS} fundus photographs of {DRAWN_SIZE} px")
-        files = draw_photographs(folder / "all", count=DRAWN_PHOTOGRAPHS, seed=seed, size=DRAWN_SIZE)
-    else:
-        files = find_photographs(photographs)
-        if len(files) < FEWEST_PHOTOGRAPHS:
-            raise DemoError(f"{photographs}: holds {len(files)} photographs; give at least {FEWEST_PHOTOGRAPHS}")
-    random.Random(seed).shuffle(files)
-    first = 0
-    for split, share in SPLIT_SHARES.items():
-        last = len(files) if split == "test" else first + max(1, round(share * len(files)))
-        (folder / split).mkdir(parents=True)
-        for number, file in enumerate(files[first:last]):
-            shutil.copyfile(file, folder / split / f"{number:04d}_{file.name}")
-        first = last
-    if photographs is None:
-        shutil.rmtree(folder / "all")
+    with write_folder_atomically(folder) as temporary:
+        if photographs is None:
+            console.print(f"Drawing {DRAWN_PHOTOGRAPHS} fundus photographs of {DRAWN_SIZE} px")
+            files = draw_photographs(temporary / "all", count=DRAWN_PHOTOGRAPHS, seed=seed, size=DRAWN_SIZE)
+        else:
+            files = find_photographs(photographs)
+            if len(files) < FEWEST_PHOTOGRAPHS:
+                raise DemoError(f"{photographs}: holds {len(files)} photographs; give at least {FEWEST_PHOTOGRAPHS}")
+        random.Random(seed).shuffle(files)
+        first = 0
+        for split, share in SPLIT_SHARES.items():
+            last = len(files) if split == "test" else first + max(1, round(share * len(files)))
+            (temporary / split).mkdir()
+            for number, file in enumerate(files[first:last]):
+                shutil.copyfile(file, temporary / split / f"{number:04d}_{file.name}")
+            first = last
+        if photographs is None:
+            shutil.rmtree(temporary / "all")
 
 
-def _adapt_config(output: Path, degradation: str, steps: int, seed: int) -> dict[str, Any]:
-    """The committed configuration of the embedded adaptor, on the demonstration's photographs and for fewer steps."""
-    path = recipes_folder() / "configs" / f"adapt_{degradation}.yaml"
-    if not path.is_file():
-        raise DemoError(f"there is no recipe configuration for '{degradation}' ({path.name}); try light or haze")
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+def demo_adaptation(output: Path, degradation: str, steps: int, seed: int) -> dict[str, Any]:
+    """The committed configuration of the embedded adaptor, on the demonstration's photographs and for fewer steps.
+
+    Returns:
+        Plain values, as `recipes/adapt.py` reads them from YAML.
+
+    Raises:
+        DemoError: there is none for this degradation.
+    """
+    if degradation not in demo_degradations():
+        raise DemoError(f"no demonstration of '{degradation}'; there are: {', '.join(demo_degradations())}")
+    config: dict[str, Any] = yaml.safe_load(_committed_config(degradation).read_text(encoding="utf-8"))
     small_share = config["small_frames"]["steps"] / config["autoencoder"]["steps"]
     photographs = str(output / "photographs")
     config["output_folder"] = str(output / "adapted")
@@ -138,9 +158,15 @@ def _adapt_config(output: Path, degradation: str, steps: int, seed: int) -> dict
     config["validation"]["clear"] = [{"path": photographs, "split": "validation"}]
     config["autoencoder"] |= {"steps": steps, "validate_every": max(1, steps // 3), "seed": seed}
     config["small_frames"]["steps"] = int(small_share * steps)
+    # A step of it costs five others, and the demonstration shows the way, not the best result.
+    config["second_look"] = {"steps": 0}
     config["adaptor"]["hook_groups"] = ["encoder", "decoder"]
     config["card"] = {"data_sets": ["photographs of the demonstration"]}
     return config
+
+
+def _committed_config(degradation: str) -> Path:
+    return recipes_folder() / "configs" / f"adapt_{degradation}.yaml"
 
 
 def _cpu_option() -> list[str]:

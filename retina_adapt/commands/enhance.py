@@ -1,7 +1,6 @@
 """`retina-adapt enhance`: enhance photographs with one adaptor or several, or with the one that each needs."""
 
 import dataclasses
-import json
 from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,14 @@ from typing import Any
 from rich.console import Console
 
 from retina_adapt import __version__
-from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.commands.adaptor_choice import AdaptorChoice, load_chosen_adaptor, parse_adaptor_choice
 from retina_adapt.commands.batch import BatchResult
 from retina_adapt.commands.batch_report import require_report_seeds, write_batch_report
 from retina_adapt.commands.enhancement_run import EnhancementRun
 from retina_adapt.commands.journal import SUMMARY_JSON, Journal, PhotographRecord, read_journals, write_summary
-from retina_adapt.commands.photograph_list import ListedPhotograph, list_photographs
+from retina_adapt.commands.photograph_list import ListedPhotograph, list_photographs, make_output_folder
 from retina_adapt.commands.processes import Processes
+from retina_adapt.commands.records import write_json_record
 from retina_adapt.commands.used_models import AUTO, identities_of, load_router_and_adaptors, request_identity
 from retina_adapt.embedded import router_folder
 from retina_adapt.enhancement import EnhancementMode, EnhancementSettings, Enhancer
@@ -57,9 +57,10 @@ def enhance_photographs(
 
     Args:
         source: a folder, a file, a pattern such as `scans/**/*.png`, or several of these.
-        adaptors: names or folders. `auto` chooses for each photograph, by the embedded router, among the embedded
-            adaptors and those given beside it, prints the choice, and records all choices in `routes.json` beside the
-            results. A photograph that needs none, or whose adaptor there is not, is copied byte for byte.
+        adaptors: names, paths, or NAME=PATH to call one by a name of yours. `auto` chooses for each photograph, by the
+            embedded router, among the embedded adaptors and those given beside it, prints the choice, and records all
+            choices in `routes.json` beside the results. A photograph that needs none, or whose adaptor there is not, is
+            copied byte for byte.
         masks: folder of known fields of view: images of the photographs' names, nonzero inside.
         device: `auto` is what accelerate finds.
         workers: threads that read, and as many that write, while the network works.
@@ -75,7 +76,8 @@ def enhance_photographs(
 
     Raises:
         UnknownModelError, BackboneFileError, AdaptorFileError, RouterFileError, EnhancementInputError,
-        OutputFolderError, ImageReadError: before any photograph is enhanced.
+        OutputFolderError, ImageReadError, AdaptorNameError, DeviceError: before any photograph is enhanced.
+        RecordWriteError: what became of the photographs cannot be written down.
     """
     chosen_settings = EnhancementSettings(mode=mode, steps=steps, seed=seed, **settings)
     processes = Processes(device)
@@ -83,11 +85,14 @@ def enhance_photographs(
     enhancer = Enhancer.from_pretrained(backbone, device=processes.device)
     chosen_settings.check(enhancer.backbone)
     fingerprint = enhancer.backbone.fingerprint()
-    names = [adaptor if adaptor == AUTO else enhancer.load_adaptor(adaptor) for adaptor in adaptors]
+    choices = [parse_adaptor_choice(adaptor) for adaptor in adaptors]
+    router_choice = AdaptorChoice(None, AUTO)
+    names = [AUTO if choice == router_choice else load_chosen_adaptor(enhancer, choice) for choice in choices]
+    asked_for = {name: choice.adaptor for name, choice in zip(names, choices, strict=True)}
     chosen_router = None
     if AUTO in names:
         chosen_router = load_router_and_adaptors(router or router_folder(), enhancer, fingerprint, processes.device)
-    models = identities_of(enhancer, backbone, fingerprint, dict(zip(names, adaptors, strict=True)))
+    models = identities_of(enhancer, backbone, fingerprint, asked_for)
     if report is not None:
         require_report_path(report)
         require_report_seeds(report_seeds, chosen_settings)
@@ -101,6 +106,7 @@ def enhance_photographs(
     }
     run = EnhancementRun(enhancer, chosen_router, names, chosen_settings, output, field_of_view, masks, request, models)
 
+    make_output_folder(output)
     before = {} if overwrite else read_journals(output)
     planned = {photograph: run.planned_results(photograph) for photograph in listed}
     done = {
@@ -186,8 +192,7 @@ def _write_routes(folder: Path, output: Path, records: list[PhotographRecord]) -
         for record in records
         if record.adaptor == AUTO and record.route is not None
     }
-    with write_file_atomically(folder / ROUTES_FILE) as temporary:
-        temporary.write_text(json.dumps(routes, indent=1) + "\n", encoding="utf-8")
+    write_json_record(folder / ROUTES_FILE, routes)
 
 
 def _printable(source: Path | Sequence[Path]) -> list[str]:

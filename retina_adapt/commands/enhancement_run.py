@@ -75,11 +75,14 @@ class EnhancementRun:
         self.output, self.field_of_view, self.masks, self.models = output, field_of_view, masks, models
         self.folders = {name: output if len(names) == 1 else output / name for name in names}
         self.request = request
+        # Listed once, since an archive may have a mask for each of its photographs; of two with one name, the first.
+        found = [] if masks is None else sorted(masks.glob("*.*"), reverse=True)
+        self.masks_by_name = {path.stem: path for path in found}
 
     def planned_results(self, listed: ListedPhotograph) -> list[PhotographRecord]:
         """A record for each adaptor, as if the photograph had failed."""
-        state = listed.path.stat() if listed.path.exists() else None
-        content = [self.request, state and (state.st_size, state.st_mtime_ns)]
+        mask = self._mask_of(listed.path)
+        content = [self.request, _state_of(listed.path), None if mask is None else _state_of(mask)]
         key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return [
             PhotographRecord(
@@ -128,9 +131,14 @@ class EnhancementRun:
 
     def known_mask(self, photograph: Path) -> np.ndarray | None:
         """The photograph's known field of view, bool (H, W); None where it is to be looked for."""
+        path = self._mask_of(photograph)
+        return None if path is None else read_photograph(path).pixels.max(axis=2) > 0
+
+    def _mask_of(self, photograph: Path) -> Path | None:
         if self.masks is None:
             return None
-        return read_photograph(_mask_of(photograph, self.masks)).pixels.max(axis=2) > 0
+        # A missing mask gives the reader's own error, which names the file that was looked for.
+        return self.masks_by_name.get(photograph.stem, self.masks / f"{photograph.stem}.png")
 
     def _read(self, listed: ListedPhotograph) -> _ReadPhotograph:
         photograph = read_photograph(listed.path)
@@ -224,7 +232,10 @@ class EnhancementRun:
         return [dataclasses.replace(record, message=message, finished=time.time()) for record in waiting]
 
 
-def _mask_of(photograph: Path, masks: Path) -> Path:
-    found = sorted(masks.glob(f"{photograph.stem}.*"))
-    # A missing mask gives the reader's own error, which names the file that was looked for.
-    return found[0] if found else masks / f"{photograph.stem}.png"
+def _state_of(path: Path) -> tuple[int, int] | None:
+    """Size in bytes and time of the last change in ns; None of a file that reading will find missing."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_size, state.st_mtime_ns

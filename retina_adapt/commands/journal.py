@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.commands.records import recording, write_json_record
 
 JOURNAL_FOLDER = ".retina_adapt"
 SUMMARY_JSON, SUMMARY_CSV = "summary.json", "summary.csv"
@@ -36,7 +37,7 @@ class PhotographRecord:
         tile_size: of the tiles that the network saw; None for none.
         seconds: in the network.
         route: of the router: its `Route` as plain values.
-        request: sha256 over the input file's size and time and everything that the result depends on besides.
+        request: sha256 over size and time of the input file and its mask, and all else that the result depends on.
         finished: seconds since 1970.
     """
 
@@ -68,10 +69,15 @@ class Journal:
         self._starts_anew = self.path.is_file()
 
     def append(self, record: PhotographRecord) -> None:
-        """Write a line, whole before this returns."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write("\n" * self._starts_anew + json.dumps(dataclasses.asdict(record)) + "\n")
+        """Write a line, whole before this returns.
+
+        Raises:
+            RecordWriteError: the file cannot be written.
+        """
+        with recording(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write("\n" * self._starts_anew + json.dumps(dataclasses.asdict(record)) + "\n")
         self._starts_anew = False
 
 
@@ -90,17 +96,28 @@ def read_journals(output: Path) -> dict[str, PhotographRecord]:
 
 
 def write_summary(output: Path, records: Sequence[PhotographRecord], settings: dict[str, Any]) -> dict[str, Any]:
-    """Write `summary.json` and `summary.csv`, a row a result; return what the JSON holds."""
+    """Write `summary.json` and `summary.csv`, a row a result; return what the JSON holds.
+
+    A file name that is no UTF-8 has escapes such as `\\udcfc` in both, for each byte that is none.
+
+    Raises:
+        RecordWriteError: one of them cannot be written.
+    """
     counts = Counter(record.status for record in records)
     summary = {
         "counts": {status: counts[status] for status in ("enhanced", "copied", "skipped", "failed")},
         "settings": settings,
         "photographs": [dataclasses.asdict(record) for record in records],
     }
-    with write_file_atomically(output / SUMMARY_JSON) as temporary:
-        temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    write_json_record(output / SUMMARY_JSON, summary)
     columns = [field.name for field in dataclasses.fields(PhotographRecord) if field.name != "route"]
-    with write_file_atomically(output / SUMMARY_CSV) as temporary, temporary.open("w", encoding="utf-8") as stream:
+    table = output / SUMMARY_CSV
+    with (
+        recording(table),
+        write_file_atomically(table) as temporary,
+        # With the bytes of such a name as they are, other programs would refuse the whole file.
+        temporary.open("w", encoding="utf-8", errors="backslashreplace") as stream,
+    ):
         writer = csv.DictWriter(stream, columns, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(dataclasses.asdict(record) for record in records)

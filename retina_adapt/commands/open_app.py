@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from retina_adapt.commands.adaptor_choice import parse_adaptor_choice
+from retina_adapt.commands.processes import usable_device
 from retina_adapt.embedded import embedded_names
 from retina_adapt.errors import RetinaAdaptError
 
@@ -19,18 +21,23 @@ def run_app_or_explain(
     open_browser: bool,
     announce: Callable[[str], None],
 ) -> None:
-    """Run the app until it is interrupted; arguments as of `retina_adapt.app.run_app`, all embedded adaptors if None.
+    """Run the app until it is interrupted; arguments as of `retina_adapt.app.run_app`.
+
+    Args:
+        adaptors: each an embedded name, a path, or NAME=PATH; all embedded adaptors if None.
 
     Raises:
         MissingExtraError: the extra `app` is not installed.
-        UnknownModelError, BackboneFileError, AdaptorFileError, AppStartError: see `run_app`.
+        DeviceError: nothing can be computed on the device.
+        UnknownModelError, BackboneFileError, AdaptorFileError, AdaptorNameError, AppStartError: see `run_app`.
     """
     try:
         from retina_adapt.app import run_app
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"the app needs the package {error.name}: pip install 'retina-adapt[app]'") from error
+    usable_device(device)
     run_app(
-        adaptors=adaptors or sorted(embedded_names("adaptors")),
+        adaptors=[parse_adaptor_choice(adaptor) for adaptor in adaptors or sorted(embedded_names("adaptors"))],
         backbone=backbone,
         port=port,
         device=device,

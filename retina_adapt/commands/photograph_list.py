@@ -10,7 +10,7 @@ from retina_adapt.imaging import ImageReadError, find_photographs
 
 
 class OutputFolderError(RetinaAdaptError):
-    """Results would overwrite the photographs that they are made from, or each other."""
+    """Results would overwrite the photographs that they are made from, or each other, or there is no place for them."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,20 @@ def list_photographs(sources: Sequence[Path], output: Path) -> list[ListedPhotog
                     "run the command for each, with an output folder of its own"
                 )
     return [ListedPhotograph(path, relative) for relative, path in sorted(listed.items())]
+
+
+def make_output_folder(output: Path) -> None:
+    """Make the folder for the results, unless it is there.
+
+    Raises:
+        OutputFolderError: it cannot be made.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputFolderError(
+            f"{output}: this folder cannot be made ({error.strerror}); name another one for the results"
+        ) from error
 
 
 def _found_in(source: Path) -> tuple[Path, list[Path]]:

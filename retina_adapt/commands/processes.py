@@ -8,10 +8,34 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
 
+from retina_adapt.errors import RetinaAdaptError
+
 Item = TypeVar("Item")
 
 # A process that has finished its share waits for the others, who may have days of work.
 _PATIENCE = timedelta(days=30)
+
+
+class DeviceError(RetinaAdaptError):
+    """A device that PyTorch does not know, or that this machine lacks."""
+
+
+def usable_device(name: str) -> torch.device:
+    """The device of this name: `cpu`, `cuda`, `cuda:1`, `mps`, …
+
+    Raises:
+        DeviceError: nothing can be computed on it here.
+    """
+    try:
+        device = torch.device(name)
+        # A known name is not enough: the driver, the card or this kind of device in PyTorch may be missing.
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = str(error).partition("\n")[0].partition(". ")[0]
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        found = "cpu" if accelerator is None else f"cpu, {accelerator.type}"
+        raise DeviceError(f"--device {name}: cannot be used here ({reason}); this machine has: {found}") from error
+    return device
 
 
 class Processes:
@@ -19,11 +43,15 @@ class Processes:
 
     Args:
         device: `auto` is what accelerate finds for this process.
+
+    Raises:
+        DeviceError: see `usable_device`.
     """
 
     def __init__(self, device: str = "auto") -> None:
         self._state = PartialState(cpu=device == "cpu" or parse_flag_from_env("ACCELERATE_USE_CPU"), timeout=_PATIENCE)
-        self.device = self._state.device if device == "auto" else torch.device(device)
+        # Behind the state, which gives `cuda` the meaning of this process' own card.
+        self.device: torch.device = self._state.device if device == "auto" else usable_device(device)
 
     @property
     def index(self) -> int:

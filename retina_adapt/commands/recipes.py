@@ -10,6 +10,12 @@ class RecipeError(RetinaAdaptError):
     """A recipe that does not exist, or a file that copying it would overwrite."""
 
 
+# It measures the other recipes by their configurations, so that its copy would have to be one of everything.
+_BENCHMARK = "benchmark"
+# Recipes that import another one, and need it beside them.
+_IMPORTS = {"sweep": "adapt"}
+
+
 def recipes_folder() -> Path:
     """Where the recipes are: in the installed package, or at the top of a checkout."""
     package = Path(__file__).parents[1]
@@ -18,25 +24,42 @@ def recipes_folder() -> Path:
 
 
 def recipe_names() -> list[str]:
-    """Names of the recipes, without `.py`."""
-    return sorted(path.stem for path in recipes_folder().glob("*.py"))
+    """Names of the recipes that can be copied, without `.py`."""
+    return sorted({path.stem for path in recipes_folder().glob("*.py")} - {_BENCHMARK})
 
 
 def copy_recipe(name: str, output: Path) -> list[Path]:
     """Copy a recipe and its configurations to a folder; return the new files.
 
+    Another recipe that it imports comes with it, except for what is there already: that may be a changed copy.
+
     Raises:
         RecipeError: for an unknown name, or where a file is there already.
     """
+    if name == _BENCHMARK:
+        raise RecipeError(
+            f"'{name}' needs all other recipes and is not copied; run it where it is: "
+            f"python {recipes_folder() / _BENCHMARK}.py"
+        )
     if name not in recipe_names():
         raise RecipeError(f"no recipe is named '{name}'; there are: {', '.join(recipe_names())}")
     folder = recipes_folder()
-    files = [folder / f"{name}.py", *sorted((folder / "configs").glob(f"{name}_*.yaml"))]
-    targets = [output / path.relative_to(folder) for path in files]
-    taken = [str(target) for target in targets if target.exists()]
+    files = _files_of(name)
+    taken = [str(output / file) for file in files if (output / file).exists()]
     if taken:
         raise RecipeError(f"{', '.join(taken)}: exists already; copy to another folder with --to")
-    for path, target in zip(files, targets, strict=True):
+    if name in _IMPORTS:
+        files += [file for file in _files_of(_IMPORTS[name]) if not (output / file).exists()]
+    for file in files:
+        target = output / file
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-    return targets
+        shutil.copyfile(folder / file, target)
+    return [output / file for file in files]
+
+
+def _files_of(name: str) -> list[Path]:
+    """A recipe and its configurations, relative to the folder of recipes."""
+    longer = tuple(f"{other}_" for other in recipe_names() if other.startswith(f"{name}_"))
+    configs = sorted((recipes_folder() / "configs").glob(f"{name}_*.yaml"))
+    own = [path for path in configs if not path.name.startswith(longer)]
+    return [Path(f"{name}.py"), *(path.relative_to(recipes_folder()) for path in own)]

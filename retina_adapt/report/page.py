@@ -77,7 +77,8 @@ def write_report(
     )
     try:
         with write_file_atomically(path) as temporary:
-            temporary.write_text(page, encoding="utf-8")
+            # A file name that is no UTF-8 has surrogates in it; they are shown as escapes.
+            temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise ReportWriteError(
             f"{path}: cannot write the report ({error.strerror}); choose a writable folder"

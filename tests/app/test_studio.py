@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from retina_adapt.app import StudioError
+from retina_adapt.app.launch import load_studio
 from retina_adapt.enhancement import EnhancementSettings
 from retina_adapt.imaging import ImageReadError, decode_photograph, read_photograph, sha256_of
 
@@ -94,3 +95,12 @@ def test_closing_removes_photographs_from_the_disk(studio, eye):
     result = studio.result(number)
     studio.close()
     assert not result.parent.parent.exists()
+
+
+def test_adaptors_bear_the_names_that_they_are_given(model_folders):
+    backbone, (first, second) = model_folders
+    studio = load_studio([("mine", first), second], backbone, "cpu")
+    own_name = studio.enhancer.adaptors[1]
+    assert studio.enhancer.adaptors == ["mine", own_name]
+    assert {name: identity.name for name, identity in studio.adaptors.items()} == {"mine": "mine", own_name: own_name}
+    studio.close()

@@ -9,7 +9,6 @@ from typer.testing import CliRunner
 
 from retina_adapt import __version__
 from retina_adapt.cli import app
-from retina_adapt.commands.recipes import RecipeError, copy_recipe, recipe_names
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import read_photograph
 
@@ -91,15 +90,6 @@ def test_mistakes_are_errors_that_say_what_to_do(
     filled = [argument.format(photographs=photographs, out=tmp_path / "out") for argument in arguments]
     with pytest.raises(RetinaAdaptError, match=message):
         run(*filled)
-
-
-def test_a_recipe_is_copied_with_its_configurations_and_overwrites_nothing(tmp_path: Path) -> None:
-    copied = copy_recipe("adapt", tmp_path)
-    assert tmp_path / "adapt.py" in copied
-    assert tmp_path / "configs" / "adapt_light.yaml" in copied
-    with pytest.raises(RecipeError, match="exists already"):
-        copy_recipe("adapt", tmp_path)
-    assert {"adapt", "evaluate", "reconstruct_autoencoder", "reconstruct_denoiser"} <= set(recipe_names())
 
 
 def test_lists_and_version(tmp_path: Path) -> None:

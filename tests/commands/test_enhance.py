@@ -18,7 +18,9 @@ from two_processes import on_two_processes
 from typer.testing import CliRunner, Result
 
 from retina_adapt.cli import app
+from retina_adapt.commands.journal import Journal, PhotographRecord
 from retina_adapt.commands.photograph_list import OutputFolderError
+from retina_adapt.commands.records import RecordWriteError
 from retina_adapt.imaging import ImageReadError, read_photograph
 
 
@@ -146,6 +148,41 @@ def test_the_same_command_resumes_and_another_does_not(enhance, drawn: Path, tmp
     before = times(output)
     enhance(drawn, ["--detail", "kept", "--overwrite"])
     assert not set(times(output).items()) & set(before.items())
+
+
+def test_a_corrected_mask_makes_its_photograph_anew_and_no_other(enhance, drawn: Path, tmp_path: Path) -> None:
+    output, masks = tmp_path / "out", tmp_path / "masks"
+    masks.mkdir()
+    (drawn / "drawn_0000.png").rename(drawn / "left [1].png")
+    whole = Image.new("L", (112, 112), 255)
+    for path in drawn.rglob("*.png"):
+        whole.save(masks / path.name)
+    assert enhance(drawn, ["--masks", masks]).exit_code == 0
+    first = times(output)
+    assert "4 were done before" in enhance(drawn, ["--masks", masks]).output
+    corrected = Image.new("L", (112, 112), 0)
+    corrected.paste(255, (20, 20, 90, 90))
+    corrected.save(masks / "left [1].png")
+    assert enhance(drawn, ["--masks", masks]).exit_code == 0
+    again = times(output)
+    assert {Path(path).name for path in again if again[path] != first[path]} == {"left [1].png"}
+
+
+def test_a_missing_mask_fails_its_photograph_alone(enhance, drawn: Path, tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    Image.new("L", (112, 112), 255).save(tmp_path / "masks" / "drawn_0001.png")
+    result = enhance(drawn / "drawn_0000.png", drawn / "drawn_0001.png", ["--masks", tmp_path / "masks"])
+    assert result.exit_code == 1
+    assert "masks/drawn_0000.png: there is no such file" in result.output
+    assert (tmp_path / "out" / "drawn_0001.png").is_file()
+
+
+def test_a_full_disk_ends_the_run_with_the_journals_name_and_what_to_do(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, 0)
+    journal.path.parent.mkdir()
+    journal.path.symlink_to("/dev/full")
+    with pytest.raises(RecordWriteError, match=r"journal-00000\.jsonl: .*No space left.*make space"):
+        journal.append(PhotographRecord("eye.png", "eye.png", "light", "enhanced"))
 
 
 def test_skip_existing_leaves_what_is_there(enhance, drawn: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -99,6 +100,12 @@ def test_a_folder_that_cannot_be_written_is_an_error(entries, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ReportWriteError, match="cannot write"):
         write_report(entries, tmp_path / "file" / "report.html", models=MODELS, settings={})
+
+
+def test_a_file_name_that_is_no_utf8_is_shown_with_escapes(tmp_path):
+    name = os.fsdecode("müller.png".encode("latin-1"))
+    write_report([], tmp_path / "report.html", models=MODELS, settings={}, failures=[f"{name}: broken"])
+    assert r"m\udcfcller.png: broken" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_only_failures_make_a_report_too(tmp_path):

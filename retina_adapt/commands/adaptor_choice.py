@@ -1,0 +1,44 @@
+"""What `--adaptor` takes: an embedded name, a path, or NAME=PATH."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from retina_adapt.adaptors import AdaptorNameError
+from retina_adapt.commands.used_models import AUTO, BACKBONE
+from retina_adapt.enhancement import Enhancer
+
+
+class AdaptorChoice(NamedTuple):
+    """One value of `--adaptor`.
+
+    Attributes:
+        name: to call it by; None leaves it its own.
+        adaptor: an embedded name, a folder or a single file.
+    """
+
+    name: str | None
+    adaptor: str
+
+
+def parse_adaptor_choice(given: str) -> AdaptorChoice:
+    """Take NAME=PATH apart; a path that exists as a whole is one, whatever is in it."""
+    name, sign, adaptor = given.partition("=")
+    # What has a slash before the sign is a path too, one that does not exist: the error should show all of it.
+    if not sign or not name or "/" in name or Path(given).exists():
+        return AdaptorChoice(None, given)
+    return AdaptorChoice(name, adaptor)
+
+
+def load_chosen_adaptor(enhancer: Enhancer, choice: AdaptorChoice) -> str:
+    """Load an adaptor by the name that was chosen, or its own; returns the name.
+
+    Raises:
+        AdaptorNameError: the name is taken, cannot be one, or means something else to this command.
+        UnknownModelError, AdaptorFileError: see `Enhancer.load_adaptor`.
+    """
+    name = enhancer.load_adaptor(choice.adaptor, name=choice.name)
+    if name in (AUTO, BACKBONE):
+        raise AdaptorNameError(
+            f"{choice.adaptor}: no adaptor can be called '{name}' here; give it another name with --adaptor NAME=PATH"
+        )
+    return name

@@ -1,0 +1,43 @@
+"""Files beside the results that tell how these came about: whole, whatever file names they hold, or a clear error.
+
+A file name that is no UTF-8 reaches Python with surrogates in it, which UTF-8 cannot hold. JSON escapes them.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.errors import RetinaAdaptError
+
+
+class RecordWriteError(RetinaAdaptError):
+    """A record that the disk or its permissions refuse."""
+
+
+@contextmanager
+def recording(path: Path) -> Iterator[None]:
+    """For a block that writes `path`.
+
+    Raises:
+        RecordWriteError: in place of the system's error.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RecordWriteError(
+            f"{path}: cannot be written ({error.strerror or error}); make space or the folder writable, and run the "
+            "same command again"
+        ) from error
+
+
+def write_json_record(path: Path, content: Any) -> None:
+    """Write plain values as JSON, in ASCII.
+
+    Raises:
+        RecordWriteError: the file cannot be written.
+    """
+    with recording(path), write_file_atomically(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -24,7 +24,7 @@ MILD_PSNR = 30.0
 COMMANDS = """```sh
 for name in {names}; do
     accelerate launch recipes/adapt.py --config recipes/configs/adapt_$name.yaml
-    cp -r runs/nano/$name/adaptor retina_adapt/embedded/adaptors/$name
+    cp -r runs/nano/$name/adaptor/. retina_adapt/embedded/adaptors/$name
 done
 python recipes/evaluate.py --config recipes/configs/evaluate_nano.yaml
 python recipes/benchmark.py embedded

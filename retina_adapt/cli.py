@@ -212,11 +212,11 @@ def degrade(
 
 @app.command()
 def presets() -> None:
-    """List the degradation presets."""
-    from retina_adapt.degradations import preset_names
+    """List the degradation presets: what each does, in which order, how strongly."""
+    from retina_adapt.degradations import describe_preset, preset_names
 
     for name in preset_names():
-        print(name)
+        print(f"{name}: {describe_preset(name)}")
 
 
 @app.command(epilog="Example: retina-adapt draw photographs --count 20")

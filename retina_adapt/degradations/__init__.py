@@ -16,6 +16,7 @@ from retina_adapt.degradations.degradation import (
     register_degradation,
     register_preset,
 )
+from retina_adapt.degradations.description import describe_preset
 from retina_adapt.degradations.errors import (
     DegradationInputError,
     DegradationRecordError,
@@ -38,6 +39,7 @@ __all__ = [
     "apply_degradation",
     "apply_step",
     "degradation_names",
+    "describe_preset",
     "draw_degradation",
     "draw_step",
     "draw_uniform",

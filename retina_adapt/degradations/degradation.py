@@ -94,13 +94,15 @@ class _Degradation:
 
 
 @dataclass(frozen=True)
-class _Preset:
+class Preset:
+    """What `register_preset` was given."""
+
     steps: tuple[PresetStep, ...]
     severity_range: tuple[float, float]
 
 
 _DEGRADATIONS: dict[str, _Degradation] = {}
-_PRESETS: dict[str, _Preset] = {}
+_PRESETS: dict[str, Preset] = {}
 
 
 def register_degradation(name: str, *, draw: DrawParameters, apply: ApplyParameters) -> None:
@@ -141,7 +143,7 @@ def register_preset(name: str, *, steps: Sequence[PresetStep], severity_range: t
     low, high = severity_range
     if not 0.0 <= low <= high <= 1.0:
         raise SeverityError(f"preset {name!r}: severity_range must be ordered within [0, 1], got {severity_range}")
-    _PRESETS[name] = _Preset(tuple(steps), (float(low), float(high)))
+    _PRESETS[name] = Preset(tuple(steps), (float(low), float(high)))
 
 
 def degradation_names() -> list[str]:
@@ -152,6 +154,13 @@ def degradation_names() -> list[str]:
 def preset_names() -> list[str]:
     """Names of all registered presets, sorted."""
     return sorted(_PRESETS)
+
+
+def find_preset(name: str) -> Preset:
+    """What is registered under a name; an UnknownPresetError where nothing is."""
+    if name not in _PRESETS:
+        raise UnknownPresetError(_unknown_name_message("preset", name, _PRESETS))
+    return _PRESETS[name]
 
 
 def draw_uniform(generator: np.random.Generator, low: float, high: float) -> float:
@@ -196,9 +205,7 @@ def draw_degradation(preset: str, *, seed: int, severity: float | None = None) -
         UnknownPresetError: nothing is registered under `preset`.
         SeverityError: severity outside [0, 1].
     """
-    if preset not in _PRESETS:
-        raise UnknownPresetError(_unknown_name_message("preset", preset, _PRESETS))
-    chosen = _PRESETS[preset]
+    chosen = find_preset(preset)
     if severity is None:
         severity = draw_uniform(np.random.default_rng((seed, _SEVERITY_STREAM)), *chosen.severity_range)
     _require_severity(severity)

@@ -93,7 +93,7 @@ def test_mistakes_are_errors_that_say_what_to_do(
 
 
 def test_lists_and_version(tmp_path: Path) -> None:
-    assert "light" in run("presets")[1]
+    assert "light: 1 or 2 of halo" in run("presets")[1]
     assert "adapt" in run("recipes", "list")[1]
     assert __version__ in run("--version")[1]
 

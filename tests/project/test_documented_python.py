@@ -1,6 +1,7 @@
 """Every Python block of the documentation runs, those of a page one after the other, as a reader would type them."""
 
 import ast
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,8 @@ from documented_blocks import ROOT, blocks, pages_with
 from toy_files import save_toy_adaptor
 
 from retina_adapt import adaptors
-from retina_adapt.backbones import ReconstructionBackbone, save_backbone
-from retina_adapt.enhancement import Enhancer
-from retina_adapt.imaging import Provenance, UsedAdaptor
+from retina_adapt.backbones import ReconstructionBackbone
+from retina_adapt.imaging import Provenance, UsedAdaptor, read_photograph, write_photograph
 
 # Of these, only that they compile and that what they import is there.
 NOT_RUN = {
@@ -31,15 +31,13 @@ def given_for_adaptors(backbone: ReconstructionBackbone) -> dict[str, object]:
 
 
 def given_for_trust(backbone: ReconstructionBackbone) -> dict[str, object]:
-    """An enhancer with an adaptor, and where an enhanced photograph came from."""
-    adaptor = Path("path/to/adaptor")
-    save_toy_adaptor(backbone, adaptor)
-    save_backbone(backbone, "toy")
-    enhancer = Enhancer.from_pretrained("toy")
-    enhancer.load_adaptor(adaptor)
+    """An adaptor on disk, and an enhanced photograph that says where it came from."""
+    save_toy_adaptor(backbone, Path("path/to/adaptor"))
     digits = hashlib.sha256().hexdigest()
     provenance = Provenance("retina_adapt", "toy", digits, (UsedAdaptor("light", digits),), "fast")
-    return {"enhancer": enhancer, "provenance": provenance}
+    photograph = read_photograph("photographs/eye.jpg")
+    write_photograph(dataclasses.replace(photograph, provenance=provenance), "enhanced/eye.jpg")
+    return {}
 
 
 GIVEN: dict[str, Callable[[ReconstructionBackbone], dict[str, object]]] = {

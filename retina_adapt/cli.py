@@ -285,7 +285,7 @@ def options(
 def _finish(result: BatchResult, output: Path, *, quiet: bool = False) -> None:
     """Say what was written and what failed; failures make the exit status 1, nothing but failures 3."""
     if not quiet and not result.is_of_another_process:
-        console.print(f"{output}: {len(result.written)} photographs written", highlight=False, soft_wrap=True)
+        console.print(f"{output}: {_photographs(len(result.written))} written", highlight=False, soft_wrap=True)
         if result.skipped:
             console.print(f"{output}: {len(result.skipped)} were done before", highlight=False, soft_wrap=True)
         for warning in result.warnings:
@@ -294,6 +294,10 @@ def _finish(result: BatchResult, output: Path, *, quiet: bool = False) -> None:
         console.print(f"failed: {failure}", style="red", highlight=False, soft_wrap=True)
     if result.failures:
         raise typer.Exit(1 if result.written or result.skipped else 3)
+
+
+def _photographs(count: int) -> str:
+    return "1 photograph" if count == 1 else f"{count} photographs"
 
 
 def main() -> None:

@@ -4,6 +4,6 @@
 class RetinaAdaptError(Exception):
     """Something the user can act on: the message names the file or option and says what to do.
 
-    Each room derives its own specific types. Command lines print the message alone; any other exception is a
-    defect of the package and keeps its traceback.
+    Each room derives its own specific types. Command lines print the message alone, as they do for what the system
+    refuses; any other exception is a defect of the package and keeps its traceback.
     """

@@ -21,7 +21,13 @@ class AdaptorChoice(NamedTuple):
 
 
 def parse_adaptor_choice(given: str) -> AdaptorChoice:
-    """Take NAME=PATH apart; a path that exists as a whole is one, whatever is in it."""
+    """Take NAME=PATH apart; a path that exists as a whole is one, whatever is in it.
+
+    Raises:
+        AdaptorNameError: nothing is given.
+    """
+    if not given.strip():
+        raise AdaptorNameError("--adaptor is empty; give an embedded name such as light, auto, a path, or NAME=PATH")
     name, sign, adaptor = given.partition("=")
     # What has a slash before the sign is a path too, one that does not exist: the error should show all of it.
     if not sign or not name or "/" in name or Path(given).exists():

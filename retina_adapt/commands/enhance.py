@@ -13,12 +13,17 @@ from retina_adapt.commands.batch import BatchResult
 from retina_adapt.commands.batch_report import require_report_seeds, write_batch_report
 from retina_adapt.commands.enhancement_run import EnhancementRun
 from retina_adapt.commands.journal import SUMMARY_JSON, Journal, PhotographRecord, read_journals, write_summary
-from retina_adapt.commands.photograph_list import ListedPhotograph, list_photographs, make_output_folder
+from retina_adapt.commands.photograph_list import (
+    ListedPhotograph,
+    list_photographs,
+    make_output_folder,
+    pictures_left_alone,
+)
 from retina_adapt.commands.processes import Processes
 from retina_adapt.commands.records import write_json_record
 from retina_adapt.commands.used_models import AUTO, identities_of, load_router_and_adaptors, request_identity
 from retina_adapt.embedded import router_folder
-from retina_adapt.enhancement import EnhancementMode, EnhancementSettings, Enhancer
+from retina_adapt.enhancement import EnhancementInputError, EnhancementMode, EnhancementSettings, Enhancer
 from retina_adapt.imaging import FieldOfViewShape
 from retina_adapt.report import require_report_path
 from retina_adapt.routing import Route
@@ -80,8 +85,15 @@ def enhance_photographs(
         RecordWriteError: what became of the photographs cannot be written down.
     """
     chosen_settings = EnhancementSettings(mode=mode, steps=steps, seed=seed, **settings)
+    if masks is not None and not masks.is_dir():
+        raise EnhancementInputError(f"{masks}: there is no such folder; check --masks")
+    if router is not None and AUTO not in adaptors:
+        raise EnhancementInputError(
+            f"{router}: a router chooses for --adaptor auto alone; add that, or leave --router out"
+        )
     processes = Processes(device)
-    listed = list_photographs([source] if isinstance(source, Path) else source, output)
+    sources = [source] if isinstance(source, Path) else source
+    listed = list_photographs(sources, output)
     enhancer = Enhancer.from_pretrained(backbone, device=processes.device)
     chosen_settings.check(enhancer.backbone)
     fingerprint = enhancer.backbone.fingerprint()
@@ -135,7 +147,7 @@ def enhance_photographs(
         after = read_journals(output)
         planned_records = [record for records in planned.values() for record in records]
         records = [done.get(record.output) or _newest(record, after) for record in planned_records]
-        write_summary(output, records, {**request, "sources": _printable(source)})
+        write_summary(output, records, {**request, "sources": [str(path) for path in sources]})
         if chosen_router is not None:
             _write_routes(run.folders[AUTO], output, records)
         if report is not None:
@@ -151,6 +163,8 @@ def enhance_photographs(
                 seeds=report_seeds,
             )
         result = _result(output, records, done)
+        if left_alone := pictures_left_alone(sources):
+            result.warnings.append(left_alone)
     # The launcher ends the others as soon as one fails.
     processes.wait()
     return result
@@ -193,7 +207,3 @@ def _write_routes(folder: Path, output: Path, records: list[PhotographRecord]) -
         if record.adaptor == AUTO and record.route is not None
     }
     write_json_record(folder / ROUTES_FILE, routes)
-
-
-def _printable(source: Path | Sequence[Path]) -> list[str]:
-    return [str(path) for path in ([source] if isinstance(source, Path) else source)]

@@ -8,6 +8,9 @@ from pathlib import Path
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import ImageReadError, find_photographs
 
+# Pictures that cameras and viewers write and this package does not read.
+_OTHER_PICTURES = (".bmp", ".gif", ".webp", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pdf", ".dng")
+
 
 class OutputFolderError(RetinaAdaptError):
     """Results would overwrite the photographs that they are made from, or each other, or there is no place for them."""
@@ -50,6 +53,23 @@ def list_photographs(sources: Sequence[Path], output: Path) -> list[ListedPhotog
                     "run the command for each, with an output folder of its own"
                 )
     return [ListedPhotograph(path, relative) for relative, path in sorted(listed.items())]
+
+
+def pictures_left_alone(sources: Sequence[Path]) -> str:
+    """How many pictures of kinds that are not read lie in the source folders, as a warning; "" if there are none."""
+    found = [
+        path
+        for source in sources
+        if source.is_dir()
+        for path in source.rglob("*")
+        if path.suffix.lower() in _OTHER_PICTURES and not path.name.startswith(".")
+    ]
+    if not found:
+        return ""
+    kinds = ", ".join(sorted({path.suffix.lower() for path in found}))
+    return (
+        f"{found[0]}: left alone, {len(found)} in all of kinds that are not read ({kinds}); convert them to PNG or TIFF"
+    )
 
 
 def make_output_folder(output: Path) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.suggestions import did_you_mean
 
 DEFAULT_BACKBONE = "nano"
 _FOLDER = Path(__file__).parent
@@ -48,4 +49,7 @@ def _embedded(kind: str, name: str | Path, otherwise: str) -> Path:
     names = embedded_names(kind)
     if str(name) in names:
         return _FOLDER / kind / str(name)
-    raise UnknownModelError(f"{name}: neither {otherwise} nor one of the embedded {kind}: {', '.join(names) or 'none'}")
+    raise UnknownModelError(
+        f"{name}: neither {otherwise} nor one of the embedded {kind}: {', '.join(names) or 'none'}"
+        + did_you_mean(str(name), names)
+    )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from retina_adapt.backbones import ReconstructionBackbone
+from retina_adapt.backbones.schedulers import scheduler_like
 from retina_adapt.enhancement.detail import Detail
 from retina_adapt.enhancement.errors import EnhancementInputError, require_choice
 from retina_adapt.enhancement.modes import SAMPLING_START, EnhancementMode
@@ -71,6 +72,7 @@ class EnhancementSettings:
 
         Raises:
             MissingDenoiserError: the mode is `diffusion` and there is no denoiser.
+            UnknownSchedulerError: see `scheduler_like`.
             EnhancementInputError: more steps than its noise schedule has, or tiles that its parts cannot divide.
         """
         stride = self.stride(backbone)
@@ -81,6 +83,7 @@ class EnhancementSettings:
             )
         if self.mode == "diffusion":
             _, scheduler = backbone.require_denoiser()
+            scheduler_like(scheduler, self.scheduler)
             most_steps = int(scheduler.config.num_train_timesteps * SAMPLING_START)
             if self.steps > most_steps:
                 raise EnhancementInputError(f"steps is {self.steps}; it must be at least 1 and at most {most_steps}")

@@ -17,7 +17,7 @@ def compare_modes(config: ClaimsConfig) -> dict[str, dict]:
         pairs = degraded(config.data_sets, "test", name, backbone.settings.image_size)
         found = {"fast": score_pairs(lambda low: enhance_frames(backbone, low), pairs)}
         for steps in config.sampling_steps:
-            found[f"diffusion, {steps} steps"] = score_pairs(
+            found[f"diffusion, {steps} step{'s' if steps > 1 else ''}"] = score_pairs(
                 lambda low, steps=steps: enhance_frames(backbone, low, mode="diffusion", steps=steps), pairs
             )
         results[name] = found

@@ -40,7 +40,7 @@ from retina_adapt.training.run_record import read_run
 try:
     import optuna
 except ModuleNotFoundError as error:
-    raise SystemExit("error: a search needs optuna; install it with: pip install 'retina-adapt[sweep]'") from error
+    raise SystemExit("error: a search needs optuna; in this package's checkout: pip install '.[sweep]'") from error
 
 Choice = bool | int | float | str | list[str]
 STAGES = ("autoencoder", "denoiser")

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from retina_adapt import __version__
 from retina_adapt.cli_adaptors import adaptors_app
+from retina_adapt.cli_recipes import recipes_app
 from retina_adapt.cli_runs import runs_app
 from retina_adapt.commands.batch import BatchResult
 from retina_adapt.errors import RetinaAdaptError
@@ -20,7 +21,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-recipes_app = typer.Typer(help="The training scripts that travel with the package.", no_args_is_help=True)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(adaptors_app, name="adaptors")
 app.add_typer(runs_app, name="runs")
@@ -125,8 +125,9 @@ def enhance(
 ) -> None:
     """Enhance photographs; size, orientation and bit depth stay, and so does everything outside the field of view.
 
-    The same command resumes an interrupted run. Exit status: 0 all done, 1 some failed, 3 all failed, 2 a mistake in
-    the command. OUTPUT/summary.json and summary.csv tell what became of each photograph.
+    JPEG alone loses a little everywhere, as always when it is written again. The same command resumes an interrupted
+    run. Exit status: 0 all done, 1 some failed, 3 all failed, 2 a mistake in the command. OUTPUT/summary.json and
+    summary.csv tell what became of each photograph.
     """
     from retina_adapt.commands.enhance import enhance_photographs
 
@@ -246,27 +247,6 @@ def demo(
 
     sheet = run_demo(output, photographs=photographs, degradation=degradation, steps=steps, seed=seed, console=console)
     console.print(f"Picture sheet: {sheet}", style="bold")
-
-
-@recipes_app.command("list")
-def list_recipes() -> None:
-    """List the recipes that can be copied."""
-    from retina_adapt.commands.recipes import recipe_names
-
-    for name in recipe_names():
-        print(name)
-
-
-@recipes_app.command("copy", epilog="Example: retina-adapt recipes copy adapt --to my_project")
-def copy(
-    name: Annotated[str, typer.Argument(help="A name from 'retina-adapt recipes list'.")],
-    to: Annotated[Path, typer.Option(help="Folder to copy to.")] = Path("recipes"),
-) -> None:
-    """Copy a recipe, its configurations, and what it imports of other recipes to a folder of yours."""
-    from retina_adapt.commands.recipes import copy_recipe
-
-    for path in copy_recipe(name, to):
-        print(path)
 
 
 def _show_version(wanted: bool) -> None:

@@ -48,7 +48,7 @@ def find_adaptors(folder: Path | None) -> list[ListedAdaptor]:
     found = [(name, adaptor_folder(name)) for name in embedded_names("adaptors")]
     if folder is not None:
         if not folder.is_dir():
-            raise AdaptorFileError(f"{folder}: no such folder")
+            raise AdaptorFileError(f"{folder}: no such folder; give one that adaptors lie in")
         found += [(str(path), path) for path in sorted(folder.iterdir()) if _looks_like_an_adaptor(path)]
     return [_listed(label, path) for label, path in found]
 
@@ -147,6 +147,8 @@ def import_adaptor(source: Path, folder: Path, *, backbone: str, metadata_file: 
 
 
 def _read_metadata(path: Path, *, name: str, backbone_name: str) -> AdaptorMetadata:
+    if not path.is_file():
+        raise MetadataError(f"{path}: no such file; check --metadata, docs/publishing.md shows what it holds")
     try:
         values = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:

@@ -73,8 +73,13 @@ def degrade_photographs(
 
 
 def _read_record(path: Path) -> dict[str, DrawnDegradation]:
+    if not path.is_file():
+        raise ReplayError(f"{path}: no such file; give the {RECORD_FILE} of an earlier run's output folder")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         return {name: DrawnDegradation.from_dict(drawn) for name, drawn in record.items()}
     except (OSError, ValueError, AttributeError) as error:
-        raise ReplayError(f"{path}: cannot be read as a record of degradations: {error}") from error
+        raise ReplayError(
+            f"{path}: cannot be read as a record of degradations ({error}); give the {RECORD_FILE} of an earlier run's "
+            "output folder"
+        ) from error

@@ -34,7 +34,9 @@ def run_app_or_explain(
     try:
         from retina_adapt.app import run_app
     except ModuleNotFoundError as error:
-        raise MissingExtraError(f"the app needs the package {error.name}: pip install 'retina-adapt[app]'") from error
+        raise MissingExtraError(
+            f"the app needs the package {error.name}; in this package's checkout: pip install '.[app]'"
+        ) from error
     usable_device(device)
     run_app(
         adaptors=[parse_adaptor_choice(adaptor) for adaptor in adaptors or sorted(embedded_names("adaptors"))],

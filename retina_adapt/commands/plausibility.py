@@ -9,6 +9,8 @@ from retina_adapt.imaging import FieldOfView
 # times as much red as blue.
 _LEAST_RED_IN_A_DISC = 1.0
 _LEAST_RED_IN_A_FULL_FRAME = 1.1
+# A page is mostly paper. Even of an overexposed grey photograph less than half is that bright.
+_PAPER_BRIGHTNESS, _MOST_PAPER = 0.8, 0.5
 
 
 class NoFundusError(RetinaAdaptError):
@@ -16,15 +18,18 @@ class NoFundusError(RetinaAdaptError):
 
 
 def require_fundus(pixels: np.ndarray, found: FieldOfView, name: str) -> str:
-    """A doubt about the picture in words, empty if there is none; grey pictures are not judged by their colour.
+    """A doubt about the picture in words, empty if there is none.
+
+    Grey pictures are not judged by their colour, but a page of text is told from them.
 
     Args:
         pixels: float32 (H, W, C) in [0, 1].
         found: what the search for a field of view gave.
 
     Raises:
-        NoFundusError: its tissue is not red enough.
+        NoFundusError: its tissue is not red enough, or it is a grey frame as bright as paper.
     """
+    is_grey = True
     remedy = "if it is one all the same, say so with --field-of-view circle or full_frame"
     if pixels.shape[2] == 3:
         # Every tenth pixel tells the mean.
@@ -34,6 +39,8 @@ def require_fundus(pixels: np.ndarray, found: FieldOfView, name: str) -> str:
         least_red = _LEAST_RED_IN_A_FULL_FRAME if found.circle is None else _LEAST_RED_IN_A_DISC
         if not is_grey and red < least_red * max(green, blue):
             raise NoFundusError(f"{name}: does not look like a fundus photograph (its tissue is not red); {remedy}")
+    if found.circle is None and is_grey and (pixels >= _PAPER_BRIGHTNESS).mean() > _MOST_PAPER:
+        raise NoFundusError(f"{name}: does not look like a fundus photograph (most of it is white); {remedy}")
     if found.circle is None:
         return f"{name}: no round field of view found: all of the frame was enhanced"
     return ""

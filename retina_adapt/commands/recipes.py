@@ -1,5 +1,6 @@
 """`retina-adapt recipes`: the training scripts that travel with the package."""
 
+import ast
 import shutil
 from pathlib import Path
 
@@ -28,6 +29,12 @@ def recipe_names() -> list[str]:
     return sorted({path.stem for path in recipes_folder().glob("*.py")} - {_BENCHMARK})
 
 
+def recipe_summary(name: str) -> str:
+    """The first line of a recipe's own description."""
+    script = (recipes_folder() / f"{name}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(script)) or "").split("\n")[0]
+
+
 def copy_recipe(name: str, output: Path) -> list[Path]:
     """Copy a recipe and its configurations to a folder; return the new files.
 
@@ -44,6 +51,8 @@ def copy_recipe(name: str, output: Path) -> list[Path]:
     if name not in recipe_names():
         raise RecipeError(f"no recipe is named '{name}'; there are: {', '.join(recipe_names())}")
     folder = recipes_folder()
+    if output.exists() and not output.is_dir():
+        raise RecipeError(f"{output}: is a file; give a folder to copy to with --to")
     files = _files_of(name)
     taken = [str(output / file) for file in files if (output / file).exists()]
     if taken:

@@ -34,7 +34,7 @@ def find_runs(folder: Path) -> dict[Path, dict[str, Any]]:
         RunRecordError: there is no such folder, or a record is damaged.
     """
     if not folder.is_dir():
-        raise RunRecordError(f"{folder}: no such folder")
+        raise RunRecordError(f"{folder}: no such folder; give one that trainings wrote to, their output_folder")
     return {file.parent: read_run(file.parent) for file in sorted(folder.rglob(RUN_FILE))}
 
 
@@ -63,7 +63,7 @@ def compare_runs(folders: list[Path]) -> RunComparison:
         RunRecordError: a folder holds no run, or fewer than two are given.
     """
     if len(folders) < 2:
-        raise RunRecordError("a comparison needs at least two runs")
+        raise RunRecordError("a comparison needs at least two runs; 'retina-adapt runs list' shows what there is")
     records = [read_run(folder) for folder in folders]
     configurations = [flattened(record.get("config", {})) for record in records]
     return RunComparison(

@@ -55,6 +55,11 @@ class EnhancementSettings:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise EnhancementInputError(f"{name} is {value}; it must be at least {least}")
+        if self.scheduler is not None and self.mode != "diffusion":
+            raise EnhancementInputError(
+                f"scheduler is {self.scheduler}, but the mode {self.mode} samples nothing; choose the mode "
+                "diffusion, or leave the scheduler out"
+            )
 
     def larger_copy(self, backbone: ReconstructionBackbone) -> tuple[int, int] | None:
         """Sides in pixels of the larger copy that the network sees besides its frame, and of the copy's tiles."""

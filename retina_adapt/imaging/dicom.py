@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.uid import UID
 
-PYDICOM_REMEDY = "install it with: pip install 'retina-adapt[dicom]'"
+PYDICOM_REMEDY = "install it, in this package's checkout: pip install '.[dicom]'"
 _PHOTOMETRIC = {
     "RGB",
     "YBR_FULL",

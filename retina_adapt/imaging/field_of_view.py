@@ -20,6 +20,7 @@ FieldOfViewShape = Literal["auto", "circle", "full_frame"]
 
 # The fit works on a small copy: fast, and JPEG noise and dust in the surround average out.
 _WORKING_SIZE = 640
+_SMALLEST_SIDE = 16
 # Where between surround (0) and bright tissue (1) the rim may lie. High levels stay clear of noise, stray
 # light and blur; a lower one, which follows dim rims, has to show this much more of the circle to be
 # preferred.
@@ -30,6 +31,10 @@ _BRIGHTEST_SURROUND = 0.5  # a surround brighter than this share of the tissue i
 _SMALLEST_RADIUS, _LARGEST_RADIUS = 0.12, 1.0  # of the frame's longer side
 _SMALLEST_RIM_SHARE = 0.4  # of the part of the circle that lies in the frame
 _SMALLEST_ARC = 0.08  # of the full circle: a shorter one does not tell a radius
+_REMEDY = (
+    "give a mask of its tissue (--masks), or, where tissue fills the frame, the shape full_frame "
+    "(--field-of-view full_frame)"
+)
 _RIM_MARGIN = 0.006  # of the radius: keeps the blurred rim out of the mask, about 1.5 px at 512 px
 
 
@@ -69,8 +74,8 @@ def find_field_of_view(
             of blood smears.
 
     Raises:
-        FieldOfViewError: the given mask is empty or misshapen; or the photograph has no contrast, or a dark
-            surround but no plausible circle.
+        FieldOfViewError: the given mask is empty or misshapen; or the photograph has fewer than 16 px a side, no
+            contrast, or a dark surround but no plausible circle.
     """
     frame_shape = pixels.shape[:2]
     if given_mask is not None:
@@ -80,16 +85,19 @@ def find_field_of_view(
 
     brightness, scale = _working_copy(pixels)
     dark, bright = np.percentile(brightness, (1, 90))
-    remedy = 'give a mask, or shape="full_frame" if tissue fills the frame'
+    if min(frame_shape) < _SMALLEST_SIDE:
+        raise FieldOfViewError(
+            f"{name}: {frame_shape[1]} x {frame_shape[0]} px are too few to find a field of view in; {_REMEDY}"
+        )
     if bright - dark < _SMALLEST_CONTRAST:
-        raise FieldOfViewError(f"{name}: black or without any contrast, no field of view to find; {remedy}")
+        raise FieldOfViewError(f"{name}: black or without any contrast, no field of view to find; {_REMEDY}")
     if dark <= _BRIGHTEST_SURROUND * bright:
         found = _find_circle(brightness, dark, bright)
         if found is not None:
             circle, tissue = found
             return _disc(circle, _uncut_box(tissue, circle), scale, frame_shape)
     if shape == "circle" or _has_dark_border(brightness, dark, bright):
-        raise FieldOfViewError(f"{name}: no circular field of view found; {remedy}")
+        raise FieldOfViewError(f"{name}: no circular field of view found; {_REMEDY}")
     return FieldOfView(np.ones(frame_shape, dtype=bool), None)
 
 

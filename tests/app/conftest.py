@@ -16,8 +16,8 @@ from retina_adapt.adaptors import attach_adaptor, save_adaptor
 from retina_adapt.backbones import load_backbone, save_backbone
 from retina_adapt.imaging.synthetic_fundus import draw_fundus
 
-uvicorn = pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'retina-adapt[app]'")
-pytest.importorskip("starlette", reason="starlette is not installed: pip install 'retina-adapt[app]'")
+uvicorn = pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install '.[app]'")
+pytest.importorskip("starlette", reason="starlette is not installed: pip install '.[app]'")
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ def require_browser() -> None:
     for program in ("chromium", "chromedriver"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed: the pages are tested in Debian's chromium and chromium-driver")
-    pytest.importorskip("selenium", reason="selenium is not installed: pip install 'retina-adapt[test]'")
+    pytest.importorskip("selenium", reason="selenium is not installed: pip install '.[test]'")
 
 
 @contextmanager

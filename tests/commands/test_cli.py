@@ -80,7 +80,11 @@ def test_broken_photographs_are_reported_and_do_not_stop_the_rest(photographs: P
         (("enhance", "{photographs}", "{photographs}", "--adaptor", "light"), "name another folder"),
         (("enhance", "{out}/nowhere", "{out}", "--adaptor", "light"), "nowhere"),
         (("degrade", "{photographs}", "{out}", "--preset", "haez"), "haze"),
-        (("degrade", "{photographs}", "{out}", "--replay", "{out}/none.json"), "none.json"),
+        (("degrade", "{photographs}", "{out}", "--replay", "{out}/none.json"), "none.json: no such file; give the deg"),
+        (("adaptors", "import", "lora", "{out}", "--metadata", "{out}.yaml"), "no such file; check --metadata"),
+        (("adaptors", "list", "{out}"), "no such folder; give one that adaptors lie in"),
+        (("runs", "list", "{out}"), "no such folder; give one that trainings wrote to"),
+        (("runs", "compare", "{out}"), "'retina-adapt runs list' shows"),
         (("recipes", "copy", "adpt"), "there are: adapt"),
     ],
 )
@@ -94,7 +98,7 @@ def test_mistakes_are_errors_that_say_what_to_do(
 
 def test_lists_and_version(tmp_path: Path) -> None:
     assert "light: 1 or 2 of halo" in run("presets")[1]
-    assert "adapt" in run("recipes", "list")[1]
+    assert "adapt: Adaptation: fit a frozen backbone" in run("recipes", "list")[1]
     assert __version__ in run("--version")[1]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from accelerate import Accelerator
 from launching import run_program
-from PIL import Image
+from PIL import Image, ImageDraw
 from toy_training import in_another_process
 from two_processes import on_two_processes
 from typer.testing import CliRunner, Result
@@ -122,6 +122,16 @@ def test_a_picture_that_is_named_full_frame_is_enhanced_whatever_its_colours(enh
     Image.fromarray(noise).save(tmp_path / "smear.png")
     assert enhance(tmp_path / "smear.png").exit_code == 3
     assert enhance(tmp_path / "smear.png", ["--field-of-view", "full_frame"]).exit_code == 0
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_page_of_text_is_no_photograph(enhance, tmp_path: Path, mode: str) -> None:
+    page = Image.new(mode, (300, 200), "white")
+    ImageDraw.Draw(page).multiline_text((20, 20), "Right eye: clear\nLeft eye: hazy, see photograph", fill="black")
+    page.save(tmp_path / "letter.png")
+    result = enhance(tmp_path / "letter.png")
+    assert result.exit_code == 3
+    assert "most of it is white" in result.output.replace("\n", " ")
 
 
 def times(output: Path) -> dict[str, int]:

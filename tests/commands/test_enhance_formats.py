@@ -12,7 +12,7 @@ from retina_adapt.cli import app
 from retina_adapt.imaging import Photograph, read_photograph, write_photograph
 from retina_adapt.imaging.synthetic_fundus import draw_fundus
 
-pydicom = pytest.importorskip("pydicom", reason="pydicom is not installed: pip install 'retina-adapt[dicom]'")
+pydicom = pytest.importorskip("pydicom", reason="pydicom is not installed: pip install '.[dicom]'")
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

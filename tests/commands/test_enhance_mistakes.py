@@ -17,6 +17,11 @@ from retina_adapt.errors import RetinaAdaptError
     ("options", "error", "said"),
     [
         (["--mode", "diffusion", "--scheduler", "PNDM"], UnknownSchedulerError, "no scheduler is named 'PNDM'"),
+        (
+            ["--scheduler", "DDIMScheduler"],
+            EnhancementInputError,
+            "choose the mode diffusion, or leave the scheduler out",
+        ),
         (["--masks", "nowhere"], EnhancementInputError, "nowhere: there is no such folder; check --masks"),
         (["--router", "nowhere"], EnhancementInputError, "--adaptor auto alone"),
         (["--adaptor", "lihgt"], UnknownModelError, "did you mean 'light'"),

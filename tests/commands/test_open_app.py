@@ -18,13 +18,13 @@ def test_without_the_extra_the_error_names_what_to_install(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "starlette", None)
     result = CliRunner().invoke(app, ["app", "--no-browser"])
     assert isinstance(result.exception, MissingExtraError)
-    assert "pip install 'retina-adapt[app]'" in str(result.exception)
+    assert "pip install '.[app]'" in str(result.exception)
 
 
 def test_mistakes_in_device_and_names_are_errors_that_say_what_to_do(
     toy_backbone_folder: Path, toy_adaptor_folder: Path, tmp_path: Path
 ) -> None:
-    pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'retina-adapt[app]'")
+    pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install '.[app]'")
     command = ["app", "--no-browser", "--port", "0", "--backbone", str(toy_backbone_folder)]
     result = CliRunner().invoke(app, [*command, "--device", "gpu"])
     assert isinstance(result.exception, DeviceError)

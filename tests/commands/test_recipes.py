@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from retina_adapt.commands.recipes import RecipeError, copy_recipe, recipe_names, recipes_folder
+from retina_adapt.commands.recipes import RecipeError, copy_recipe, recipe_names, recipe_summary, recipes_folder
 
 
 def test_a_recipe_is_copied_with_its_configurations_and_overwrites_nothing(tmp_path: Path) -> None:
@@ -16,6 +16,17 @@ def test_a_recipe_is_copied_with_its_configurations_and_overwrites_nothing(tmp_p
     with pytest.raises(RecipeError, match="exists already"):
         copy_recipe("adapt", tmp_path)
     assert {"adapt", "evaluate", "reconstruct_autoencoder", "reconstruct_denoiser"} <= set(recipe_names())
+
+
+def test_recipes_are_not_copied_to_a_file(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(RecipeError, match="taken: is a file; give a folder to copy to with --to"):
+        copy_recipe("adapt", tmp_path / "taken")
+
+
+def test_every_recipe_says_in_a_line_what_it_is_for() -> None:
+    assert recipe_summary("adapt").startswith("Adaptation: fit a frozen backbone")
+    assert all(len(recipe_summary(name)) > 20 for name in recipe_names())
 
 
 def test_recipes_whose_names_begin_alike_do_not_take_each_others_configurations(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from retina_adapt.imaging import (
     write_photograph,
 )
 
-pydicom = pytest.importorskip("pydicom", reason="pydicom is not installed: pip install 'retina-adapt[dicom]'")
+pydicom = pytest.importorskip("pydicom", reason="pydicom is not installed: pip install '.[dicom]'")
 
 OPHTHALMIC_8_BIT, OPHTHALMIC_16_BIT = "1.2.840.10008.5.1.4.1.1.77.1.5.1", "1.2.840.10008.5.1.4.1.1.77.1.5.2"
 RECORD = Provenance("retina_adapt 0.1.0", "nano", "b" * 64, (UsedAdaptor("light", "a" * 64),), "fast")
@@ -221,7 +221,7 @@ def test_an_object_without_a_picture_is_an_error():
 def test_without_pydicom_the_error_says_how_to_install_it(tmp_path, monkeypatch):
     content = changed()
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    with pytest.raises(ImageReadError, match=r"retina-adapt\[dicom\]"):
+    with pytest.raises(ImageReadError, match=r"\.\[dicom\]"):
         decode_photograph(content, "eye.dcm")
 
 

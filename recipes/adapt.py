@@ -51,6 +51,7 @@ from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
 from retina_adapt.enhancement import FINE_SCALE, EnhancementMode, apply_change, combine_looks, enhance_frames
 from retina_adapt.evaluation import SCORING_PROTOCOL, score_image
 from retina_adapt.objectives import (
+    FRAME_DETAIL_SIGMA,
     diffusion_loss,
     diffusion_target,
     latent_adaptation_loss,
@@ -96,7 +97,7 @@ class AdaptationLossWeights:
         structural: of 1 - SSIM between the enhanced low and the high photograph.
         logarithmic: of the logarithm of the squared error in the field of view: a decibel counts the same in a
             photograph that is hardly degraded and in one that is badly.
-        detail: of the absolute error in what is finer than a Gaussian of 2 px, fine vessels above all.
+        detail: of the absolute error in what is finer than a Gaussian of 2 px of the frame, fine vessels above all.
     """
 
     latent_adaptation: float = 0.0
@@ -215,13 +216,16 @@ class AdaptConfig:
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
 
-def picture_losses(enhanced: Tensor, batch: dict[str, Tensor], weights: AdaptationLossWeights) -> dict[str, Tensor]:
-    """Stage one's losses on enhanced photographs, those that have a weight."""
+def picture_losses(
+    enhanced: Tensor, batch: dict[str, Tensor], weights: AdaptationLossWeights, *, scale: int = 1
+) -> dict[str, Tensor]:
+    """Stage one's losses on enhanced photographs, those that have a weight; `scale` times as large as a frame."""
+    detail_sigma = scale * FRAME_DETAIL_SIGMA
     terms: dict[str, Callable[[], Tensor]] = {
         "pixel": lambda: masked_absolute_error(enhanced, batch["high"], batch["mask"]),
         "structural": lambda: structural_dissimilarity(enhanced, batch["high"]),
         "logarithmic": lambda: masked_logarithmic_error(enhanced, batch["high"], batch["mask"]),
-        "detail": lambda: masked_detail_error(enhanced, batch["high"], batch["mask"]),
+        "detail": lambda: masked_detail_error(enhanced, batch["high"], batch["mask"], sigma=detail_sigma),
     }
     return {name: term() for name, term in terms.items() if getattr(weights, name) > 0}
 
@@ -290,7 +294,7 @@ class AutoencoderAdaptationStep(AdaptationStep):
         frame_change = self.change(frame["low"])
         change = combine_looks(frame_change, self.change(batch["low"]))
         of_frame = picture_losses(frame["low"] + frame_change, frame, self.weights)
-        of_larger = picture_losses(batch["low"] + change, batch, self.weights)
+        of_larger = picture_losses(batch["low"] + change, batch, self.weights, scale=FINE_SCALE)
         return weighted_sum({name: of_frame[name] + of_larger[name] for name in of_frame}, self.weights)
 
     def change(self, low: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Losses, each a small function or module with its formula."""
 
 from retina_adapt.objectives.adaptation import (
+    FRAME_DETAIL_SIGMA,
     latent_adaptation_loss,
     latent_preservation_loss,
     masked_absolute_error,
@@ -29,6 +30,7 @@ from retina_adapt.objectives.structural import (
 )
 
 __all__ = [
+    "FRAME_DETAIL_SIGMA",
     "AdversarialSettings",
     "AdversarialSettingsError",
     "AdversarialTerm",

@@ -9,7 +9,7 @@ from retina_adapt.objectives.reconstruction import absolute_error
 # Below it, at 50 dB, an image counts as restored and asks for nothing more.
 LEAST_SQUARED_ERROR = 1e-5
 # Pixels: standard deviation of the Gaussian that divides coarse from fine. Vessels are finer in frames of 256 px.
-DETAIL_SIGMA = 2.0
+FRAME_DETAIL_SIGMA = 2.0
 
 
 def latent_adaptation_loss(high_latent: Tensor, adapted_low_latent: Tensor) -> Tensor:
@@ -55,8 +55,8 @@ def masked_logarithmic_error(result: Tensor, target: Tensor, mask: Tensor) -> Te
     return torch.log10(1 + squared / LEAST_SQUARED_ERROR).mean()
 
 
-def masked_detail_error(result: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Mean absolute error of what is finer than a Gaussian of 2 px, over the field of view.
+def masked_detail_error(result: Tensor, target: Tensor, mask: Tensor, *, sigma: float = FRAME_DETAIL_SIGMA) -> Tensor:
+    """Mean absolute error of what is finer than a Gaussian of `sigma` pixels, over the field of view.
 
     Errors in light and colour are ten times as large as those in fine vessels, and the other terms do not see that a
     vessel is missing. The Gaussian averages over the field of view alone (normalized convolution).
@@ -64,9 +64,10 @@ def masked_detail_error(result: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     Args:
         result, target: images (batch, channels, height, width) in [0, 1].
         mask: (batch, 1, height, width), boolean.
+        sigma: standard deviation; in a copy n times as large as a frame, n times as much sees the same vessels.
     """
     weights = mask.to(result.dtype)
     difference = (result - target) * weights
-    inside = gaussian_blur(weights, DETAIL_SIGMA).clamp_min(1e-3)
-    coarse = gaussian_blur(difference, DETAIL_SIGMA) / inside
+    inside = gaussian_blur(weights, sigma).clamp_min(1e-3)
+    coarse = gaussian_blur(difference, sigma) / inside
     return ((difference - coarse).abs() * weights).sum() / (weights.sum() * result.shape[1]).clamp_min(1)

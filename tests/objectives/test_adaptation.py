@@ -84,3 +84,16 @@ def test_the_detail_error_sees_fine_lines_and_neither_even_light_nor_what_lies_o
     errors = [masked_detail_error(result, target, mask) for result in (line, band)]
     # The band is twelve times as wide, and only its edge is fine.
     assert errors[0] > errors[1] > 0
+
+
+def test_the_detail_error_of_a_larger_copy_is_that_of_the_frame_where_sigma_grows_as_much() -> None:
+    target, mask = torch.full((1, 3, 64, 64), 0.5), torch.ones(1, 1, 64, 64, dtype=torch.bool)
+    vessel = target.clone()
+    vessel[..., 30:33] -= 0.2
+
+    def error(scale: int, sigma: float) -> Tensor:
+        larger = [image.repeat_interleave(scale, -1).repeat_interleave(scale, -2) for image in (vessel, target, mask)]
+        return masked_detail_error(*larger, sigma=sigma)
+
+    torch.testing.assert_close(error(2, 4.0), error(1, 2.0), rtol=0.02, atol=0)
+    assert error(2, 2.0) < 0.8 * error(1, 2.0)

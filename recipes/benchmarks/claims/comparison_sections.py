@@ -1,11 +1,12 @@
 """Sections in which the arms are compared with each other."""
 
+import numpy as np
+
 from benchmarks.claims import plots, targets
 from benchmarks.claims.arms import SCRATCH
 from benchmarks.claims.plan import LONGER, OURS, Rows
 from benchmarks.claims.section import Material, Section
 from benchmarks.claims.tables import (
-    NOTHING,
     by_two,
     cell,
     first_reaching,
@@ -151,8 +152,7 @@ def learning_rates(about: Material) -> Section:
         return [results[each.key]["validation_psnr"] for each in trainings if each.key in results]
 
     def shown(trainings: list[Training]) -> str:
-        found = scored(trainings)
-        return f"{sum(found) / len(found):.2f}" if found else NOTHING
+        return cell(np.array(scored(trainings)))
 
     tried: dict[str, dict[float, float]] = {}
     for name, trainings in rows.items():

@@ -21,10 +21,11 @@ def test_it_measures_memory_and_steps_of_every_arm_and_writes_what_it_prints(
 ) -> None:
     backbone = toy_backbone_of("isotropic-unet")
     save_backbone(backbone, tmp_path / "backbone")
-    options = ["--backbone", tmp_path / "backbone", "--output_folder", tmp_path / "out", "--repeats", 1]
+    written = ["--results", tmp_path / "training.json", "--document", tmp_path / "results.md"]
+    options = ["--backbone", tmp_path / "backbone", *written, "--repeats", 1]
     printed = start_recipe("benchmark", "training", "--arms", json.dumps(ARMS), *options, "--batch_size", 2)
-    assert (tmp_path / "out" / "training.md").read_text() in printed
-    rows = json.loads((tmp_path / "out" / "training.json").read_text())["arms"]
+    assert printed.strip() in (tmp_path / "results.md").read_text()
+    rows = json.loads((tmp_path / "training.json").read_text())["arms"]
     assert [(row["arm"], row["checkpointing"]) for row in rows] == [(arm, c) for arm in ARMS for c in (False, True)]
     for row in rows:
         # A gradient for each parameter that is trained, Adam's two moments and its steps, and nothing else.
@@ -40,7 +41,7 @@ def test_it_measures_memory_and_steps_of_every_arm_and_writes_what_it_prints(
 
 def test_a_gradient_of_the_backbone_beside_an_adaptors_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(recipes_folder()))
-    from benchmarks.training import require_gradients_of_adaptors_alone
+    from benchmarks.training.measuring import require_gradients_of_adaptors_alone
 
     network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     network(torch.ones(1, 2)).sum().backward()

@@ -1,17 +1,9 @@
-"""How fast enhancement is, what each option gains, and what it costs in quality.
+"""How fast enhancement is, and what each option costs in quality, measured."""
 
-    python recipes/benchmark.py enhance --output_folder runs/benchmark_enhance --adaptor light
-
-Every ratio compares runs of this process, alternating, by the median over the repetitions. Quality is PSNR in the field
-of view over held-out photographs that a preset degraded. `full_size` measures photographs of a camera's size.
-"""
-
-import json
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,9 +11,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from retina_adapt.adaptors import AdaptorSettings, attach_adaptor, merge_adaptor
-from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.backbones import ReconstructionBackbone, load_backbone
-from retina_adapt.configuration import parse_configuration, store_configuration
 from retina_adapt.data import EvaluationBatchSampler, PairSource, PhotographSource, open_pairs
 from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
 from retina_adapt.enhancement import Enhancer, enhance_frames, reconstruct_frames
@@ -33,7 +23,8 @@ class EnhanceBenchmarkConfig:
     """What to measure.
 
     Args:
-        output_folder: where `enhance.json` and `enhance.md` go.
+        results: JSON file for the results.
+        document: Markdown file whose section between the marks of this benchmark is written anew.
         backbone: name of an embedded backbone, or a backbone folder.
         adaptor: name of an embedded adaptor, or an adaptor folder.
         photographs: clear held-out photographs for the quality of sampling.
@@ -43,29 +34,36 @@ class EnhanceBenchmarkConfig:
         schedulers: diffusers schedulers to compare.
         batch_sizes: frames at once.
         repetitions: of each timing.
-        compile: measure torch.compile, which takes a minute to warm up.
+        compile: measure torch.compile too, which takes minutes to warm up on a CPU.
         threads: of PyTorch on the CPU.
         device: cpu, cuda, …
+        only_document: measure nothing; write the document from the results there are.
     """
 
-    output_folder: str
+    results: str = "docs/results/enhance.json"
+    document: str = "docs/results.md"
     backbone: str = DEFAULT_BACKBONE
     adaptor: str = "light"
     photographs: PhotographSource = field(
         default_factory=lambda: PhotographSource(path="corpus/hrf", split="validation")
     )
     degradation: str = "light"
-    most_photographs: int = 6
-    steps: list[int] = field(default_factory=lambda: [1, 2, 4, 10, 50])
+    most_photographs: int = 3
+    steps: list[int] = field(default_factory=lambda: [1, 2, 4, 50])
     schedulers: list[str] = field(default_factory=lambda: ["DDIMScheduler", "UniPCMultistepScheduler"])
     batch_sizes: list[int] = field(default_factory=lambda: [1, 4, 16])
-    repetitions: int = 5
-    compile: bool = True
+    repetitions: int = 3
+    compile: bool = False
     threads: int = 1
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
+    only_document: bool = False
 
 
 Row = dict[str, Any]
+
+REFERENCE = ("diffusion", "DDIMScheduler", 50)
+PLAIN, ATTACHED, MERGED = "one pass of the plain backbone", "with the adaptor attached", "with a LoRA merged"
+MANY_STEPS, FAST = "diffusion, 50 steps", "fast"
 
 
 def alternate(cases: dict[str, Callable[[], Any]], config: EnhanceBenchmarkConfig) -> dict[str, float]:
@@ -90,7 +88,7 @@ def alternate(cases: dict[str, Callable[[], Any]], config: EnhanceBenchmarkConfi
 
 
 def sampling_quality(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> list[Row]:
-    """PSNR by mode, scheduler and steps, against 50 steps of DDIM."""
+    """PSNR by mode, scheduler and steps, and its difference to that of `REFERENCE`."""
     size = enhancer.backbone.settings.image_size
     pairs = open_pairs(PairSource(clear=[config.photographs], degradation=config.degradation), size)
     draws = [draw for (draw,) in EvaluationBatchSampler(len(pairs), 1, seed=0)][: config.most_photographs]
@@ -99,7 +97,7 @@ def sampling_quality(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> list
     for scheduler in config.schedulers:
         for steps in config.steps:
             cases["diffusion", scheduler, steps] = {"mode": "diffusion", "scheduler": scheduler, "steps": steps}
-    cases.setdefault(("diffusion", "DDIMScheduler", 50), {"mode": "diffusion", "steps": 50})
+    cases.setdefault(REFERENCE, {"mode": "diffusion", "scheduler": REFERENCE[1], "steps": REFERENCE[2]})
     rows = []
     for (mode, scheduler, steps), options in cases.items():
         scores = []
@@ -108,8 +106,8 @@ def sampling_quality(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> list
             high, mask = item["high"].permute(1, 2, 0).numpy(), item["mask"][0].numpy()
             scores.append(score_image(enhanced[0].permute(1, 2, 0).cpu().numpy(), high, mask).psnr)
         rows.append({"mode": mode, "scheduler": scheduler, "steps": steps, "psnr": statistics.mean(scores)})
-    reference = next(r["psnr"] for r in rows if (r["scheduler"], r["steps"]) == ("DDIMScheduler", 50))
-    return [row | {"to DDIM 50, dB": row["psnr"] - reference} for row in rows]
+    reference = next(row["psnr"] for row in rows if (row["mode"], row["scheduler"], row["steps"]) == REFERENCE)
+    return [row | {"to_reference": row["psnr"] - reference} for row in rows]
 
 
 def frame_times(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> list[Row]:
@@ -148,16 +146,16 @@ def frame_times(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> list[Row]
     with merge_adaptor(adapted, "untrained"):
         compare(
             {
-                "one pass of the plain backbone": lambda: reconstruct(bare),
-                f"with the adaptor {config.adaptor} attached": reconstruct,
-                "with an adaptor of the kind lora merged": lambda: reconstruct(lora),
+                PLAIN: lambda: reconstruct(bare),
+                ATTACHED: reconstruct,
+                MERGED: lambda: reconstruct(lora),
                 "with memory in the order channels-last": lambda: reconstruct(last, frame_last),
             }
         )
     modes = {}
     if backbone.denoiser is not None:
         modes = {f"diffusion, {steps} steps": ("diffusion", steps) for steps in sorted({50, *config.steps})[::-1]}
-    modes |= {"fast": ("fast", 1)}
+    modes |= {FAST: ("fast", 1)}
     compare(
         {
             name: lambda mode=mode, steps=steps: enhance_frames(backbone, frame, mode=mode, steps=steps)
@@ -174,7 +172,7 @@ def frame_times(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> list[Row]
     return rows
 
 
-def floor(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> list[Row]:
+def floor(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> Row:
     """A pass of the network against the time that its multiplications would take as one large matrix product.
 
     Convolutions by Winograd's algorithm need fewer multiplications than are counted, and may undercut that.
@@ -193,12 +191,11 @@ def floor(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> list[Row]:
     operations = counter.get_total_flops()
     seconds = alternate({"pass": one_pass, "product": lambda: matrix @ matrix}, config)
     rate = 2 * 2048**3 / seconds["product"]
-    row = {
-        "operations of a pass, 10^9": operations / 1e9,
-        "of a matrix product, 10^9 a second": rate / 1e9,
-        "floor of a pass, s": operations / rate,
-        "measured, s": seconds["pass"],
-        "over the floor": seconds["pass"] * rate / operations,
+    found: dict[str, Any] = {
+        "operations": operations,
+        "rate": rate,
+        "floor": operations / rate,
+        "measured": seconds["pass"],
     }
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         for _ in range(config.repetitions):
@@ -206,41 +203,31 @@ def floor(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> list[Row]:
     events = profile.key_averages()
     total = sum(event.self_cpu_time_total for event in events)
     longest = sorted(events, key=lambda event: event.self_cpu_time_total, reverse=True)[:6]
-    row["where it goes"] = ", ".join(
-        f"{event.key.removeprefix('aten::')} {event.self_cpu_time_total / total:.0%}" for event in longest
-    )
-    return [{"of one pass": name, "is": value} for name, value in row.items()]
+    shares = {event.key.removeprefix("aten::"): event.self_cpu_time_total / total for event in longest}
+    return found | {"shares": shares}
 
 
-def markdown(title: str, rows: list[Row]) -> str:
-    """A table of rows with the same keys."""
-    shown = [
-        [f"{value:.3f}" if isinstance(value, float) else "–" if value is None else str(value) for value in row.values()]
-        for row in rows
-    ]
-    lines = [f"### {title}", "", *(f"| {' | '.join(cells)} |" for cells in [list(rows[0]), ["---"] * len(rows[0])])]
-    return "\n".join([*lines, *(f"| {' | '.join(cells)} |" for cells in shown), ""])
-
-
-def main() -> None:
-    config = parse_configuration(EnhanceBenchmarkConfig, description=__doc__)
+def measure(config: EnhanceBenchmarkConfig) -> dict[str, Any]:
+    """All measurements, as JSON can hold them; those of sampling are empty for a backbone without a denoiser."""
     torch.set_num_threads(config.threads)
     # As reading a photograph of a camera's size does: once glibc has freed so large a piece, it keeps what layers free
     # instead of giving it back to the system and asking for it again, which would be a third of an adapted pass.
     torch.empty(24_000_000, dtype=torch.uint8)
     enhancer = Enhancer.from_pretrained(config.backbone, device=config.device)
     enhancer.load_adaptor(config.adaptor)
-    tables = {}
-    if enhancer.backbone.denoiser is not None:
-        tables["Steps and schedulers"] = sampling_quality(enhancer, config)
-    tables["Frames"] = frame_times(enhancer, config)
-    tables["Floor"] = floor(enhancer, config)
-    folder = Path(config.output_folder)
-    store_configuration(config, folder / "config.yaml")
-    machine = {"device": config.device, "threads": torch.get_num_threads(), "torch": torch.__version__}
-    with write_file_atomically(folder / "enhance.json") as temporary:
-        temporary.write_text(json.dumps({"machine": machine, "tables": tables}, indent=1) + "\n", encoding="utf-8")
-    text = "\n".join([f"{machine}\n", *(markdown(title, rows) for title, rows in tables.items())])
-    with write_file_atomically(folder / "enhance.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    print(text)
+    samples = enhancer.backbone.denoiser is not None
+    return {
+        "settings": {
+            "backbone": config.backbone,
+            "adaptor": config.adaptor,
+            "degradation": config.degradation,
+            "photographs": config.most_photographs,
+            "repetitions": config.repetitions,
+            "device": config.device,
+            "threads": config.threads,
+        },
+        "torch": torch.__version__,
+        "sampling": sampling_quality(enhancer, config) if samples else [],
+        "frames": frame_times(enhancer, config),
+        "floor": floor(enhancer, config),
+    }

@@ -1,16 +1,6 @@
-"""What each kind of adaptor costs: the time of a forward pass, of a swap, and its size.
-
-    python recipes/benchmark.py adaptors
-    python recipes/benchmark.py adaptors --device cuda --kinds '[residual, lora]' --repeats 50
-
-All kinds are measured in turn, repeat by repeat, so that whatever else the machine does falls on all of them alike. A
-pass is encoding, one call of the denoiser (where there is one) and decoding. Compiled is one adapted block of the
-encoder by itself, against the plain block compiled: a whole backbone takes minutes to compile. Prints a table, and
-writes it and `adaptors.json` with every measured number to the output folder.
-"""
+"""What each kind of adaptor costs, measured."""
 
 import copy
-import json
 import statistics
 import tempfile
 import time
@@ -37,9 +27,8 @@ from retina_adapt.adaptors import (
     merge_adaptor,
     save_adaptor,
 )
-from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.backbones import ReconstructionBackbone, load_backbone
-from retina_adapt.configuration import ConfigurationError, parse_configuration, store_configuration
+from retina_adapt.configuration import ConfigurationError
 from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
 
 METADATA = AdaptorMetadata(
@@ -64,7 +53,8 @@ class AdaptorsBenchmarkConfig:
     """Everything that this benchmark reads.
 
     Args:
-        output_folder: where JSON and table go.
+        results: JSON file for the results.
+        document: Markdown file whose section between the marks of this benchmark is written anew.
         backbone: name of an embedded backbone, or a backbone folder.
         kinds: the kinds to measure.
         rank: of lora, dora, loha and lokr; of boft the side of its blocks is 4.
@@ -73,9 +63,11 @@ class AdaptorsBenchmarkConfig:
         device: cpu or cuda.
         threads: of PyTorch on the CPU.
         compile: also compile one adapted block of each kind; takes up to ten seconds for each.
+        only_document: measure nothing; write the document from the results there are.
     """
 
-    output_folder: str = "runs/benchmark_adaptors"
+    results: str = "docs/results/adaptors.json"
+    document: str = "docs/results.md"
     backbone: str = DEFAULT_BACKBONE
     kinds: list[str] = field(default_factory=lambda: list(KINDS))
     rank: int = 8
@@ -84,6 +76,7 @@ class AdaptorsBenchmarkConfig:
     device: str = "cpu"
     threads: int = 1
     compile: bool = True
+    only_document: bool = False
 
     def __post_init__(self) -> None:
         unknown = [kind for kind in self.kinds if kind not in KINDS]
@@ -120,26 +113,10 @@ class Measured:
     load: float
 
 
-def main() -> None:
-    """Measure, print the table, and write it."""
-    config = parse_configuration(AdaptorsBenchmarkConfig, description=__doc__)
-    output = Path(config.output_folder)
-    output.mkdir(parents=True, exist_ok=True)
-    store_configuration(config, output / "config.yaml")
+@torch.no_grad()
+def measure(config: AdaptorsBenchmarkConfig) -> dict[str, Any]:
+    """The plain backbone's pass and compiled block, and every kind's costs, as JSON can hold them."""
     torch.set_num_threads(config.threads)
-    with torch.no_grad():
-        plain, measured = measure(config)
-    table = render(plain, measured)
-    print(table)
-    kinds = {kind: asdict(costs) for kind, costs in measured.items()}
-    values = {"torch": torch.__version__, "plain": plain, "kinds": kinds}
-    for name, text in (("adaptors.json", json.dumps(values, indent=2)), ("adaptors.md", table)):
-        with write_file_atomically(output / name) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
-
-
-def measure(config: AdaptorsBenchmarkConfig) -> tuple[dict[str, float | None], dict[str, Measured]]:
-    """The plain backbone's pass and compiled block, and every kind's costs."""
     backbone = load_backbone(backbone_folder(config.backbone)).to(config.device).eval().requires_grad_(False)
     settings = backbone.settings
     size = settings.image_size
@@ -176,7 +153,12 @@ def measure(config: AdaptorsBenchmarkConfig) -> tuple[dict[str, float | None], d
         )
         for kind in config.kinds
     }
-    return {"pass": statistics.median(passes[PLAIN]), "compiled_block": compiled[PLAIN]}, measured
+    return {
+        "settings": {"backbone": config.backbone, "device": config.device, "threads": config.threads},
+        "torch": torch.__version__,
+        "plain": {"pass": statistics.median(passes[PLAIN]), "compiled_block": compiled[PLAIN]},
+        "kinds": {kind: asdict(costs) for kind, costs in measured.items()},
+    }
 
 
 def attach_two(backbone: ReconstructionBackbone, kind: str, rank: int) -> PeftModel:
@@ -242,37 +224,6 @@ def measure_compiled(
         for name, run in blocks.items():
             taken[name].append(clock(run))
     return {name: statistics.median(times) for name, times in taken.items()}
-
-
-def render(plain: dict[str, float | None], measured: dict[str, Measured]) -> str:
-    """The table; passes and blocks as ratios to the plain backbone's."""
-    rows = [
-        "| kind | parameters | file, kB | attached | merged | compiled block | set_adapter, ms | hot_swap, ms "
-        "| moved, kB | load, ms |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for kind, costs in measured.items():
-        cells = [
-            kind,
-            f"{costs.parameters:,}",
-            f"{costs.file_bytes / 1e3:,.0f}",
-            _ratio(costs.attached, plain["pass"]),
-            _ratio(costs.merged, plain["pass"]),
-            _ratio(costs.compiled, plain["compiled_block"]),
-            f"{costs.set_adapter:.2f}",
-            f"{costs.hot_swap:.2f}",
-            f"{costs.hot_swap_bytes / 1e3:,.0f}",
-            f"{costs.load:.0f}",
-        ]
-        rows.append(f"| {' | '.join(cells)} |")
-    block = "" if plain["compiled_block"] is None else f", its block compiled {plain['compiled_block']:.2f} ms"
-    return "\n".join(
-        [*rows, "", f"A pass of the plain backbone takes {plain['pass']:.1f} ms{block}; times are medians."]
-    )
-
-
-def _ratio(taken: float | None, plain: float | None) -> str:
-    return "" if taken is None or plain is None else f"{taken / plain:.2f}x"
 
 
 class Clock:

@@ -1,24 +1,12 @@
-"""What a training step costs in memory, time and arithmetic: adaptors, LoRA, full fine-tuning, training from scratch.
+"""What a training step costs in memory, time and arithmetic, measured."""
 
-    python recipes/benchmark.py training
-    python recipes/benchmark.py training --device cuda --batch_size 16
-
-Each arm is measured without and with gradient checkpointing. Peak memory is the high-water mark of a process of the
-arm's own, above what the process held before the backbone was loaded; on a GPU, what torch allocated at most. Times are
-processor time of one process in which the arms take turns, step by step, so that what else the machine does falls on
-all of them alike. Arithmetic is what torch's `FlopCounterMode` counts in a step: convolutions, matrix products and
-attention, forwards and backwards. Frames are random, for their content costs nothing. Writes `training.json` and
-`training.md`, and fails if an arm that is an adaptor holds gradients or optimiser state for the backbone.
-"""
-
-import json
 import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import get_context
-from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -34,9 +22,8 @@ from retina_adapt.adaptors import (
     attach_adaptor,
     train_only,
 )
-from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.backbones import ReconstructionBackbone, load_backbone
-from retina_adapt.configuration import ConfigurationError, parse_configuration, store_configuration
+from retina_adapt.configuration import ConfigurationError
 from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
 from retina_adapt.suggestions import did_you_mean
 from retina_adapt.training.dry_run import process_peak_bytes
@@ -69,7 +56,8 @@ class TrainingBenchmarkConfig:
     """Everything that this benchmark reads.
 
     Args:
-        output_folder: where `training.json` and `training.md` go.
+        results: JSON file for the results.
+        document: Markdown file whose section between the marks of this benchmark is written anew.
         backbone: name of an embedded backbone, or a backbone folder.
         arms: what to measure.
         adaptor: kind and size of our adaptor; each arm has hook groups of its own.
@@ -78,9 +66,11 @@ class TrainingBenchmarkConfig:
         repeats: steps that are timed; medians are reported.
         device: cpu or cuda.
         threads: of PyTorch on the CPU.
+        only_document: measure nothing; write the document from the results there are.
     """
 
-    output_folder: str = "runs/benchmark_training"
+    results: str = "docs/results/training.json"
+    document: str = "docs/results.md"
     backbone: str = DEFAULT_BACKBONE
     arms: list[str] = field(default_factory=lambda: list(ARMS))
     adaptor: AdaptorSettings = field(default_factory=embedded_adaptor)
@@ -89,6 +79,7 @@ class TrainingBenchmarkConfig:
     repeats: int = 5
     device: str = "cpu"
     threads: int = 1
+    only_document: bool = False
 
     def __post_init__(self) -> None:
         for arm in self.arms:
@@ -262,8 +253,9 @@ def measure_steps(
     return {case: (statistics.median(seconds[case]), operations[case]) for case in cases}
 
 
-def measure(config: TrainingBenchmarkConfig) -> list[Measured]:
-    """Every arm, without and with checkpointing."""
+def measure(config: TrainingBenchmarkConfig) -> dict[str, Any]:
+    """Every arm, without and with checkpointing, as JSON can hold it."""
+    torch.set_num_threads(config.threads)
     cases = [(name, checkpointing) for name in config.arms for checkpointing in (False, True)]
     # A process that has imported and nothing more, of which each arm's is a copy.
     origin = get_context("forkserver")
@@ -271,7 +263,7 @@ def measure(config: TrainingBenchmarkConfig) -> list[Measured]:
     with ProcessPoolExecutor(max_workers=1, mp_context=origin, max_tasks_per_child=1) as processes:
         memories = {case: processes.submit(measure_memory, config, *case).result() for case in cases}
     steps = measure_steps(config, cases)
-    return [
+    measured = [
         Measured(
             **asdict(memories[case]),
             arm=case[0],
@@ -281,44 +273,14 @@ def measure(config: TrainingBenchmarkConfig) -> list[Measured]:
         )
         for case, (seconds, operations) in steps.items()
     ]
-
-
-def markdown(measured: list[Measured]) -> str:
-    """The table; times are also given as multiples of the first arm's."""
-    megabytes = 1e6
-    first = measured[0]
-    rows = [
-        "| arm | checkpointing | trainable parameters | gradients, MB | optimiser state, MB | peak memory, MB "
-        "| a step, s | to the first | 10^9 operations |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for row in measured:
-        cells = [
-            row.arm,
-            "yes" if row.checkpointing else "no",
-            f"{row.trainable_parameters:,}",
-            f"{row.gradients / megabytes:.2f}",
-            f"{row.optimizer_state / megabytes:.2f}",
-            f"{row.peak / megabytes:.0f}",
-            f"{row.seconds:.2f}",
-            f"{row.seconds / first.seconds:.2f}x",
-            f"{row.floating_point_operations / 1e9:.0f}",
-        ]
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
-
-
-def main() -> None:
-    """Measure, print the table, write it and the JSON behind it."""
-    config = parse_configuration(TrainingBenchmarkConfig, description=__doc__)
-    torch.set_num_threads(config.threads)
-    output = Path(config.output_folder)
-    store_configuration(config, output / "config.yaml")
-    measured = measure(config)
-    table = markdown(measured)
-    print(table)
-    machine = {"device": config.device, "threads": config.threads, "torch": torch.__version__}
-    values = {"machine": machine, "batch_size": config.batch_size, "arms": [asdict(row) for row in measured]}
-    for name, text in (("training.json", json.dumps(values, indent=1)), ("training.md", table)):
-        with write_file_atomically(output / name) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+    return {
+        "settings": {
+            "backbone": config.backbone,
+            "device": config.device,
+            "threads": config.threads,
+            "batch_size": config.batch_size,
+            "lora_rank": config.lora_rank,
+        },
+        "torch": torch.__version__,
+        "arms": [asdict(row) for row in measured],
+    }

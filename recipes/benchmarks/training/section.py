@@ -1,0 +1,39 @@
+"""The section of the document on what a training step costs, from the measurements alone."""
+
+from typing import Any
+
+MEGABYTE = 1e6
+
+
+def section(results: dict[str, Any]) -> list[str]:
+    """Its paragraphs and table; times are also given as multiples of the first arm's."""
+    settings, arms = results["settings"], results["arms"]
+    rows = [
+        "| arm | checkpointing | trainable parameters | gradients, MB | optimiser state, MB | peak memory, MB "
+        "| a step, s | to the first | 10^9 operations |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for arm in arms:
+        cells = [
+            arm["arm"],
+            "yes" if arm["checkpointing"] else "no",
+            f"{arm['trainable_parameters']:,}",
+            f"{arm['gradients'] / MEGABYTE:.2f}",
+            f"{arm['optimizer_state'] / MEGABYTE:.2f}",
+            f"{arm['peak'] / MEGABYTE:.0f}",
+            f"{arm['seconds']:.2f}",
+            f"{arm['seconds'] / arms[0]['seconds']:.2f}x",
+            f"{arm['floating_point_operations'] / 1e9:.0f}",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return [
+        "## What a training step costs",
+        "```sh\npython recipes/benchmark.py training\n```",
+        f"The backbone `{settings['backbone']}`, {settings['batch_size']} pairs a step, {settings['device']}, "
+        f"{settings['threads']} thread(s), the recipe's own losses. The adaptor has the size of the embedded ones; "
+        f"LoRA has rank {settings['lora_rank']}, for about as many parameters. Peak memory is the high-water mark of a "
+        "process of the arm's own, above what Python and the libraries hold. Times are processor time, the arms taking "
+        "turns; ratios are to the first row. Operations are counted by torch's `FlopCounterMode`. "
+        f"Torch {results['torch']}.",
+        "\n".join(rows),
+    ]

@@ -1,0 +1,31 @@
+"""`recipes/benchmark.py enhance`, as its users start it, at toy size."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from retina_adapt.commands.draw import draw_photographs
+
+
+@pytest.mark.slow
+def test_it_measures_sampling_and_frames_and_judges_the_targets_by_what_it_measured(
+    start_recipe: Callable[..., str], tmp_path: Path
+) -> None:
+    draw_photographs(tmp_path / "photographs" / "validation", count=1, seed=0, size=300)
+    photographs = json.dumps({"path": str(tmp_path / "photographs"), "split": "validation"})
+    options = ["--photographs", photographs, "--schedulers", "[DDIMScheduler]", "--steps", "[1, 2]"]
+    small = ["--batch_sizes", "[1, 2]", "--repetitions", 1, "--device", "cpu"]
+    written = ["--results", tmp_path / "enhance.json", "--document", tmp_path / "results.md"]
+    printed = start_recipe("benchmark", "enhance", *options, *small, *written)
+    assert printed.strip() in (tmp_path / "results.md").read_text()
+    results = json.loads((tmp_path / "enhance.json").read_text())
+    by_steps = {row["steps"]: row for row in results["sampling"]}
+    assert set(by_steps) == {0, 1, 2, 50}
+    assert by_steps[50]["to_reference"] == 0
+    assert by_steps[1]["to_reference"] == pytest.approx(by_steps[1]["psnr"] - by_steps[50]["psnr"])
+    ratios = {row["measured"]: row["ratio"] for row in results["frames"]}
+    assert ratios["fast"] < ratios["diffusion, 1 steps"] < ratios["diffusion, 50 steps"] == 1
+    assert f"{1 / ratios['fast']:.0f} times" in printed
+    assert results["floor"]["measured"] > 0

@@ -87,7 +87,7 @@ def _floor(found: Row) -> str:
     shares = ", ".join(f"{name} {share:.0%}" for name, share in found["shares"].items())
     times_floor = found["measured"] / found["floor"]
     return (
-        f"An adapted pass has {found['operations'] / 1e9:.2f} x 10^9 operations and takes {found['measured']:.3f} s. As "
-        f"one large matrix product they would take {found['floor']:.3f} s, at {found['rate'] / 1e9:.0f} x 10^9 a second: "
-        f"the pass takes {times_floor:.2f} times as long. Where its time goes: {shares}."
+        f"An adapted pass has {found['operations'] / 1e9:.2f} x 10^9 operations and takes {found['measured']:.3f} s. "
+        f"As one large matrix product they would take {found['floor']:.3f} s, at {found['rate'] / 1e9:.0f} x 10^9 a "
+        f"second: the pass takes {times_floor:.2f} times as long. Where its time goes: {shares}."
     )

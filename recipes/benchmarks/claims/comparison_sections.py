@@ -55,7 +55,8 @@ def arms(about: Material) -> Section:
             f"Degradation `{config.degradation}`, all pairs; PSNR / SSIM. The last column is the PSNR between a clear "
             "photograph and itself enhanced. CLAHE and illumination correction with the options that are best on the "
             "validation photographs; `backbone alone` is the photograph reconstructed without an adaptor. In this "
-            "section and the next three each arm has the learning rate that is best for it (*Learning rates*); all "
+            "section and the next three each arm has the learning rate that is best for it, or within 0.1 dB of that "
+            "(*Learning rates*); all "
             f"others use {config.default_learning_rate:g}.",
             table(header, lines),
         ]

@@ -534,6 +534,7 @@ def main(
             output_folder=config.output_folder,
             inspect_optimizer=guard.check_optimizer,
             observe_validations=lambda validations, stage=stage: observe_validations(stage, validations),
+            phase_starts={phase.last_step for phase in phases_of[stage]},
         )
         metrics |= {f"{mode} {key}": value for key, value in validation.scores.items()}
         steps_done[stage] = validation.step

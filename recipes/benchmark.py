@@ -10,7 +10,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.errors import RetinaAdaptError, in_one_line
 
 BENCHMARKS = sorted(path.stem for path in (Path(__file__).parent / "benchmarks").iterdir() if path.stem[0].isalpha())
 
@@ -26,8 +26,8 @@ def main() -> None:
     name = sys.argv.pop(1)
     try:
         importlib.import_module(f"benchmarks.{name}").main()
-    except RetinaAdaptError as error:
-        sys.exit(f"error: {error}")
+    except (RetinaAdaptError, OSError) as error:
+        sys.exit(in_one_line(error))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Scores the degraded input, CLAHE as the classical baseline, and each adaptor. Pr
 `results.json`, `results.md` and a picture sheet to the output folder.
 """
 
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +15,10 @@ import torch
 from accelerate.utils import tqdm
 
 from retina_adapt.atomic_files import write_file_atomically
-from retina_adapt.configuration import ConfigurationError, parse_configuration, store_configuration
+from retina_adapt.configuration import ConfigurationError, store_configuration
 from retina_adapt.data import EvaluationBatchSampler, PairSource, PhotographSource, open_pairs
 from retina_adapt.embedded import DEFAULT_BACKBONE
 from retina_adapt.enhancement import EnhancementMode, Enhancer, enhance_frames
-from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.evaluation import (
     EvaluationReport,
     PictureRow,
@@ -29,6 +27,7 @@ from retina_adapt.evaluation import (
     score_image,
     write_picture_sheet,
 )
+from retina_adapt.training import run_recipe
 
 
 @dataclass
@@ -171,7 +170,4 @@ def main(config: EvaluateConfig) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(parse_configuration(EvaluateConfig, description=__doc__))
-    except RetinaAdaptError as error:
-        sys.exit(f"error: {error}")
+    run_recipe(main, EvaluateConfig, description=__doc__)

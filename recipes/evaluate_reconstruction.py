@@ -7,7 +7,6 @@ PSNR and SSIM in the field of view, vessels kept and invented, and the contrast 
 each frame size, and writes `results_<size>.json`, `results_<size>.md` and a picture sheet to the output folder.
 """
 
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from accelerate.utils import tqdm
 
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.backbones import load_backbone
-from retina_adapt.configuration import parse_configuration, store_configuration
+from retina_adapt.configuration import store_configuration
 from retina_adapt.data import (
     EvaluationBatchSampler,
     PhotographSource,
@@ -29,7 +28,6 @@ from retina_adapt.data import (
 )
 from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
 from retina_adapt.enhancement import reconstruct_frames
-from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.evaluation import (
     EvaluationReport,
     PictureRow,
@@ -38,6 +36,7 @@ from retina_adapt.evaluation import (
     vessel_agreement,
     write_picture_sheet,
 )
+from retina_adapt.training import run_recipe
 
 # Differences are small: on the sheet they are enlarged around middle grey.
 DIFFERENCE_GAIN = 8
@@ -123,7 +122,4 @@ def main(config: EvaluateReconstructionConfig) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(parse_configuration(EvaluateReconstructionConfig, description=__doc__))
-    except RetinaAdaptError as error:
-        sys.exit(f"error: {error}")
+    run_recipe(main, EvaluateReconstructionConfig, description=__doc__)

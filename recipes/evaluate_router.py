@@ -8,7 +8,6 @@ and writes `results.json` and `results.md` to the output folder.
 """
 
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +16,10 @@ import numpy as np
 from accelerate.utils import tqdm
 
 from retina_adapt.atomic_files import write_file_atomically
-from retina_adapt.configuration import parse_configuration, store_configuration
+from retina_adapt.configuration import ConfigurationError, store_configuration
 from retina_adapt.data import EvaluationBatchSampler, PhotographSource, PreparedPhotographs, load_images, open_sources
 from retina_adapt.degradations import DrawnDegradation, apply_degradation, draw_degradation
 from retina_adapt.embedded import router_folder
-from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import Photograph
 from retina_adapt.routing import (
     CLASSES,
@@ -33,6 +31,7 @@ from retina_adapt.routing import (
     load_router,
     rank_correlation,
 )
+from retina_adapt.training import run_recipe
 
 
 @dataclass
@@ -151,7 +150,9 @@ def touched_shares(
 def graded_check(config: EvaluateRouterConfig, router: Router, data_set: GradedDataSet) -> dict:
     """Routes of graded photographs by group of grades, and rank correlations of the estimates with the grade."""
     source = data_set.photographs
-    rows = load_images(source.path, split=source.split, where=source.where or None)
+    if source.limit is not None or source.streaming:
+        raise ConfigurationError(f"{data_set.name}: all of its photographs are graded; leave limit and streaming out")
+    rows = load_images(source.path, split=source.split, where=source.where or None, revision=source.revision)
     photographs = PreparedPhotographs(rows, config.photograph_size)
     grades = [float(grade) for grade in rows[data_set.column]]
     table = ConfusionTable(CLASSES)
@@ -238,7 +239,4 @@ def main(config: EvaluateRouterConfig) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(parse_configuration(EvaluateRouterConfig, description=__doc__))
-    except RetinaAdaptError as error:
-        sys.exit(f"error: {error}")
+    run_recipe(main, EvaluateRouterConfig, description=__doc__)

@@ -13,7 +13,7 @@ from retina_adapt.cli_adaptors import adaptors_app
 from retina_adapt.cli_recipes import recipes_app
 from retina_adapt.cli_runs import runs_app
 from retina_adapt.commands.batch import BatchResult
-from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.errors import RetinaAdaptError, in_one_line
 
 app = typer.Typer(
     help="Parameter-efficient fine-tuning for retinal image enhancement.",
@@ -24,7 +24,8 @@ app = typer.Typer(
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(adaptors_app, name="adaptors")
 app.add_typer(runs_app, name="runs")
-console = Console(stderr=True)
+# Brackets in names and messages are no markup: pip install '.[app]'.
+console = Console(stderr=True, markup=False)
 
 
 class Mode(StrEnum):
@@ -285,7 +286,5 @@ def main() -> None:
     try:
         app()
     except (RetinaAdaptError, OSError) as error:
-        # The system names the file and the reason, but no remedy.
-        remedy = "; check the path, its permissions and the free space" if isinstance(error, OSError) else ""
-        console.print(f"error: {error}{remedy}", style="red", highlight=False, soft_wrap=True)
+        console.print(in_one_line(error), style="red", highlight=False, soft_wrap=True)
         sys.exit(2)

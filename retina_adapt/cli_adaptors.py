@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 adaptors_app = typer.Typer(help="List, check, compare and share adaptors.", no_args_is_help=True)
-console = Console(soft_wrap=True, highlight=False)
+console = Console(soft_wrap=True, highlight=False, markup=False)
 
 Adaptor = Annotated[str, typer.Argument(help="An embedded adaptor, an adaptor's folder, or its single file.")]
 Repository = Annotated[str, typer.Argument(help="owner/name on the Hugging Face Hub, or on the server of HF_ENDPOINT.")]

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 runs_app = typer.Typer(help="List, show and compare training runs.", no_args_is_help=True)
-console = Console(soft_wrap=True, highlight=False)
+console = Console(soft_wrap=True, highlight=False, markup=False)
 
 Run = Annotated[Path, typer.Argument(help="A run's output_folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -58,4 +58,4 @@ def compare(
             console.print(table)
     if plot is not None:
         drawn = plot_runs(runs, plot, tag)
-        Console(stderr=True).print(f"{plot}: {', '.join(drawn)}")
+        Console(stderr=True, markup=False).print(f"{plot}: {', '.join(drawn)}")

@@ -85,7 +85,13 @@ def parse_configuration(
         configuration = _in_every_section(configuration, {RESUME_FIELD: lambda _: instances[RESUME_FIELD]})
     if DRY_RUN_OPTION in arguments:
         elsewhere = {DRY_RUN_FIELD: lambda _: True, "output_folder": lambda folder: str(Path(folder) / DRY_RUN_FIELD)}
-        configuration = _in_every_section(configuration, elsewhere)
+        return _in_every_section(configuration, elsewhere)
+    tried = [name for name, value in _settings(configuration) if name.split(".")[-1] == DRY_RUN_FIELD and value]
+    if DRY_RUN_FIELD in in_sections and tried:
+        raise ConfigurationError(
+            f"{tried[0]} is true, and {DRY_RUN_OPTION} is not given, which alone keeps what a dry run writes apart "
+            f"from the run's own checkpoints; leave {tried[0]} out and give {DRY_RUN_OPTION}"
+        )
     return configuration
 
 
@@ -110,6 +116,15 @@ def _in_every_section(section: Any, changes: Mapping[str, Callable[[Any], Any]])
         elif dataclasses.is_dataclass(value):
             changed[field.name] = _in_every_section(value, changes)
     return dataclasses.replace(section, **changed)
+
+
+def _settings(section: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted name and value of every setting, those of the sections below included."""
+    for field in dataclasses.fields(section):
+        value = getattr(section, field.name)
+        yield prefix + field.name, value
+        if dataclasses.is_dataclass(value):
+            yield from _settings(value, f"{prefix}{field.name}.")
 
 
 def dotted_names(configuration_class: type, prefix: str = "", *, in_lists: bool = False) -> set[str]:
@@ -158,6 +173,8 @@ def _keys_of_yaml(path: Path, known: set[str]) -> list[str]:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path}: not valid YAML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from error
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path}: a configuration file holds 'key: value' lines")
     return list(_dotted_keys(content, known))

@@ -7,3 +7,9 @@ class RetinaAdaptError(Exception):
     Each room derives its own specific types. Command lines print the message alone, as they do for what the system
     refuses; any other exception is a defect of the package and keeps its traceback.
     """
+
+
+def in_one_line(error: RetinaAdaptError | OSError) -> str:
+    """What a command line prints of an error. The system names the file and the reason, but no remedy."""
+    remedy = "; check the path, its permissions and the free space" if isinstance(error, OSError) else ""
+    return f"error: {error}{remedy}"

@@ -192,6 +192,19 @@ def test_a_dry_run_concerns_every_training_and_writes_elsewhere() -> None:
     assert not parse_configuration(Recipe, description="a test", arguments=arguments[:2]).first.dry_run
 
 
+def test_a_dry_run_is_asked_for_by_its_option_alone(tmp_path: Path) -> None:
+    arguments = ["--output_folder", "runs/a", "--second.dry_run", "true"]
+    with pytest.raises(ConfigurationError, match=r"second\.dry_run is true, and --dry-run is not given"):
+        parse_configuration(Recipe, description="a test", arguments=arguments)
+    assert parse_configuration(Recipe, description="a test", arguments=[*arguments, "--dry-run"]).first.dry_run
+
+
+def test_a_file_that_is_no_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "old.yaml").write_bytes("output_folder: Fotos für A".encode("latin-1"))
+    with pytest.raises(ConfigurationError, match=r"old\.yaml: not UTF-8.*save it as UTF-8"):
+        parse_configuration(Recipe, description="a test", arguments=["--config", str(tmp_path / "old.yaml")])
+
+
 def test_resume_concerns_every_training_and_may_come_from_yaml(tmp_path: Path) -> None:
     def parse_recipe(*arguments: str) -> Recipe:
         return parse_configuration(Recipe, description="a test", arguments=["--output_folder", "runs/a", *arguments])

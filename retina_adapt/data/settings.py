@@ -174,6 +174,11 @@ def _require_one_way(source: PairSource) -> None:
             "give pairs in exactly one way: clear photographs with a degradation, rows with two columns, or "
             f"low_folder and high_folder; here {sum(ways)} are given"
         )
+    if not source.clear:
+        of_clear = ("degradation", "severity", "clear_share", "tone_variation")
+        given = [name for name in of_clear if getattr(source, name) != getattr(PairSource(), name)]
+        if given:
+            raise PairingError(f"{', '.join(given)}: for photographs of `clear` only; real pairs stay as they are")
     if source.clear and source.degradation is None:
         raise PairingError("clear photographs become pairs by a degradation: name a preset")
     if bool(source.low_folder) != bool(source.high_folder):

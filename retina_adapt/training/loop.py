@@ -1,6 +1,6 @@
 """The one training loop. It knows batches, losses and steps; what is being trained is the recipe's business."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -33,6 +33,7 @@ def train(
     inspect_optimizer: Callable[[torch.optim.Optimizer], None] = lambda optimizer: None,
     observe_validations: Callable[[Sequence[ScoredStep]], None] = lambda validations: None,
     watched_loss: str = "loss",
+    phase_starts: Collection[int] = (),
 ) -> Validation:
     """Train the parameters of `training_step` that require gradients; resume from the newest checkpoint, if any.
 
@@ -51,6 +52,8 @@ def train(
         watched_loss: the loss whose rise ends the run; see `DivergenceWatch`. Name another than "loss" where that one
             is expected to rise, as with an adversarial term. While the watched loss is above 3 times its lowest value
             no checkpoint is taken but the last step's, so that one from before the rise remains.
+        phase_starts: steps after which other batches come, larger frames for instance, whose losses say nothing beside
+            those before: the watched loss is watched anew.
 
     Returns:
         The validation of the result: after the last step, or of the best checkpoint.
@@ -78,6 +81,7 @@ def train(
         validate,
         observe_validations,
         watched_loss,
+        phase_starts,
         Path(output_folder),
     )
     if settings.dry_run:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from retina_adapt.configuration import parse_configuration
-from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.errors import RetinaAdaptError, in_one_line
 
 Configuration = TypeVar("Configuration")
 
@@ -24,10 +24,10 @@ def run_recipe(
         # `record` tells the launcher what failed and when.
         record(main)(parse_configuration(configuration_class, description=description))
     except RetinaAdaptError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(in_one_line(error))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
+            sys.exit(in_one_line(error))
         sys.exit(
             f"error: {error.filename or 'output_folder'}: no room is left ({error.strerror}); checkpoints that "
             "were kept are whole: make room, then run again"

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import nn
 
 from retina_adapt.training.checkpoint import TrainingState, load_checkpoint
 from retina_adapt.training.checkpoint_folder import CheckpointFolder
-from retina_adapt.training.divergence import CALM_FACTOR, DIVERGED_FACTOR, TrainingDivergedError
+from retina_adapt.training.divergence import CALM_FACTOR, DIVERGED_FACTOR, DivergenceWatch, TrainingDivergedError
 from retina_adapt.training.gather import fail_together
 from retina_adapt.training.run_record import Status, note_progress
 from retina_adapt.training.settings import TrainingSettings, TrainingSettingsError
@@ -35,6 +35,7 @@ class Supervision:
         compute_validation: called on every process.
         observe_validations: called with all validations so far.
         watched_loss: the loss whose rise ends the run.
+        phase_starts: steps after which the loss is another one, and is watched anew.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Supervision:
     compute_validation: Callable[[], Validation]
     observe_validations: Callable[[Sequence[ScoredStep]], None]
     watched_loss: str
+    phase_starts: Collection[int]
     output_folder: Path
     checkpoint_is_due: bool = False
 
@@ -96,7 +98,10 @@ class Supervision:
             TrainingDivergedError: they are no numbers, or have risen too far.
         """
         # At every step, for no checkpoint may hold what a gradient that is not finite has made of the parameters.
-        watch, name, step = self.state.watch, self.name, self.state.step
+        name, step = self.name, self.state.step
+        if step - 1 in self.phase_starts:
+            self.state.watch = DivergenceWatch()
+        watch = self.state.watch
         if not (math.isfinite(losses["loss"]) and math.isfinite(losses["gradient_norm"])):
             raise TrainingDivergedError(
                 f"{name}: at step {step} the loss is {losses['loss']:.4g} and its gradient's norm "

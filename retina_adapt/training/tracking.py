@@ -14,7 +14,9 @@ from torch.utils.tensorboard.summary import hparams
 from retina_adapt.configuration import configuration_to_dict, store_configuration
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.suggestions import did_you_mean
+from retina_adapt.training.continuation import require_same_run
 from retina_adapt.training.event_files import discard_entries_after
+from retina_adapt.training.gather import fail_together
 from retina_adapt.training.run_record import flattened, write_run
 
 
@@ -68,8 +70,18 @@ def start_run(
 
     Args:
         tracking: options of the trackers; the trackers themselves are the accelerator's `log_with`.
+
+    Raises:
+        CheckpointError: on all processes, if the folder holds checkpoints of another configuration.
     """
     output_folder = Path(output_folder)
+
+    def check() -> None:
+        # The others would see what the main process is about to write.
+        if accelerator.is_main_process:
+            require_same_run(configuration, output_folder)
+
+    fail_together(accelerator, check)
     names = {str(tracker) for tracker in accelerator.log_with}
     # The name of TensorBoard's folder, or of the project where a tracker has such.
     project = "tensorboard" if names <= {"tensorboard"} else "retina_adapt"

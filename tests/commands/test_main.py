@@ -16,6 +16,8 @@ from retina_adapt.cli import main
         ("enhance {photographs} {file}/out --adaptor light --device cpu", r"file/out: .*name another one"),
         ("degrade {photographs} {file}/out", r"file/out: .*name another one"),
         ("demo {file}/out", r"file/out: .*name another one"),
+        # Brackets in a name are no markup.
+        ("degrade {photographs} {file}/[b]out[/od]", r"file/\[b\]out\[/od\]: .*name another one"),
         ("enhance {photographs} {blocked} --adaptor light --device cpu", r"journal-00000\.jsonl: .*make space"),
         ("degrade {photographs} {blocked}", r"degradations\.json: .*make space"),
         # An error of the system that no command expects.

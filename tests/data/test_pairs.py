@@ -217,6 +217,17 @@ def test_tones_vary_the_clear_photograph_and_the_degraded_one_is_made_of_it(fund
         open_pairs(PairSource(clear=clear, degradation="light", tone_variation=-0.1), SIZE)
 
 
+@pytest.mark.parametrize(
+    "given", [{"degradation": "light"}, {"severity": [0.5, 0.5]}, {"clear_share": 0.1}, {"tone_variation": 0.5}]
+)
+def test_what_is_done_to_clear_photographs_is_refused_for_real_pairs(given, tmp_path):
+    for split in ("low", "high"):
+        (tmp_path / split).mkdir()
+    source = PairSource(low_folder=str(tmp_path / "low"), high_folder=str(tmp_path / "high"), **given)
+    with pytest.raises(PairingError, match=f"{next(iter(given))}: for photographs of `clear` only"):
+        open_pairs(source, SIZE)
+
+
 def test_an_unknown_preset_or_severity_is_an_error_before_anything_is_prepared(fundus_rows):
     with pytest.raises(UnknownPresetError):
         degraded_pairs(fundus_rows, SIZE, preset="mixd")

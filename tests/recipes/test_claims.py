@@ -249,3 +249,14 @@ def test_a_section_is_written_between_its_marks_and_leaves_the_rest(
     assert path.read_text() == once
     assert "One." not in once
     assert once.index("After.") < once.index("Three.") < once.index("Two.")
+
+
+def test_a_section_that_does_not_end_is_an_error_and_nothing_is_lost(
+    module: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    marked, path = module("_marked_section"), tmp_path / "results.md"
+    marked.write_marked_section(path, "claims", ["One."])
+    path.write_text(path.read_text().replace("<!-- end of claims -->", "By hand."))
+    with pytest.raises(marked.DocumentError, match=r"results\.md: '<!-- claims: .*has no '<!-- end of claims -->'"):
+        marked.write_marked_section(path, "claims", ["Two."])
+    assert path.read_text().endswith("By hand.\n")

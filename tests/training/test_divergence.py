@@ -109,6 +109,12 @@ def test_a_rise_that_passes_delays_the_checkpoint_that_was_due(tmp_path: Path) -
     assert checkpoints(tmp_path) == [60, 71]
 
 
+def test_a_loss_that_is_another_one_from_a_step_on_is_watched_anew(tmp_path: Path) -> None:
+    settings = toy_settings(steps=200, warmup_steps=5, checkpoint_every=50, checkpoints_kept=9)
+    train_toy(Rising(first=64, loss=20.0), tmp_path, settings, watched_loss="watched", phase_starts={64})
+    assert checkpoints(tmp_path) == [50, 100, 150, 200]
+
+
 def test_the_last_step_is_kept_whatever_its_loss(tmp_path: Path) -> None:
     run(Rising(first=64, loss=5.0), tmp_path, steps=90)
     assert checkpoints(tmp_path) == [60, 90]

@@ -2,7 +2,7 @@
 
 import multiprocessing
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -64,6 +64,7 @@ def train_toy(
     validate: Callable[[], Validation] = lambda: Validation({"score": 1.0}),
     observe_validations: Callable[[Sequence[ScoredStep]], None] = lambda validations: None,
     watched_loss: str = "loss",
+    phase_starts: Collection[int] = (),
 ) -> Validation | None:
     """Train `step` in `folder`; None if the power is cut, which happens once `batches` micro-batches were given."""
     accelerator = accelerator or Accelerator(cpu=True)
@@ -94,6 +95,7 @@ def train_toy(
             observe_validations=observe_validations,
             output_folder=folder,
             watched_loss=watched_loss,
+            phase_starts=phase_starts,
         )
     except PowerCut:
         return None

@@ -1,0 +1,58 @@
+"""Whether what is to be trained is what the checkpoints in the run's folder were trained for."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from retina_adapt.configuration import configuration_to_dict
+from retina_adapt.training.checkpoint import CheckpointError, list_checkpoints
+from retina_adapt.training.run_record import RUN_FILE, flattened, read_run
+from retina_adapt.training.settings import TrainingSettings
+
+# How a training is done may change on the way, for instance to a lower rate after it diverged, or to other processes.
+# What comes out of it must not: its seed stands on the adaptor's card.
+_HOW_TO_TRAIN = {field.name for field in fields(TrainingSettings)} - {"seed"}
+_ELSEWHERE = {"output_folder", "validation", "sampling_steps", "tracking", "card"}
+
+
+def require_same_run(configuration: Any, output_folder: Path) -> None:
+    """Refuse to go on from checkpoints of other data, losses, networks or seeds: their shapes would fit.
+
+    Args:
+        configuration: of the run that is to start.
+        output_folder: where an earlier one may have left its record and checkpoints.
+
+    Raises:
+        CheckpointError: names the settings that differ, with both values.
+        RunRecordError: the earlier run's record is damaged.
+    """
+    if not (output_folder / RUN_FILE).is_file():
+        return
+    earlier = read_run(output_folder)
+    checkpoints = output_folder / "checkpoints"
+    if not any(list_checkpoints(checkpoints / training) for training in earlier.get("trainings", {})):
+        return
+    before = _what_decides(earlier.get("config", {}))
+    now = _what_decides(configuration_to_dict(configuration))
+    # A setting that an earlier version did not have, or has no more, is no other choice of the user's.
+    changed = [name for name in before if name in now and before[name] != now[name]]
+    changed += [name for name in before.keys() ^ now.keys() if _is_in_a_list(name)]
+    if changed:
+        shown = "; ".join(f"{name}: {before.get(name)} then, {now.get(name)} now" for name in sorted(changed)[:5])
+        raise CheckpointError(
+            f"{checkpoints}: belongs to another configuration ({shown}). Use another output_folder, or delete "
+            f"{checkpoints} to start again"
+        )
+
+
+def _what_decides(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in flattened(values).items()
+        if name.split(".")[-1] not in _HOW_TO_TRAIN and not _ELSEWHERE & set(name.split("."))
+    }
+
+
+def _is_in_a_list(name: str) -> bool:
+    """Whether it is an entry of a list, `train.clear.1.path` for instance, or below one."""
+    return any(part.isdigit() for part in name.split("."))

@@ -1,0 +1,70 @@
+"""A run goes on from its own checkpoints alone: those of other data, losses or seeds are refused, whatever they fit."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from accelerate import Accelerator
+from toy_training import ToyStep, toy_settings, train_toy
+
+from retina_adapt.training import CheckpointError, TrainingSettings, start_run
+
+
+@dataclass
+class Source:
+    path: str
+
+
+@dataclass
+class Recipe:
+    output_folder: str
+    degradation: str = "light"
+    clear: list[Source] = field(default_factory=lambda: [Source("photographs")])
+    validation: list[Source] = field(default_factory=list)
+    toy: TrainingSettings = field(default_factory=toy_settings)
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Recipe:
+    """A run that was interrupted after its first checkpoint."""
+    recipe = Recipe(str(tmp_path / "run"))
+    start(recipe)
+    train_toy(ToyStep(), tmp_path / "run", recipe.toy, batches=6)
+    return recipe
+
+
+def start(recipe: Recipe) -> None:
+    accelerator = Accelerator(cpu=True, log_with=[], project_dir=recipe.output_folder)
+    start_run(accelerator, recipe, recipe.output_folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"degradation": "haze"}, r"degradation: light then, haze now"),
+        ({"clear": [Source("others")]}, r"clear\.0\.path: photographs then, others now"),
+        ({"clear": [Source("photographs"), Source("more")]}, r"clear\.1\.path: None then, more now"),
+        ({"toy": toy_settings(seed=3)}, r"toy\.seed: 0 then, 3 now"),
+    ],
+)
+def test_another_result_is_refused_and_told(begun: Recipe, change: dict, named: str) -> None:
+    with pytest.raises(CheckpointError, match=rf"{named}.*Use another output_folder, or delete"):
+        start(replace(begun, **change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"toy": toy_settings(learning_rate=0.01, steps=20, batch_size=2, workers=1)},
+        {"validation": [Source("more")]},
+    ],
+)
+def test_how_it_is_trained_and_validated_may_change(begun: Recipe, change: dict) -> None:
+    start(replace(begun, **change))
+
+
+def test_without_checkpoints_everything_may_change(tmp_path: Path) -> None:
+    recipe = Recipe(str(tmp_path / "run"))
+    start(recipe)
+    start(replace(recipe, degradation="haze"))

@@ -149,7 +149,7 @@ def enhance(
         field_of_view=field_of_view.value,
         masks=masks,
         device=device,
-        console=Console(quiet=True) if quiet else console,
+        console=Console(quiet=True, markup=False) if quiet else console,
         workers=workers,
         skip_existing=skip_existing,
         overwrite=overwrite,

@@ -72,7 +72,7 @@ def process_photographs(
         for listed in progress.track(photographs, description=description):
             try:
                 result.written += process(listed.path, output / listed.relative)
-            except RetinaAdaptError as error:
+            except Exception as error:
                 result.failures.append(failure_message(listed.path, error))
     return result
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from retina_adapt.commands.journal import PhotographRecord
 from retina_adapt.enhancement import EnhancementInputError, EnhancementSettings, Enhancer
+from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import FieldOfViewShape, Photograph, read_photograph
 from retina_adapt.report import ModelIdentity, ReportEntry, report_entry, write_report
 
@@ -33,7 +34,7 @@ def write_batch_report(
     mask_of: Callable[[Path], np.ndarray | None],
     seeds: int = 1,
 ) -> None:
-    """Read every original and its result again and write one page on them.
+    """Read every original and its result again and write one page on them; what cannot be shown is named there.
 
     Args:
         path: of the page, ends in `.html`.
@@ -54,16 +55,18 @@ def write_batch_report(
         if record.status == "failed":
             failures.append(record.message)
         elif record.used_adaptor is not None:
-            entries.append(_entry(record, output, enhancer, settings, field_of_view, mask_of, seeds))
+            try:
+                entries.append(_entry(record, output, enhancer, settings, field_of_view, mask_of, seeds))
+            except (RetinaAdaptError, OSError) as error:
+                # Somebody may have changed or removed a result of an earlier run.
+                failures.append(f"{record.photograph}: not in this report: {error}")
     used = {record.used_adaptor for record in records if record.used_adaptor is not None}
     shown: dict[str, str | int] = {"mode": settings.mode, "detail": settings.detail}
     if settings.mode == "diffusion":
         shown |= {"steps": settings.steps, "seed": settings.seed}
     copied = sum(record.status == "copied" for record in records)
-    if copied:
-        shown["left as they are, for the router found them clear"] = copied
     identities = [models["backbone"], *(identity for name, identity in models.items() if name in used)]
-    write_report(entries, path, models=identities, settings=shown, failures=failures)
+    write_report(entries, path, models=identities, settings=shown, failures=failures, left_alone=copied)
 
 
 def _entry(

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from retina_adapt.commands.batch import BatchResult, process_photographs
 from retina_adapt.commands.records import write_json_record
-from retina_adapt.degradations import DrawnDegradation, apply_degradation, draw_degradation
+from retina_adapt.degradations import DegradationRecordError, DrawnDegradation, apply_degradation, draw_degradation
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import FieldOfViewShape, SquareCrop, find_field_of_view, read_photograph, write_photograph
 
@@ -63,13 +63,16 @@ def degrade_photographs(
         square = crop.extract(photograph.pixels)
         degraded = apply_degradation(square, crop.extract_mask(crop.mask), drawn)
         pixels = crop.restore(degraded, onto=photograph.pixels)
-        write_photograph(dataclasses.replace(photograph, pixels=pixels), target)
+        write_photograph(dataclasses.replace(photograph, pixels=pixels, provenance=None), target)
         drawn_by_name[name] = drawn.to_dict()
         return [target]
 
-    result = process_photographs(source, output, process, description="Degrading", console=console)
-    write_json_record(output / RECORD_FILE, drawn_by_name)
-    return result
+    try:
+        return process_photographs(source, output, process, description="Degrading", console=console)
+    finally:
+        # Also of a run that is interrupted: what it has degraded can be replayed.
+        if drawn_by_name:
+            write_json_record(output / RECORD_FILE, drawn_by_name)
 
 
 def _read_record(path: Path) -> dict[str, DrawnDegradation]:
@@ -78,7 +81,7 @@ def _read_record(path: Path) -> dict[str, DrawnDegradation]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         return {name: DrawnDegradation.from_dict(drawn) for name, drawn in record.items()}
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, DegradationRecordError) as error:
         raise ReplayError(
             f"{path}: cannot be read as a record of degradations ({error}); give the {RECORD_FILE} of an earlier run's "
             "output folder"

@@ -87,6 +87,8 @@ def enhance_photographs(
     chosen_settings = EnhancementSettings(mode=mode, steps=steps, seed=seed, **settings)
     if masks is not None and not masks.is_dir():
         raise EnhancementInputError(f"{masks}: there is no such folder; check --masks")
+    if skip_existing and overwrite:
+        raise EnhancementInputError("--skip-existing leaves every result and --overwrite none: give one of them")
     if router is not None and AUTO not in adaptors:
         raise EnhancementInputError(
             f"{router}: a router chooses for --adaptor auto alone; add that, or leave --router out"
@@ -117,16 +119,19 @@ def enhance_photographs(
         "masks": None if masks is None else str(masks),
     }
     run = EnhancementRun(enhancer, chosen_router, names, chosen_settings, output, field_of_view, masks, request, models)
+    run.require_own_masks(listed)
 
     make_output_folder(output)
     before = {} if overwrite else read_journals(output)
     planned = {photograph: run.planned_results(photograph) for photograph in listed}
-    done = {
-        record.output: dataclasses.replace(before.get(record.output, record), status=status, message="")
-        for records in planned.values()
-        for record in records
-        if (status := run.status_before(record, before, skip_existing=skip_existing)) is not None
-    }
+    done = {}
+    for record in (record for records in planned.values() for record in records):
+        status = run.status_before(record, before, skip_existing=skip_existing)
+        if status is not None:
+            known = before.get(record.output)
+            # A doubt about what is done stays; a planned record's message is that it was lost.
+            message = known.message if known is not None and known.is_done else ""
+            done[record.output] = dataclasses.replace(known or record, status=status, message=message)
     waiting = {
         photograph: [record for record in records if record.output not in done]
         for photograph, records in planned.items()
@@ -135,7 +140,7 @@ def enhance_photographs(
     processes.wait()
     share = processes.share_of([photograph for photograph, records in waiting.items() if records])
     journal = Journal(output, processes.index)
-    own_console = console if processes.is_main else Console(quiet=True)
+    own_console = console if processes.is_main else Console(quiet=True, markup=False)
     for photograph, records in run.outcomes(share, waiting, own_console, workers):
         for record in records:
             journal.append(record)
@@ -151,6 +156,7 @@ def enhance_photographs(
         if chosen_router is not None:
             _write_routes(run.folders[AUTO], output, records)
         if report is not None:
+            by_path = {photograph.path: photograph for photograph in listed}
             write_batch_report(
                 report,
                 records,
@@ -159,7 +165,7 @@ def enhance_photographs(
                 models=models,
                 settings=chosen_settings,
                 field_of_view=field_of_view,
-                mask_of=run.known_mask,
+                mask_of=lambda path: run.known_mask(by_path[path]),
                 seeds=report_seeds,
             )
         result = _result(output, records, done)
@@ -186,14 +192,12 @@ def _result(output: Path, records: list[PhotographRecord], done: Container[str])
     result = BatchResult(summary=output / SUMMARY_JSON)
     for record in records:
         path = output / record.output
-        if record.output in done:
-            result.skipped.append(path)
-        elif record.status == "failed":
+        if record.status == "failed":
             result.failures.append(record.message)
-        else:
-            result.written.append(path)
-            if record.message:
-                result.warnings.append(record.message)
+            continue
+        (result.skipped if record.output in done else result.written).append(path)
+        if record.message:
+            result.warnings.append(record.message)
     # One line a photograph, however many adaptors it was to be enhanced by.
     result.failures = list(dict.fromkeys(result.failures))
     result.warnings = list(dict.fromkeys(result.warnings))

@@ -5,7 +5,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from retina_adapt.commands.photograph_list import ListedPhotograph
 from retina_adapt.commands.plausibility import require_fundus
 from retina_adapt.commands.used_models import AUTO, BACKBONE
 from retina_adapt.enhancement import (
+    EnhancementInputError,
     EnhancementSettings,
     Enhancer,
     PreparedPhotograph,
@@ -32,6 +33,7 @@ from retina_adapt.imaging import (
     Photograph,
     Provenance,
     UsedAdaptor,
+    find_photographs,
     read_photograph,
     sha256_of,
     write_photograph,
@@ -76,12 +78,27 @@ class EnhancementRun:
         self.folders = {name: output if len(names) == 1 else output / name for name in names}
         self.request = request
         # Listed once, since an archive may have a mask for each of its photographs; of two with one name, the first.
-        found = [] if masks is None else sorted(masks.glob("*.*"), reverse=True)
-        self.masks_by_name = {path.stem: path for path in found}
+        found = [] if masks is None else find_photographs(masks)[::-1]
+        self.masks_by_name = {} if masks is None else {path.relative_to(masks).with_suffix(""): path for path in found}
+
+    def require_own_masks(self, listed: Sequence[ListedPhotograph]) -> None:
+        """Refuse a mask that several photographs would take, of which it can be that of one alone.
+
+        Raises:
+            EnhancementInputError: names the mask and two of them.
+        """
+        taken: dict[Path, Path] = {}
+        for photograph in listed:
+            mask = self._mask_of(photograph)
+            if mask is not None and (other := taken.setdefault(mask, photograph.path)) != photograph.path:
+                raise EnhancementInputError(
+                    f"{mask}: is it the mask of {other} or of {photograph.path}? Put masks into the same subfolders as "
+                    "the photographs"
+                )
 
     def planned_results(self, listed: ListedPhotograph) -> list[PhotographRecord]:
         """A record for each adaptor, as if the photograph had failed."""
-        mask = self._mask_of(listed.path)
+        mask = self._mask_of(listed)
         content = [self.request, _state_of(listed.path), None if mask is None else _state_of(mask)]
         key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return [
@@ -129,20 +146,22 @@ class EnhancementRun:
                 yield outcome.item, self._records(outcome, waiting[outcome.item])
                 progress.advance(task)
 
-    def known_mask(self, photograph: Path) -> np.ndarray | None:
+    def known_mask(self, photograph: ListedPhotograph) -> np.ndarray | None:
         """The photograph's known field of view, bool (H, W); None where it is to be looked for."""
         path = self._mask_of(photograph)
         return None if path is None else read_photograph(path).pixels.max(axis=2) > 0
 
-    def _mask_of(self, photograph: Path) -> Path | None:
+    def _mask_of(self, listed: ListedPhotograph) -> Path | None:
         if self.masks is None:
             return None
+        name = listed.relative.with_suffix("")
         # A missing mask gives the reader's own error, which names the file that was looked for.
-        return self.masks_by_name.get(photograph.stem, self.masks / f"{photograph.stem}.png")
+        missing = self.masks / f"{name}.png"
+        return self.masks_by_name.get(name) or self.masks_by_name.get(Path(name.name), missing)
 
     def _read(self, listed: ListedPhotograph) -> _ReadPhotograph:
         photograph = read_photograph(listed.path)
-        mask = self.known_mask(listed.path)
+        mask = self.known_mask(listed)
         prepared = self.enhancer.prepare(
             photograph.pixels,
             self.settings,

@@ -25,13 +25,13 @@ def take_apart(image: AnyImage) -> tuple[np.ndarray, Callable[[np.ndarray], AnyI
 
     Returns:
         float32 (H, W, C) in [0, 1], and the function from such an array to the picture's own type. A sample that did
-        not change keeps every bit.
+        not change keeps every bit. A `Photograph` loses its provenance, which told of what it was.
 
     Raises:
         EnhancementInputError: a picture that cannot be used; says what to give instead.
     """
     if isinstance(image, Photograph):
-        return image.pixels, lambda pixels: dataclasses.replace(image, pixels=pixels)
+        return image.pixels, lambda pixels: dataclasses.replace(image, pixels=pixels, provenance=None)
     if isinstance(image, Image.Image):
         return _take_apart_pil(image)
     if isinstance(image, Tensor):

@@ -104,7 +104,7 @@ def _derive(original: "Dataset", provenance: Provenance | None) -> "Dataset":
         if keyword in derived:
             delattr(derived, keyword)
     now = datetime.datetime.now(datetime.UTC).astimezone()
-    sentence = provenance.sentence() if provenance else f"Written anew by retina_adapt {__version__}."
+    sentence = provenance.sentence() if provenance else f"Changed, not enhanced, by retina_adapt {__version__}."
 
     derived.SOPInstanceUID = pydicom.uid.generate_uid(prefix=None)
     # One series for all images of a series that were enhanced in one way; UIDs from UUIDs: PS3.5, B.2.
@@ -115,7 +115,9 @@ def _derive(original: "Dataset", provenance: Provenance | None) -> "Dataset":
     image_type = list(original.get("ImageType") or [])
     derived.ImageType = ["DERIVED", *(image_type[1:] or ["PRIMARY"])]
     derived.DerivationDescription = sentence[:1024]  # the value representation ST holds no more
-    derived.SeriesDescription = f"{str(original.get('SeriesDescription') or '')[:40]} enhanced".strip()
+    # What has no provenance was not enhanced: a simulated fault, for instance.
+    made = "enhanced" if provenance else "changed"
+    derived.SeriesDescription = f"{str(original.get('SeriesDescription') or '')[:40]} {made}".strip()
     derived.InstanceCreationDate = derived.ContentDate = now.strftime("%Y%m%d")
     derived.InstanceCreationTime = derived.ContentTime = now.strftime("%H%M%S")
 

@@ -159,7 +159,7 @@ def write_photograph(photograph: Photograph, path: Path | str) -> None:
 def find_photographs(folder_or_file: Path | str) -> list[Path]:
     """All photographs in a folder and its subfolders, by suffix and sorted; a file stands for itself.
 
-    Hidden files are left out: they are previews and partial files of other programs.
+    Hidden files and folders are left out: they hold previews, partial files and the trash of other programs.
 
     Raises:
         ImageReadError: the path does not exist or holds no photograph.
@@ -172,7 +172,9 @@ def find_photographs(folder_or_file: Path | str) -> list[Path]:
     found = sorted(
         path
         for path in root.rglob("*")
-        if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in _SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+        and path.is_file()
     )
     if not found:
         raise ImageReadError(f"{root}: no photograph in this folder; expected files ending in {', '.join(_SUFFIXES)}")

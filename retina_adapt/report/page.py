@@ -36,6 +36,7 @@ def write_report(
     title: str = "Enhanced photographs",
     bounds: StructureBounds | None = None,
     failures: Sequence[str] = (),
+    left_alone: int = 0,
 ) -> None:
     """Write one self-contained page; a killed process leaves the previous file whole.
 
@@ -48,7 +49,8 @@ def write_report(
         settings: how it was enhanced, for readers: mode, steps, seeds.
         title: of the page.
         bounds: that the entries were inspected with; the defaults if None.
-        failures: one message for each photograph that could not be enhanced.
+        failures: one message for each photograph that could not be enhanced, or not be shown.
+        left_alone: how many the router found clear, so that they were copied.
 
     Raises:
         ReportInputError: there is nothing to report, or the name does not end in `.html`.
@@ -56,7 +58,7 @@ def write_report(
     """
     path = Path(path)
     require_report_path(path)
-    if not entries and not failures:
+    if not entries and not failures and not left_alone:
         raise ReportInputError(f"{path}: no photograph was enhanced, so that there is nothing to report")
     page = (
         templates()
@@ -68,6 +70,7 @@ def write_report(
             title=title,
             bounds=bounds or StructureBounds(),
             failures=failures,
+            left_alone=left_alone,
             version=__version__,
             date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
             summary=_summary(entries),

@@ -21,6 +21,7 @@ from retina_adapt.cli import app
 from retina_adapt.commands.journal import Journal, PhotographRecord
 from retina_adapt.commands.photograph_list import OutputFolderError
 from retina_adapt.commands.records import RecordWriteError
+from retina_adapt.enhancement import EnhancementInputError
 from retina_adapt.imaging import ImageReadError, read_photograph
 
 
@@ -178,6 +179,26 @@ def test_a_corrected_mask_makes_its_photograph_anew_and_no_other(enhance, drawn:
     assert {Path(path).name for path in again if again[path] != first[path]} == {"left [1].png"}
 
 
+def test_one_mask_is_not_taken_for_two_photographs_of_one_name(enhance, drawn: Path, tmp_path: Path) -> None:
+    masks = tmp_path / "masks"
+    (masks / "second visit").mkdir(parents=True)
+    for path in drawn.glob("*.png"):
+        (drawn / "second visit" / path.name).write_bytes(path.read_bytes())
+    whole = Image.new("L", (112, 112), 255)
+    for number in range(4):
+        whole.save(masks / f"drawn_{number:04d}.png")
+    # What is no picture is no mask.
+    (masks / "drawn_0000.json").write_text("{}")
+    with pytest.raises(
+        EnhancementInputError, match=r"masks/drawn_000[01]\.png: is it the mask of .* or of .*subfolders"
+    ):
+        enhance(drawn, ["--masks", masks])
+    assert not (tmp_path / "out").exists()
+    for path in drawn.glob("*.png"):
+        whole.save(masks / "second visit" / path.name)
+    assert enhance(drawn, ["--masks", masks]).exit_code == 0
+
+
 def test_a_missing_mask_fails_its_photograph_alone(enhance, drawn: Path, tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     Image.new("L", (112, 112), 255).save(tmp_path / "masks" / "drawn_0001.png")
@@ -193,6 +214,20 @@ def test_a_full_disk_ends_the_run_with_the_journals_name_and_what_to_do(tmp_path
     journal.path.symlink_to("/dev/full")
     with pytest.raises(RecordWriteError, match=r"journal-00000\.jsonl: .*No space left.*make space"):
         journal.append(PhotographRecord("eye.png", "eye.png", "light", "enhanced"))
+
+
+def test_a_doubt_about_a_result_stays_when_the_run_is_repeated(enhance, drawn: Path, tmp_path: Path) -> None:
+    Image.open(drawn / "drawn_0000.png").crop((30, 30, 80, 80)).save(tmp_path / "part.png")
+    first, second = (enhance(tmp_path / "part.png") for _ in range(2))
+    assert "1 were done before" in second.output
+    for result in (first, second):
+        assert "no round field of view found" in result.output.replace("\n", " ")
+    assert "no round field of view found" in summary_of(tmp_path / "out")["part.png"]["message"]
+
+
+def test_leaving_all_results_and_none_of_them_is_a_mistake(enhance, drawn: Path) -> None:
+    with pytest.raises(EnhancementInputError, match=r"--skip-existing .* --overwrite"):
+        enhance(drawn, ["--skip-existing", "--overwrite"])
 
 
 def test_skip_existing_leaves_what_is_there(enhance, drawn: Path, tmp_path: Path) -> None:

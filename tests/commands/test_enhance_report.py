@@ -40,6 +40,15 @@ def test_the_page_holds_every_result_also_those_of_an_earlier_run_and_every_fail
     assert describe_adaptor(toy_adaptor_folder).sha256[:12] in page
 
 
+def test_a_result_that_is_gone_is_named_and_the_others_are_shown(enhance, drawn: Path, tmp_path: Path) -> None:
+    enhance()
+    (tmp_path / "out" / "drawn_0000.png").write_bytes(b"edited")
+    assert enhance("--skip-existing", "--report", tmp_path / "report.html").exit_code == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "drawn_0000.png: not in this report" in page
+    assert 'data-value="drawn_0001.png"' in page
+
+
 def test_several_seeds_give_an_uncertainty_map(enhance, tmp_path: Path) -> None:
     enhance("--report", tmp_path / "one.html", "--mode", "diffusion", "--steps", "1")
     enhance("--report", tmp_path / "two.html", "--mode", "diffusion", "--steps", "1", "--report-seeds", "2")

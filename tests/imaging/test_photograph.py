@@ -361,7 +361,7 @@ def test_a_disk_that_refuses_is_an_error_and_leaves_the_file_before(tmp_path, mo
 
 
 def test_photographs_are_found_in_subfolders_in_order(tmp_path):
-    for name in ("b.PNG", "a.jpg", "c/d.tiff", ".hidden.jpg", "notes.txt"):
+    for name in ("b.PNG", "a.jpg", "c/d.tiff", ".hidden.jpg", ".trash/e.jpg", "notes.txt"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()

@@ -96,6 +96,11 @@ def test_nothing_to_report_and_another_suffix_are_errors(entries, tmp_path):
         write_report(entries, tmp_path / "report.pdf", models=MODELS, settings={})
 
 
+def test_where_all_were_left_alone_the_page_says_so(tmp_path: Path) -> None:
+    write_report([], tmp_path / "report.html", models=MODELS, settings={}, left_alone=3)
+    assert "the router found them clear: 3" in (tmp_path / "report.html").read_text()
+
+
 def test_a_folder_that_cannot_be_written_is_an_error(entries, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ReportWriteError, match="cannot write"):

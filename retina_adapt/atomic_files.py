@@ -20,14 +20,16 @@ def write_file_atomically(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{_random_word()}{path.suffix}")
+    # Without the file's own name, to which nothing can be added where it is as long as the system allows.
+    temporary = path.with_name(f".{_random_word()}{path.suffix}")
     # The system gives it the permissions of any other new file. To compute them, one would have to read the process's
     # umask, which only setting it does: for a moment all other threads would write files that anybody may change.
     temporary.touch(exist_ok=False)
     permissions = _permissions(temporary)
     try:
         yield temporary
-        with temporary.open("rb") as stream:
+        # Windows flushes only what may be written.
+        with temporary.open("r+b") as stream:
             os.fsync(stream.fileno())
         # Some writers, safetensors among them, put a file in its place that only its owner can read.
         temporary.chmod(permissions)

@@ -29,6 +29,13 @@ def _write_and_fail(path: Path) -> None:
     raise PowerCutError
 
 
+def test_a_name_as_long_as_the_system_allows_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / f"{'n' * 251}.txt"
+    with write_file_atomically(path) as temporary:
+        temporary.write_text("content")
+    assert path.read_text() == "content"
+
+
 def test_an_error_while_writing_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_text("old")

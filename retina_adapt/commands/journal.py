@@ -116,7 +116,7 @@ def write_summary(output: Path, records: Sequence[PhotographRecord], settings: d
         recording(table),
         write_file_atomically(table) as temporary,
         # With the bytes of such a name as they are, other programs would refuse the whole file.
-        temporary.open("w", encoding="utf-8", errors="backslashreplace") as stream,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
     ):
         writer = csv.DictWriter(stream, columns, extrasaction="ignore")
         writer.writeheader()

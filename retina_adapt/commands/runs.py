@@ -28,20 +28,30 @@ class RunComparison:
 
 
 def find_runs(folder: Path) -> dict[Path, dict[str, Any]]:
-    """The records of all runs in a folder and its subfolders, by the run's folder.
+    """The records of all runs in a folder and its subfolders, by the run's folder; of a damaged one its "problem".
 
     Raises:
-        RunRecordError: there is no such folder, or a record is damaged.
+        RunRecordError: there is no such folder.
     """
     if not folder.is_dir():
         raise RunRecordError(f"{folder}: no such folder; give one that trainings wrote to, their output_folder")
-    return {file.parent: read_run(file.parent) for file in sorted(folder.rglob(RUN_FILE))}
+    found = {}
+    for file in sorted(folder.rglob(RUN_FILE)):
+        try:
+            found[file.parent] = read_run(file.parent)
+        except RunRecordError as error:
+            # Other programs write files of this name too; one of them hides no run.
+            found[file.parent] = {"problem": str(error)}
+    return found
 
 
 def run_table(runs: dict[Path, dict[str, Any]]) -> Table:
     """A line for each training of each run: where it stands, and its last scores."""
     table = Table("run", "training", "status", "step", "scores", "started", box=None, pad_edge=False)
     for folder, record in runs.items():
+        if "problem" in record:
+            table.add_row(str(folder), "", f"cannot be read: {record['problem']}", "", "", "")
+            continue
         for name, progress in (record.get("trainings") or {"": {}}).items():
             scores = ", ".join(f"{key} {value:.4g}" for key, value in progress.get("scores", {}).items())
             step = f"{progress['step']}/{progress['steps']}" if progress else ""

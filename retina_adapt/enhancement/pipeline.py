@@ -76,6 +76,8 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
         if generator is not None:
             options |= {"seed": generator.initial_seed()}
         images: list[AnyImage] = list(image) if isinstance(image, list | tuple) else [image]
+        if isinstance(image, torch.Tensor) and image.ndim == 4:
+            images = list(image)
         enhanced = self.enhancer(images, **options)
         return RetinaEnhancementOutput(images=enhanced) if return_dict else (enhanced,)
 

@@ -146,5 +146,6 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 def _flush_to_disk(file: Path) -> None:
     # A killed process loses nothing without it; a machine that loses its power would.
-    with file.open("rb") as stream:
+    # Windows flushes only what may be written.
+    with file.open("r+b") as stream:
         os.fsync(stream.fileno())

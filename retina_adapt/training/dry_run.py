@@ -1,7 +1,6 @@
 """What a full run would take, from a step, a checkpoint and a validation that were tried out."""
 
 import json
-import resource
 import shutil
 import sys
 import time
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
 import torch
 from torch import nn
 
@@ -138,6 +138,11 @@ def peak_memory_bytes() -> int:
 
 def process_peak_bytes() -> int:
     """The most main memory that this process has held so far."""
+    try:
+        import resource
+    except ModuleNotFoundError:
+        # Windows, where psutil has this figure and elsewhere not.
+        return int(psutil.Process().memory_info().peak_wset)  # type: ignore[attr-defined]
     # Linux counts in KiB, macOS in bytes.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 

@@ -45,6 +45,8 @@ def read_run(folder: str | Path) -> dict[str, Any]:
         raise RunRecordError(f"{file}: cannot be read as JSON: {error}") from error
     if not isinstance(record, dict):
         raise RunRecordError(f"{file}: holds no JSON object; it is not the record of a run")
+    if not isinstance(record.get("starts"), list) or not isinstance(record.get("trainings"), dict):
+        raise RunRecordError(f"{file}: lacks the starts and trainings of a run; another program may have written it")
     return record
 
 

@@ -33,6 +33,10 @@ def test_it_is_a_diffusion_pipeline_and_gives_what_the_enhancer_gives(
     assert len(both) == 2
     for one in both:
         assert np.asarray(one).astype(int) == pytest.approx(np.asarray(expected).astype(int), abs=1)
+    frame = torch.from_numpy(np.asarray(picture)).permute(2, 0, 1)
+    (first, second) = pipeline(torch.stack([frame, frame]), num_inference_steps=None).images
+    assert torch.equal(first, second)
+    assert first.shape == frame.shape
 
 
 def test_a_scheduler_is_exchanged_as_in_other_pipelines(toy_enhancer: Enhancer, picture: Image.Image) -> None:

@@ -1,6 +1,7 @@
 """`retina-adapt runs` over two real toy runs."""
 
 import json
+import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -43,6 +44,18 @@ def test_the_list_shows_where_each_training_stands(runs: Path) -> None:
     assert "psnr 10" in slow
     assert "psnr" in call("list", runs)
     assert set(json.loads(call("list", runs, "--json"))) == {str(runs / "fast"), str(runs / "slow")}
+
+
+@pytest.mark.parametrize("content", ["[]", '{"starts": 3}', '{"name": "of another program"}', "no JSON"])
+def test_a_file_of_another_program_is_named_and_hides_no_run(runs: Path, tmp_path: Path, content: str) -> None:
+    shutil.copytree(runs / "slow", tmp_path / "slow")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "run.json").write_text(content)
+    console = Console(width=300, record=True)
+    console.print(run_table(find_runs(tmp_path)))
+    lines = console.export_text().splitlines()
+    assert any("other" in line and "cannot be read" in line for line in lines)
+    assert any("slow" in line and "finished" in line for line in lines)
 
 
 def test_show_prints_the_configuration(runs: Path) -> None:

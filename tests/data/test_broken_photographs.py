@@ -38,7 +38,7 @@ def folder_with_broken_files(tmp_path, fundus_drawings) -> Path:
         content = (folder / f"eye_{number}.{suffix}").read_bytes()
         (folder / f"truncated.{suffix}").write_bytes(content[: len(content) // 2])
     write_photograph(Photograph(pixels=np.zeros((64, 64, 3), dtype=np.float32)), folder / "black.png")
-    strip = np.random.default_rng(0).uniform(0.4, 0.8, (2, 400, 3))
+    strip = np.random.default_rng(0).uniform(0.4, 0.8, (16, 3200, 3))
     write_photograph(Photograph(pixels=strip.astype(np.float32)), folder / "strip.png")
     (folder / "empty.jpg").touch()
     (folder / "words.jpg").write_text("404 not found")

@@ -22,7 +22,7 @@ from benchmarks.scaling.plan import (
     adaptation,
     reconstruction,
 )
-from benchmarks.training import TrainingBenchmarkConfig, measure_steps
+from benchmarks.training.measuring import TrainingBenchmarkConfig, measure_steps
 from retina_adapt.adaptors import attach_adaptor, train_only
 from retina_adapt.backbones import build_backbone
 from retina_adapt.commands.draw import draw_photographs

@@ -106,7 +106,7 @@ class _Requests:
                 mode=wanted["mode"], steps=int(wanted["steps"]), seed=int(wanted["seed"]), detail=wanted["detail"]
             )
             seeds = int(wanted["seeds"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise StudioError(f"the request is not understood ({error!r}); reload the page") from error
         entry = await run_in_threadpool(self.studio.enhance, number, weights, settings, seeds)
         return _json(
@@ -128,7 +128,7 @@ class _Requests:
 
     async def remove(self, request: Request) -> Response:
         _require_own_page(request)
-        self.studio.remove(request.path_params["number"])
+        await run_in_threadpool(self.studio.remove, request.path_params["number"])
         return _json({})
 
 

@@ -5,7 +5,8 @@ import itertools
 import shutil
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -70,19 +71,27 @@ class Studio:
         self._folder = Path(tempfile.mkdtemp(prefix="retina_adapt_app_"))
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
+        # Not the same one, so that a photograph can be removed while another, or itself, is enhanced.
+        self._files_lock = threading.Lock()
 
     def add(self, name: str, encoded: bytes) -> int:
         """Read a photograph from its file's bytes; returns the number that it is called by.
 
         Raises:
             ImageReadError: it cannot be read.
+            StudioError: the disk does not take it.
         """
         name = PurePosixPath(name.replace("\\", "/")).name or "photograph"
         photograph = decode_photograph(encoded, name)
         number = next(self._numbers)
         file = self._folder / str(number) / "original"
-        file.parent.mkdir()
-        file.write_bytes(encoded)
+        with self._asking_the_disk(name):
+            try:
+                file.parent.mkdir()
+                file.write_bytes(encoded)
+            except OSError:
+                shutil.rmtree(file.parent, ignore_errors=True)
+                raise
         height, width = photograph.pixels.shape[:2]
         self.photographs[number] = LoadedPhotograph(
             name=name,
@@ -104,7 +113,8 @@ class Studio:
                 map.
 
         Raises:
-            StudioError: there is no such photograph, or a weight or number of seeds that is out of range.
+            StudioError: there is no such photograph, or it was removed meanwhile; a weight or number of seeds that is
+                out of range; or the disk refuses.
             RetinaAdaptError: as calling the enhancer and `write_photograph`.
         """
         loaded = self._loaded(number)
@@ -113,7 +123,8 @@ class Studio:
             raise StudioError(f"weights lie between -{LARGEST_WEIGHT:g} and {LARGEST_WEIGHT:g}; choose others")
         if not 1 <= seeds <= MOST_SEEDS:
             raise StudioError(f"{seeds} versions; choose 1 to {MOST_SEEDS}")
-        encoded = loaded.file.read_bytes()
+        with self._asking_the_disk(loaded.name):
+            encoded = loaded.file.read_bytes()
         photograph = decode_photograph(encoded, loaded.name)
         versions = seeds if settings.mode == "diffusion" else 1
         with self._lock:
@@ -136,8 +147,11 @@ class Studio:
         )
         result = self._result_path(loaded)
         provenance = self._provenance(sha256_of(encoded), chosen, settings)
-        write_photograph(dataclasses.replace(first.image, provenance=provenance), result)
-        loaded.entry, loaded.result = entry, result
+        with self._files_lock:
+            # Writing would make the folder of a photograph that was removed meanwhile anew.
+            self._loaded(number)
+            write_photograph(dataclasses.replace(first.image, provenance=provenance), result)
+            loaded.entry, loaded.result = entry, result
         return entry
 
     def result(self, number: int) -> Path:
@@ -155,13 +169,15 @@ class Studio:
         """One page on all that was enhanced.
 
         Raises:
-            StudioError: nothing was.
+            StudioError: nothing was, or the disk refuses.
         """
-        entries = [loaded.entry for loaded in self.photographs.values() if loaded.entry is not None]
+        # A copy, for others add and remove photographs meanwhile.
+        entries = [loaded.entry for loaded in list(self.photographs.values()) if loaded.entry is not None]
         if not entries:
             raise StudioError("nothing is enhanced yet; enhance a photograph first")
         path = self._folder / "report.html"
-        write_report(entries, path, models=[self.backbone, *self.adaptors.values()], settings={})
+        with self._asking_the_disk("the report"):
+            write_report(entries, path, models=[self.backbone, *self.adaptors.values()], settings={})
         return path
 
     def remove(self, number: int) -> None:
@@ -170,13 +186,16 @@ class Studio:
         Raises:
             StudioError: there is no such photograph.
         """
-        self._loaded(number)
-        del self.photographs[number]
-        shutil.rmtree(self._folder / str(number), ignore_errors=True)
+        with self._files_lock:
+            self._loaded(number)
+            del self.photographs[number]
+            shutil.rmtree(self._folder / str(number), ignore_errors=True)
 
     def close(self) -> None:
-        """Remove all results from the disk."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Forget all photographs and remove them and their results from the disk."""
+        with self._files_lock:
+            self.photographs.clear()
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _loaded(self, number: int) -> LoadedPhotograph:
         if number not in self.photographs:
@@ -185,8 +204,23 @@ class Studio:
 
     def _result_path(self, loaded: LoadedPhotograph) -> Path:
         name = PurePosixPath(loaded.name)
-        suffix = ".dcm" if loaded.is_dicom else name.suffix.lower()
-        return loaded.file.with_name(f"{name.stem[:80]}_enhanced{suffix if suffix in _SUFFIXES else '.png'}")
+        suffix = name.suffix.lower()
+        if loaded.is_dicom:
+            suffix = ".dcm"
+        elif suffix not in _SUFFIXES:
+            suffix = ".png"
+        return loaded.file.with_name(f"{name.stem[:80]}_enhanced{suffix}")
+
+    @contextmanager
+    def _asking_the_disk(self, name: str) -> Iterator[None]:
+        """Turn what the disk refuses about `name` into an error that says so."""
+        try:
+            yield
+        except OSError as error:
+            raise StudioError(
+                f"{name}: the disk refuses ({error.strerror or error}); free space in {self._folder.parent}, "
+                "and load it again"
+            ) from error
 
     def _provenance(self, input_sha256: str, weights: Mapping[str, float], settings: EnhancementSettings) -> Provenance:
         is_sampled = settings.mode == "diffusion"

@@ -1,5 +1,7 @@
 """What the app does with photographs, without the web."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 
@@ -104,3 +106,42 @@ def test_adaptors_bear_the_names_that_they_are_given(model_folders):
     assert studio.enhancer.adaptors == ["mine", own_name]
     assert {name: identity.name for name, identity in studio.adaptors.items()} == {"mine": "mine", own_name: own_name}
     studio.close()
+
+
+def test_a_dicom_object_comes_back_as_one_of_the_same_patient(studio, eye):
+    pydicom = pytest.importorskip("pydicom", reason="pydicom is not installed: pip install '.[dicom]'")
+    samples = np.rint(decode_photograph(eye, "eye").pixels * 255).astype(np.uint8)
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.77.1.5.1"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3.1"
+    dataset.SeriesInstanceUID, dataset.StudyInstanceUID, dataset.PatientID = "1.2.3.2", "1.2.3.3", "77"
+    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = samples.shape
+    dataset.PhotometricInterpretation, dataset.PlanarConfiguration = "RGB", 0
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
+    dataset.add_new("PixelData", "OB", samples.tobytes() + b"\0" * (samples.size % 2))
+    file = BytesIO()
+    pydicom.dcmwrite(file, dataset, enforce_file_format=True)
+    number = studio.add("eye.dcm", file.getvalue())
+    studio.enhance(number, {"light": 1}, FAST)
+    assert studio.result(number).name == "eye_enhanced.dcm"
+    result = pydicom.dcmread(studio.result(number))
+    assert (result.PatientID, result.StudyInstanceUID) == ("77", "1.2.3.3")
+    assert "enhanced" in result.SeriesDescription
+
+
+def test_a_photograph_that_is_removed_while_it_is_enhanced_leaves_nothing_on_the_disk(studio, eye, monkeypatch):
+    number = studio.add("eye.png", eye)
+    folder = studio.photographs[number].file.parent
+    enhance = studio.enhancer.enhance
+
+    def enhance_and_remove(*arguments, **options):
+        made = enhance(*arguments, **options)
+        studio.remove(number)
+        return made
+
+    monkeypatch.setattr(studio.enhancer, "enhance", enhance_and_remove)
+    with pytest.raises(StudioError, match="no such photograph any more"):
+        studio.enhance(number, {"light": 1}, FAST)
+    assert not folder.exists()

@@ -1,5 +1,7 @@
 """The router's card: a README.md generated from its settings and metadata."""
 
+import yaml
+
 from retina_adapt.routing.faults import NEGLIGIBLE_SEVERITY
 from retina_adapt.routing.settings import RouterMetadata, RouterSettings
 
@@ -21,8 +23,9 @@ def render_card(settings: RouterSettings, metadata: RouterMetadata, *, parameter
     rows = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
     measured = "\n".join(f"| {key} | {value:.3f} |" for key, value in metadata.metrics.items())
     credits = "\n".join(f"- {data_set}" for data_set in metadata.data_sets)
+    license_line = yaml.safe_dump({"license": metadata.license.lower()}).strip()
     return f"""---
-license: {metadata.license.lower()}
+{license_line}
 library_name: retina_adapt
 pipeline_tag: image-classification
 tags: [retina, fundus, image-quality]

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from retina_adapt.objectives.gaussian import gaussian_blur
+from retina_adapt.objectives.precision import in_full_precision
 from retina_adapt.objectives.reconstruction import absolute_error
 
 # Below it, at 50 dB, an image counts as restored and asks for nothing more.
@@ -27,6 +28,7 @@ def latent_preservation_loss(high_latent: Tensor, adapted_high_latent: Tensor) -
     return absolute_error(adapted_high_latent, high_latent)
 
 
+@in_full_precision
 def masked_absolute_error(result: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """mean |result - target| over the field of view, images (batch, channels, height, width) in [0, 1].
 
@@ -37,6 +39,7 @@ def masked_absolute_error(result: Tensor, target: Tensor, mask: Tensor) -> Tenso
     return ((result - target).abs() * weights).sum() / weights.sum().clamp_min(1)
 
 
+@in_full_precision
 def masked_logarithmic_error(result: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Mean over images of log10(1 + e / 1e-5), e the mean squared error over the field of view: at least 0.
 
@@ -55,6 +58,7 @@ def masked_logarithmic_error(result: Tensor, target: Tensor, mask: Tensor) -> Te
     return torch.log10(1 + squared / LEAST_SQUARED_ERROR).mean()
 
 
+@in_full_precision
 def masked_detail_error(result: Tensor, target: Tensor, mask: Tensor, *, sigma: float = FRAME_DETAIL_SIGMA) -> Tensor:
     """Mean absolute error of what is finer than a Gaussian of `sigma` pixels, over the field of view.
 

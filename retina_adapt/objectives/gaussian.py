@@ -4,7 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from retina_adapt.objectives.precision import in_full_precision
 
+
+@in_full_precision
 def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
     """Blur (batch, channels, height, width) with a Gaussian of standard deviation `sigma` in pixels.
 

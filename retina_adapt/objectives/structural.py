@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.objectives.precision import in_full_precision
 
 WINDOW_SIZE = 11
 WINDOW_SIGMA = 1.5
@@ -16,6 +17,7 @@ class ImageTooSmallError(RetinaAdaptError):
     """An image that is smaller than the window at the coarsest scale."""
 
 
+@in_full_precision
 def structural_dissimilarity(result: Tensor, target: Tensor) -> Tensor:
     """Mean of 1 - SSIM over pixels and channels, for images in [0, 1] (Wang et al. 2004; window 11, sigma 1.5).
 
@@ -43,6 +45,7 @@ def structural_dissimilarity(result: Tensor, target: Tensor) -> Tensor:
     return 1 - (luminance * contrast_structure).mean()
 
 
+@in_full_precision
 def multi_scale_structural_dissimilarity(result: Tensor, target: Tensor, scales: int = 3) -> Tensor:
     """Mean of `structural_dissimilarity` over `scales` resolutions, each half of the one before.
 

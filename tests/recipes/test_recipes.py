@@ -119,6 +119,19 @@ def test_adaptation_leaves_an_adaptor_that_enhances(workshop: Path, adapted: Pat
 
 
 @pytest.mark.slow
+def test_adaptation_in_bfloat16_comes_to_the_same_pictures(
+    start_recipe: Callable[..., str], workshop: Path, adapted: Path, tmp_path: Path
+) -> None:
+    config = adapt_config(workshop, tmp_path / "half", batch_size=4) | {"second_look": {"steps": 1}}
+    for stage in ("autoencoder", "denoiser"):
+        config[stage] = config[stage] | {"mixed_precision": "bf16"}
+    start_recipe("adapt", "--config", written(config, tmp_path / "adapt.yaml"))
+    metrics = [describe_adaptor(run / "adaptor").metadata.metrics for run in (adapted, tmp_path / "half")]
+    for name, value in metrics[0].items():
+        assert metrics[1][name] == pytest.approx(value, rel=0.02), name
+
+
+@pytest.mark.slow
 def test_adaptation_on_two_processes_equals_one_with_twice_the_batch(
     start_recipe: Callable[..., str], workshop: Path, adapted: Path, tmp_path: Path
 ) -> None:

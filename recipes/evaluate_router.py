@@ -21,6 +21,7 @@ from retina_adapt.data import EvaluationBatchSampler, PhotographSource, Prepared
 from retina_adapt.degradations import DrawnDegradation, apply_degradation, draw_degradation
 from retina_adapt.embedded import router_folder
 from retina_adapt.imaging import Photograph
+from retina_adapt.markdown import markdown_table
 from retina_adapt.routing import (
     CLASSES,
     CLEAR,
@@ -186,26 +187,23 @@ def markdown(
         table.to_markdown(),
         f"Mean share on the diagonal: {table.accuracy():.1%}",
         "Photographs that get an adaptor, in %, and the mean estimated severity, by the preset's severity:",
-        "\n".join(
-            [
-                f"| | {' | '.join(f'{severity:g}' for severity in config.severities)} |",
-                f"|---|{'---:|' * len(config.severities)}",
-            ]
-            + [
-                f"| {preset} | "
-                + " | ".join(
-                    f"{100 * found['touched']:.0f} ({found['severity']:.2f})"
-                    for found in (shares[f"{preset} {severity:g}"] for severity in config.severities)
-                )
-                + " |"
+        markdown_table(
+            ["", *(f"{severity:g}" for severity in config.severities)],
+            (
+                [preset, *(cell(shares[f"{preset} {severity:g}"]) for severity in config.severities)]
                 for preset in config.presets
-            ]
+            ),
+            text_columns=1,
         ),
     ]
     for name, check in graded.items():
         sections += [f"{name}, real photographs by grade:", check["table"].to_markdown()]
         sections += [f"Spearman's rank correlation with the grade: {correlations_text(check)}"]
     return "\n\n".join(sections) + "\n"
+
+
+def cell(found: dict[str, float]) -> str:
+    return f"{100 * found['touched']:.0f} ({found['severity']:.2f})"
 
 
 def correlations_text(check: dict) -> str:

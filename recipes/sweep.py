@@ -33,6 +33,7 @@ from retina_adapt.configuration import (
     parse_configuration,
     store_configuration,
 )
+from retina_adapt.markdown import markdown_table
 from retina_adapt.suggestions import did_you_mean
 from retina_adapt.training import ScoredStep, TrainingDivergedError, run_recipe
 from retina_adapt.training.run_record import read_run
@@ -268,12 +269,14 @@ def write_results(study: optuna.Study, config: SweepConfig) -> None:
     ]
     rows.sort(key=lambda row: (row["state"] == "complete", sign * (row[config.score] or 0)), reverse=True)
     names = [setting.name for setting in config.space]
-    lines = [f"| trial | state | {config.score} | steps | {' | '.join(names)} |", "|" + "---|" * (4 + len(names))]
+    lines = []
     for row in rows:
         cells = [row["trial"], row["state"], row[config.score], row["steps"], *(row["settings"].get(n) for n in names)]
-        shown = (f"{cell:.4g}" if isinstance(cell, float) else "–" if cell is None else str(cell) for cell in cells)
-        lines.append(f"| {' | '.join(shown)} |")
-    for name, text in (("results.json", json.dumps(rows, indent=2)), ("results.md", "\n".join(lines))):
+        lines.append(
+            [f"{cell:.4g}" if isinstance(cell, float) else "–" if cell is None else str(cell) for cell in cells]
+        )
+    table = markdown_table(["trial", "state", config.score, "steps", *names], lines)
+    for name, text in (("results.json", json.dumps(rows, indent=2)), ("results.md", table)):
         with write_file_atomically(folder / name) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
     if rows and rows[0]["state"] == "complete":

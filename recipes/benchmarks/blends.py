@@ -23,6 +23,7 @@ from retina_adapt.degradations import apply_degradation, draw_degradation
 from retina_adapt.embedded import DEFAULT_BACKBONE, adaptor_folder, backbone_folder
 from retina_adapt.enhancement import enhance_frames
 from retina_adapt.evaluation import score_image
+from retina_adapt.markdown import markdown_table
 
 CLEAR = "clear"
 
@@ -118,8 +119,8 @@ def section(results: dict) -> list[str]:
 
 
 def _table(results: dict[str, dict[str, float]], adaptors: list[str]) -> str:
-    lines = ["| | degraded | " + " | ".join(adaptors) + " |", "|---|" + "---:|" * (len(adaptors) + 1)]
+    rows = []
     for degradation, scores in results.items():
         shown = [f"{scores[name]:.1f}" if degradation == CLEAR else f"{scores[name]:+.1f}" for name in adaptors]
-        lines.append(f"| {degradation} | {scores['degraded']:.1f} | {' | '.join(shown)} |")
-    return "\n".join(lines)
+        rows.append([degradation, f"{scores['degraded']:.1f}", *shown])
+    return markdown_table(["", "degraded", *adaptors], rows, text_columns=1)

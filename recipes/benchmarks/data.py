@@ -27,6 +27,7 @@ from retina_adapt.data.preparation import cut_and_resize, find_crop, mirror_outs
 from retina_adapt.data.tensors import image_tensor, mask_tensor
 from retina_adapt.degradations import apply_degradation, apply_step, draw_degradation, preset_names
 from retina_adapt.imaging import decode_photograph, find_photographs
+from retina_adapt.markdown import markdown_table
 
 Result = TypeVar("Result")
 
@@ -141,33 +142,33 @@ def _finish_item(
 
 def document(measured: dict[str, Any], config: DataBenchmarkConfig) -> str:
     """The tables."""
-    lines = [
+    tables = [
         f"Photographs of `{config.photographs}` ({measured['megapixels']:.1f} megapixels), training images of "
         f"{config.size} px, one thread.",
-        "",
-        "| preset | ms an image | images a second a core |",
-        "|---|---|---|",
-        *(f"| {name} | {value:.1f} | {1000 / value:.0f} |" for name, value in measured["presets"].items()),
-        "",
-        "| step of a preset | ms |",
-        "|---|---|",
-        *(f"| {name} | {value:.1f} |" for name, value in measured["steps"].items()),
+        markdown_table(
+            ["preset", "ms an image", "images a second a core"],
+            ([name, f"{value:.1f}", f"{1000 / value:.0f}"] for name, value in measured["presets"].items()),
+            text_columns=1,
+        ),
+        markdown_table(
+            ["step of a preset", "ms"],
+            ([name, f"{value:.1f}"] for name, value in measured["steps"].items()),
+            text_columns=1,
+        ),
     ]
     for kind in ("streamed", "prepared"):
         whole = measured[kind]["mean of all"]
         parts = {name: value for name, value in measured[kind].items() if name != "mean of all"}
-        lines += [
-            "",
-            f"| a {kind} item | ms | share |",
-            "|---|---|---|",
-            *(f"| {name} | {value:.1f} | {value / sum(parts.values()):.0%} |" for name, value in parts.items()),
-            f"| all, mean | {whole:.1f} | {1000 / whole:.0f} images a second a core |",
-        ]
-    lines += ["", "| images a second that a GPU takes | worker cores, streamed | prepared |", "|---|---|---|"]
-    for rate in config.rates:
-        cores = (rate * measured[kind]["mean of all"] / 1000 for kind in ("streamed", "prepared"))
-        lines.append(f"| {rate} | " + " | ".join(f"{value:.1f}" for value in cores) + " |")
-    return "\n".join(lines)
+        rows = [[name, f"{value:.1f}", f"{value / sum(parts.values()):.0%}"] for name, value in parts.items()]
+        rows.append(["all, mean", f"{whole:.1f}", f"{1000 / whole:.0f} images a second a core"])
+        tables.append(markdown_table([f"a {kind} item", "ms", "share"], rows, text_columns=1))
+    cores = (
+        [str(rate), *(f"{rate * measured[kind]['mean of all'] / 1000:.1f}" for kind in ("streamed", "prepared"))]
+        for rate in config.rates
+    )
+    header = ["images a second that a GPU takes", "worker cores, streamed", "prepared"]
+    tables.append(markdown_table(header, cores, text_columns=0))
+    return "\n\n".join(tables)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from benchmarks._documented_results import document_results
 from retina_adapt.adaptors import describe_adaptor
 from retina_adapt.configuration import parse_configuration
 from retina_adapt.embedded import adaptor_folder
+from retina_adapt.markdown import markdown_table
 
 CLAHE, DEGRADED = "CLAHE", "degraded"
 LEAST_GAIN = 3.0
@@ -106,7 +107,7 @@ def section(results: dict) -> list[str]:
         "`clear`: how often a photograph was left as it is; `tones`: how much its tone varied (`tone_variation`). "
         "Validation: PSNR in dB and SSIM of the degraded and the "
         "enhanced, in the mode `fast`.",
-        _table(
+        markdown_table(
             [
                 "adaptor",
                 "128 px",
@@ -124,7 +125,7 @@ def section(results: dict) -> list[str]:
         ),
         f"Photographs of the `test` splits, {photographs}, degraded by the preset of the adaptor's name; PSNR in dB / "
         f"SSIM / CIEDE2000, in the field of view at {protocol['frame_size']} px.",
-        _table(
+        markdown_table(
             ["data set", "degradation", *methods],
             [
                 [data_set, degradation, *(_scores(means.get(method)) for method in methods)]
@@ -175,8 +176,3 @@ def _verdict(scores: dict[str, dict[str, Means]], method: str) -> str:
 
 def _scores(means: dict[str, float] | None) -> str:
     return f"{means['psnr']:.2f} / {means['ssim']:.3f} / {means['color_difference']:.1f}" if means else "–"
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])

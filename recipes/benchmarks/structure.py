@@ -24,6 +24,7 @@ from retina_adapt.data.draws import seed_of
 from retina_adapt.embedded import DEFAULT_BACKBONE
 from retina_adapt.enhancement import Enhancer
 from retina_adapt.evaluation import PictureRow, centerline_dice, dice, vessel_map, write_picture_sheet
+from retina_adapt.markdown import markdown_table
 
 MASK_THRESHOLD = 0.5
 KEPT, NEW, LOST = (0.75, 0.75, 0.75), (1.0, 0.2, 0.1), (0.2, 0.5, 1.0)
@@ -121,7 +122,7 @@ def measure(config: StructureConfig) -> dict:
 
 def section(results: dict) -> list[str]:
     """The section of the document from the results alone."""
-    settings, lines, short, above = results["settings"], [], [], []
+    settings, rows, short, above = results["settings"], [], [], []
     judged = 0
     for data_set, by_degradation in results["rows"].items():
         for degradation, scores in by_degradation.items():
@@ -137,9 +138,8 @@ def section(results: dict) -> list[str]:
                 for measure in ("dice", "clDice", "invented", "lost")
             ]
             shown[1:1] = ["–" if share is None else f"{share:.0%}" for share in (won, won_guided)]
-            lines.append(f"| {data_set} | {degradation} | {' | '.join(shown)} |")
+            rows.append([data_set, degradation, *shown])
     photographs = ", ".join(f"{name} ({count})" for name, count in settings["photographs"].items())
-    total = len(lines)
     return [
         "## Vessels against observers' masks",
         "```sh\npython recipes/benchmark.py structure\n```",
@@ -151,11 +151,9 @@ def section(results: dict) -> list[str]:
         f"{LEAST_LOSS} (the filter normalises light locally), so that there is nothing to win back; "
         f"`{GUIDED}`: the same with a single look at the frame (`--detail {GUIDED}`). `invented`: share "
         "of the vessels found that the observer has not drawn. `lost`: share of the observer's that are not found.",
-        f"| data set | degradation | Dice | won back | {GUIDED} | clDice | invented | lost |\n"
-        + "|---|---|---|---|---|---|---|---|\n"
-        + "\n".join(lines),
+        markdown_table(["data set", "degradation", "Dice", "won back", GUIDED, "clDice", "invented", "lost"], rows),
         _verdict(f"at least {SHARE_TO_WIN_BACK:.0%} of the Dice lost is won back", judged, short),
-        _verdict("no more invented vessels than on the clear photograph itself", total, above),
+        _verdict("no more invented vessels than on the clear photograph itself", len(rows), above),
     ]
 
 

@@ -8,6 +8,7 @@ import yaml
 
 from retina_adapt.adaptors.description import AdaptorDescription
 from retina_adapt.adaptors.metadata import AdaptorMetadata
+from retina_adapt.markdown import markdown_table
 
 # Of the licences that the Hub knows by their SPDX identifiers, those that are given to weights.
 _HUB_LICENSES = {
@@ -46,7 +47,6 @@ def render_card(description: AdaptorDescription, *, parameters: int, tensor_byte
         "licence": metadata.license,
         "sha256": f"`{description.sha256}`",
     }
-    rows = "\n".join(f"| {key} | {_cell(value)} |" for key, value in facts.items())
     credits = "\n".join(f"- {_line(data_set)}" for data_set in metadata.data_sets)
     return f"""---
 {_hub_header(metadata)}---
@@ -54,9 +54,7 @@ def render_card(description: AdaptorDescription, *, parameters: int, tensor_byte
 
 An enhancement adaptor for retinal photographs: it undoes **{_line(metadata.degradation)}**{severity}.
 
-| | |
-|---|---|
-{rows}
+{markdown_table(["", ""], facts.items())}
 
 ## Use
 
@@ -112,16 +110,12 @@ def _measured(metadata: AdaptorMetadata) -> str:
     pairs = metadata.metric_pairs()
     if not pairs:
         return "Nothing was measured when this adaptor was trained."
-    rows = []
+    rows: list[list[str]] = []
     for name, (before, after) in pairs.items():
         shown = ("not measured", "") if before is None else (f"{before:.4g}", f"{after - before:+.3g}")
-        rows.append(f"| {_cell(name)} | {shown[0]} | {after:.4g} | {shown[1]} |")
-    return "\n".join(["| measure | degraded | enhanced | change |", "|---|---|---|---|", *rows, "", metadata.protocol])
+        rows.append([name, shown[0], f"{after:.4g}", shown[1]])
+    return f"{markdown_table(['measure', 'degraded', 'enhanced', 'change'], rows)}\n\n{metadata.protocol}"
 
 
 def _line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _cell(text: str) -> str:
-    return _line(text).replace("|", "\\|")

@@ -16,6 +16,7 @@ from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.evaluation.metrics import SCORING_PROTOCOL, ImageScores
 from retina_adapt.evaluation.structure import VesselAgreement
+from retina_adapt.markdown import markdown_table
 
 
 class ReportError(RetinaAdaptError):
@@ -150,13 +151,13 @@ class EvaluationReport:
         """
         shown = self._shown_measures()
         names = ["data set", "degradation", "method"]
-        lines = [[*names, "images", *(measure.heading for measure in shown.values())]]
-        lines.append(["---"] * len(names) + ["---:"] * (1 + len(shown)))
+        rows = []
         for summary in self.summaries():
             texts = [summary.data_set, summary.degradation, summary.method]
             cells = [_cell(summary.measures[name], measure.digits) for name, measure in shown.items()]
-            lines.append([*(text.replace("|", "\\|") for text in texts), str(summary.images), *cells])
-        table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+            rows.append([*texts, str(summary.images), *cells])
+        header = [*names, "images", *(measure.heading for measure in shown.values())]
+        table = markdown_table(header, rows, text_columns=len(names))
         return f"{table}\n\n{self._protocol_text()}\n"
 
     def print_table(self, console: Console | None = None) -> None:

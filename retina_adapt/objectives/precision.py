@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import ParamSpec, TypeVar
 
 import torch
@@ -22,7 +23,10 @@ def in_full_precision(objective: Callable[Arguments, Tensor]) -> Callable[Argume
     @functools.wraps(objective)
     def computed_in_full_precision(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Tensor:
         tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
-        with torch.autocast(tensors[0].device.type, enabled=False):
+        device = tensors[0].device.type
+        # `meta` has no autocast, and cannot be told to leave it off.
+        off = torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
+        with off:
             return compute(
                 *(_at_least_float32(value) for value in args),
                 **{name: _at_least_float32(value) for name, value in kwargs.items()},

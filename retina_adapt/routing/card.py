@@ -2,6 +2,7 @@
 
 import yaml
 
+from retina_adapt.markdown import markdown_table
 from retina_adapt.routing.faults import NEGLIGIBLE_SEVERITY
 from retina_adapt.routing.settings import RouterMetadata, RouterSettings
 
@@ -20,8 +21,7 @@ def render_card(settings: RouterSettings, metadata: RouterMetadata, *, parameter
         "training": f"{metadata.recipe}; {metadata.training_steps} steps, seed {metadata.seed}",
         "licence": metadata.license,
     }
-    rows = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
-    measured = "\n".join(f"| {key} | {value:.3f} |" for key, value in metadata.metrics.items())
+    measured = ([name, f"{value:.3f}"] for name, value in metadata.metrics.items())
     credits = "\n".join(f"- {data_set}" for data_set in metadata.data_sets)
     license_line = yaml.safe_dump({"license": metadata.license.lower()}).strip()
     return f"""---
@@ -34,9 +34,7 @@ tags: [retina, fundus, image-quality]
 
 Tells which fault a retinal photograph has and how severe it is, and so which enhancement adaptor it needs, if any.
 
-| | |
-|---|---|
-{rows}
+{markdown_table(["", ""], facts.items())}
 
 ## Use
 
@@ -46,9 +44,7 @@ retina-adapt enhance photographs enhanced --adaptor auto
 
 ## Measured
 
-| validation | |
-|---|---|
-{measured}
+{markdown_table(["validation", ""], measured)}
 
 {metadata.protocol}
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from retina_adapt.markdown import markdown_table
 from retina_adapt.routing.errors import RouterSettingsError
 
 
@@ -39,14 +40,11 @@ class ConfusionTable:
 
     def to_markdown(self) -> str:
         """The table: a row's photographs, and of them the percentage with each outcome."""
-        lines = [
-            f"| | photographs | {' | '.join(self.outcomes)} |",
-            f"|---|{'---:|' * (len(self.outcomes) + 1)}",
-        ]
+        rows = []
         for truth, row in self.counts.items():
             cells = [f"{100 * self.share(truth, outcome):.0f}" if row[outcome] else "·" for outcome in self.outcomes]
-            lines.append(f"| {truth} | {sum(row.values())} | {' | '.join(cells)} |")
-        return "\n".join(lines)
+            rows.append([truth, str(sum(row.values())), *cells])
+        return markdown_table(["", "photographs", *self.outcomes], rows, text_columns=1)
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:

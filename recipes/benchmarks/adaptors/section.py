@@ -2,17 +2,16 @@
 
 from typing import Any
 
+from retina_adapt.markdown import markdown_table
+
 
 def section(results: dict[str, Any]) -> list[str]:
     """Its paragraphs and table; passes and blocks as ratios to the plain backbone's."""
     plain, settings = results["plain"], results["settings"]
+    header = ["kind", "parameters", "file, kB", "attached", "merged", "compiled block", "set_adapter, ms"]
+    header += ["hot_swap, ms", "moved, kB", "load, ms"]
     rows = [
-        "| kind | parameters | file, kB | attached | merged | compiled block | set_adapter, ms | hot_swap, ms "
-        "| moved, kB | load, ms |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for kind, costs in results["kinds"].items():
-        cells = [
+        [
             kind,
             f"{costs['parameters']:,}",
             f"{costs['file_bytes'] / 1e3:,.0f}",
@@ -24,7 +23,8 @@ def section(results: dict[str, Any]) -> list[str]:
             f"{costs['hot_swap_bytes'] / 1e3:,.0f}",
             f"{costs['load']:.0f}",
         ]
-        rows.append(f"| {' | '.join(cells)} |")
+        for kind, costs in results["kinds"].items()
+    ]
     block = "" if plain["compiled_block"] is None else f", its block compiled {plain['compiled_block']:.2f} ms"
     return [
         "## What each kind of adaptor costs",
@@ -33,7 +33,7 @@ def section(results: dict[str, Any]) -> list[str]:
         "default settings in all hook groups. A pass is encoding, one denoiser call and decoding; ratios are to the "
         f"plain backbone's, {plain['pass']:.1f} ms a pass{block}. Times are medians, all kinds taking turns; on one "
         f"thread of a CPU they are processor time. Torch {results['torch']}.",
-        "\n".join(rows),
+        markdown_table(header, rows, text_columns=1),
     ]
 
 

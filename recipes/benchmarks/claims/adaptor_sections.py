@@ -6,9 +6,10 @@ from benchmarks.claims import plots, targets
 from benchmarks.claims.arms import SCRATCH
 from benchmarks.claims.plan import AS_THE_OTHERS, OURS
 from benchmarks.claims.section import Material, Section
-from benchmarks.claims.tables import NOTHING, by_two, cell, gain, measure, table, variants
+from benchmarks.claims.tables import NOTHING, by_two, cell, gain, measure, variants
 from benchmarks.claims.targets import Verdict
 from benchmarks.claims.trainings import Training
+from retina_adapt.markdown import markdown_table
 
 
 def degradations(about: Material) -> Section:
@@ -33,7 +34,7 @@ def degradations(about: Material) -> Section:
             "Our adaptor: PSNR of the degraded photograph, of the enhanced one, and the gain; the share of photographs "
             "that enhancing makes worse; and the PSNR between a clear photograph and itself enhanced."
             + _own_values(about),
-            table(
+            markdown_table(
                 ["degradation", *names, "worse", "clear in, clear out"],
                 (
                     [

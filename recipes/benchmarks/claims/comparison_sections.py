@@ -14,10 +14,10 @@ from benchmarks.claims.tables import (
     measure,
     parameters,
     seconds,
-    table,
     variants,
 )
 from benchmarks.claims.trainings import Training
+from retina_adapt.markdown import markdown_table
 
 
 def arms(about: Material) -> Section:
@@ -58,7 +58,7 @@ def arms(about: Material) -> Section:
             "section and the next three each arm has the learning rate that is best for it, or within 0.1 dB of that "
             "(*Learning rates*); all "
             f"others use {config.default_learning_rate:g}.",
-            table(header, lines),
+            markdown_table(header, lines),
         ]
     )
 
@@ -125,7 +125,7 @@ def convergence(about: Material) -> Section:
             f"PSNR on the validation photographs, degradation `{config.degradation}`. Training from scratch comes to "
             f"{level:.2f} dB at best; where the arms first reach that. The last column is what each has on the test "
             "photographs in the end.",
-            table(
+            markdown_table(
                 ["arm", "best", "steps to it", "seconds to it", "test"],
                 (
                     [

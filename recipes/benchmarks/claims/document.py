@@ -10,7 +10,8 @@ from benchmarks._marked_section import write_marked_section
 from benchmarks.claims import adaptor_sections, comparison_sections, measured_sections
 from benchmarks.claims.plan import ClaimsConfig, Rows
 from benchmarks.claims.section import Material, Section
-from benchmarks.claims.tables import Results, table
+from benchmarks.claims.tables import Results
+from retina_adapt.markdown import markdown_table
 
 # With the question that has to have results. Whatever arms have been run have parameters and curves.
 OF_TRAININGS: list[tuple[str, Callable[[Material], Section]]] = [
@@ -60,7 +61,7 @@ def write_document(config: ClaimsConfig, questions: dict[str, Rows], gathered: d
         "frame size, on the test splits; the same degradations for every arm. Seconds are of processor time, without "
         f"scoring. Torch {torch.__version__.split('+')[0]} on {platform.machine()}, one CPU thread a process. Cells "
         "with a dash, and questions without a section, have not been run yet. Verdicts are computed from the tables.",
-        table(
+        markdown_table(
             ["claim", "target", "measured", ""],
             ([each.claim, each.target, each.measured or "–", each.word] for each in verdicts),
         ),

@@ -5,7 +5,7 @@ from benchmarks.claims.clear_photographs import ROUTED
 from benchmarks.claims.graded import DEVELOPMENT, HELD_OUT
 from benchmarks.claims.plan import ClaimsConfig
 from benchmarks.claims.section import Section
-from benchmarks.claims.tables import table
+from retina_adapt.markdown import markdown_table
 
 
 def clear_photographs(config: ClaimsConfig, found: dict) -> Section:
@@ -22,7 +22,7 @@ def clear_photographs(config: ClaimsConfig, found: dict) -> Section:
             "Clear test photographs through the embedded adaptors as a user enhances them, at their own size: mean "
             f"PSNR between photograph and result (the lowest of any), and the share that comes out untouched. "
             f"`{ROUTED}` is the router's choice among all adaptors; an untouched photograph counts 100 dB.",
-            table(
+            markdown_table(
                 ["adaptor", *names],
                 ([adaptor, *(shown(found[name][adaptor]) for name in names)] for adaptor in adaptors),
             ),
@@ -49,7 +49,7 @@ def modes(config: ClaimsConfig, found: dict) -> Section:
         [
             "### Fast or diffusion, and how many steps",
             "Embedded adaptors on the test photographs of all data sets, each with the degradation of its name.",
-            table(["adaptor", "mode", "degraded", "PSNR", "SSIM", "clear in, clear out"], lines),
+            markdown_table(["adaptor", "mode", "degraded", "PSNR", "SSIM", "clear in, clear out"], lines),
         ]
     )
 
@@ -79,7 +79,7 @@ def graded(config: ClaimsConfig, found: dict) -> Section:
             f"{targets.LEAST_CORRELATION} or at most -{targets.LEAST_CORRELATION} on both. Then its mean before and "
             "after, its mean over the clear photographs of the test split, and the share of photographs that "
             "enhancing brings nearer to that.",
-            table(["measure", "correlation", "valid", "before", "after", "clear", "nearer"], lines),
+            markdown_table(["measure", "correlation", "valid", "before", "after", "clear", "nearer"], lines),
             "Sharper is not truer: these measures cannot tell detail that was there from detail that was made up. The "
             f"sheet of these photographs, before and after, is written to `{config.graded.sheet}`.",
         ]

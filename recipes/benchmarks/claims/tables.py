@@ -1,11 +1,12 @@
 """Means and spreads of trainings' scores, and Markdown tables of them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from benchmarks.claims.plan import Rows
 from benchmarks.claims.trainings import Training
+from retina_adapt.markdown import markdown_table
 
 Results = dict[str, dict]
 NOTHING = "–"
@@ -37,19 +38,12 @@ def cell(values: np.ndarray, digits: int = 2) -> str:
     return f"{values.mean():.{digits}f}{spread}"
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
 def by_two(rows: Rows, show: Callable[[list[Training]], str], corner: str) -> str:
     """A table of rows that are named `first | second`, the second across."""
     names = [name.split(" | ") for name in rows]
     across = list(dict.fromkeys(second for _, second in names))
     down = list(dict.fromkeys(first for first, _ in names))
-    return table(
+    return markdown_table(
         [corner, *across],
         ([first, *(show(rows.get(f"{first} | {second}", [])) for second in across)] for first in down),
     )
@@ -88,7 +82,7 @@ def first_reaching(results: Results, trainings: Sequence[Training], level: float
 
 def variants(rows: Rows, results: Results) -> str:
     """A table of trainings that differ in something, mean of their test sets."""
-    return table(
+    return markdown_table(
         ["variant", "trainable parameters", "seconds", "degraded", "PSNR", "SSIM", "clear in, clear out"],
         (
             [

@@ -3,6 +3,7 @@
 from typing import Any
 
 from benchmarks.enhance.measuring import ATTACHED, FAST, MANY_STEPS, MERGED, PLAIN, REFERENCE
+from retina_adapt.markdown import markdown_table
 
 Row = dict[str, Any]
 
@@ -36,30 +37,36 @@ def section(results: dict[str, Any]) -> list[str]:
 
 
 def _sampling(rows: list[Row]) -> str:
-    lines = [
-        f"| mode | scheduler | steps | PSNR (dB) | to {REFERENCE[2]} steps of DDIM (dB) |",
-        "|---|---|---:|---:|---:|",
-    ]
-    for row in rows:
-        steps = row["steps"] or ""
-        lines.append(
-            f"| {row['mode']} | {row['scheduler']} | {steps} | {row['psnr']:.3f} | {row['to_reference']:+.3f} |"
-        )
-    return "\n".join(lines)
+    return markdown_table(
+        ["mode", "scheduler", "steps", "PSNR (dB)", f"to {REFERENCE[2]} steps of DDIM (dB)"],
+        (
+            [
+                row["mode"],
+                row["scheduler"],
+                str(row["steps"] or ""),
+                f"{row['psnr']:.3f}",
+                f"{row['to_reference']:+.3f}",
+            ]
+            for row in rows
+        ),
+        text_columns=2,
+    )
 
 
 def _frames(rows: list[Row]) -> str:
-    lines = ["| measured | seconds | ratio | to |", "|---|---:|---:|---|"]
-    lines += [f"| {row['measured']} | {row['seconds']:.3f} | {row['ratio']:.3f} | {row['to']} |" for row in rows]
-    return "\n".join(lines)
+    return markdown_table(
+        ["measured", "compared with", "seconds", "ratio"],
+        ([row["measured"], row["to"], f"{row['seconds']:.3f}", f"{row['ratio']:.3f}"] for row in rows),
+        text_columns=2,
+    )
 
 
 def _targets(results: dict[str, Any]) -> str:
     ratios = {row["measured"]: row["ratio"] for row in results["frames"]}
-    lines = ["| target | found | |", "|---|---|---|"]
+    rows: list[list[str]] = []
 
     def judge(target: str, found: str, met: bool) -> None:
-        lines.append(f"| {target} | {found} | {'met' if met else '**missed**'} |")
+        rows.append([target, found, "met" if met else "**missed**"])
 
     few = [row for row in results["sampling"] if 0 < row["steps"] <= FEW_STEPS]
     if few:
@@ -80,7 +87,7 @@ def _targets(results: dict[str, Any]) -> str:
         (ATTACHED, "attached adaptors add at most 10 %", LARGEST_COST_ATTACHED),
     ):
         judge(target, f"{ratios[name]:.2f} times {PLAIN}", ratios[name] <= most)
-    return "\n".join(lines)
+    return markdown_table(["target", "found", ""], rows)
 
 
 def _floor(found: Row) -> str:

@@ -4,6 +4,7 @@ import statistics
 from typing import Any
 
 from benchmarks.full_size.measuring import DETAILS
+from retina_adapt.markdown import markdown_table
 
 Row = dict[str, Any]
 
@@ -41,37 +42,31 @@ def _shown(method: str) -> str:
 
 
 def _quality(rows: list[Row]) -> str:
-    lines = ["| preset | method | PSNR (dB) | fine PSNR (dB) | SSIM |", "|---|---|---:|---:|---:|"]
+    cells = []
     for preset in dict.fromkeys(row["preset"] for row in rows):
         for method in dict.fromkeys(row["method"] for row in rows):
             own = [row for row in rows if (row["preset"], row["method"]) == (preset, method)]
             psnr, fine, ssim = (statistics.mean(row[name] for row in own) for name in ("psnr", "fine_psnr", "ssim"))
-            lines.append(f"| {preset} | {_shown(method)} | {psnr:.2f} | {fine:.2f} | {ssim:.3f} |")
-    return "\n".join(lines)
+            cells.append([preset, _shown(method), f"{psnr:.2f}", f"{fine:.2f}", f"{ssim:.3f}"])
+    return markdown_table(["preset", "method", "PSNR (dB)", "fine PSNR (dB)", "SSIM"], cells, text_columns=2)
 
 
 def _costs(rows: list[Row]) -> str:
-    lines = [
-        "| `--detail` | find the eye, make copies | network | apply at full size | seams |",
-        "|---|---:|---:|---:|---:|",
-    ]
+    cells = []
     for detail in DETAILS:
         own = [row for row in rows if row["method"] == detail]
         stages = [statistics.median(row[stage] for row in own) for stage in ("prepare", "network", "apply")]
         seams = [row["seams"] for row in own if row["seams"] is not None]
-        cells = [_shown(detail), *(f"{stage:.2f}" for stage in stages), f"{max(seams):.2f}" if seams else "–"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        cells.append([_shown(detail), *(f"{stage:.2f}" for stage in stages), f"{max(seams):.2f}" if seams else "–"])
+    header = ["`--detail`", "find the eye, make copies", "network", "apply at full size", "seams"]
+    return markdown_table(header, cells, text_columns=1)
 
 
 def _memory(rows: list[Row]) -> str:
-    lines = [
-        "| photograph | photograph and result | " + " | ".join(map(_shown, DETAILS)) + " |",
-        "|---|---:|" + "---:|" * len(DETAILS),
-    ]
+    cells = []
     for width in dict.fromkeys(row["width"] for row in rows):
         own = {row["detail"]: row for row in rows if row["width"] == width}
         first = own[DETAILS[0]]
-        cells = [f"{own[detail]['besides']:.0f}" for detail in DETAILS]
-        lines.append(f"| {width}x{first['height']} px | {first['both']:.0f} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        besides = [f"{own[detail]['besides']:.0f}" for detail in DETAILS]
+        cells.append([f"{width}x{first['height']} px", f"{first['both']:.0f}", *besides])
+    return markdown_table(["photograph", "photograph and result", *map(_shown, DETAILS)], cells, text_columns=1)

@@ -2,19 +2,18 @@
 
 from typing import Any
 
+from retina_adapt.markdown import markdown_table
+
 MEGABYTE = 1e6
 
 
 def section(results: dict[str, Any]) -> list[str]:
     """Its paragraphs and table; times are also given as multiples of the first arm's."""
     settings, arms = results["settings"], results["arms"]
+    header = ["arm", "checkpointing", "trainable parameters", "gradients, MB", "optimiser state, MB"]
+    header += ["peak memory, MB", "a step, s", "to the first", "10^9 operations"]
     rows = [
-        "| arm | checkpointing | trainable parameters | gradients, MB | optimiser state, MB | peak memory, MB "
-        "| a step, s | to the first | 10^9 operations |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for arm in arms:
-        cells = [
+        [
             arm["arm"],
             "yes" if arm["checkpointing"] else "no",
             f"{arm['trainable_parameters']:,}",
@@ -25,7 +24,8 @@ def section(results: dict[str, Any]) -> list[str]:
             f"{arm['seconds'] / arms[0]['seconds']:.2f}x",
             f"{arm['floating_point_operations'] / 1e9:.0f}",
         ]
-        rows.append(f"| {' | '.join(cells)} |")
+        for arm in arms
+    ]
     return [
         "## What a training step costs",
         "```sh\npython recipes/benchmark.py training\n```",
@@ -35,5 +35,5 @@ def section(results: dict[str, Any]) -> list[str]:
         "process of the arm's own, above what Python and the libraries hold. Times are processor time, the arms taking "
         "turns; ratios are to the first row. Operations are counted by torch's `FlopCounterMode`. "
         f"Torch {results['torch']}.",
-        "\n".join(rows),
+        markdown_table(header, rows, text_columns=2),
     ]

@@ -17,4 +17,4 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, text
 
 def _line(cells: Sequence[str]) -> str:
     shown = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
-    return f"| {' | '.join(shown)} |"
+    return "".join(f"| {cell} " if cell else "| " for cell in shown) + "|"

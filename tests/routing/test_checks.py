@@ -33,7 +33,7 @@ def test_shares_are_of_each_row_and_the_accuracy_is_their_mean_over_the_classes(
     assert table.share("unseen", "haze") == 0.0
     assert table.accuracy() == np.mean([0.75, 1.0])
     assert table.to_markdown().splitlines() == [
-        "|  | photographs | clear | haze |",
+        "| | photographs | clear | haze |",
         "|---|---:|---:|---:|",
         "| clear | 4 | 75 | 25 |",
         "| haze | 2 | · | 100 |",

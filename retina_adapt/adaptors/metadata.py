@@ -1,15 +1,12 @@
 """What an adaptor knows of itself."""
 
 import dataclasses
-import math
 import re
-import types
-import typing
-import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
 from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.plain_values import fits_type
 
 DEGRADED_SUFFIX = "_degraded"
 
@@ -84,7 +81,7 @@ class AdaptorMetadata:
                 f"{', '.join(missing) or 'none'}. Was it written by another version of retina_adapt?"
             )
         for name, value in values.items():
-            if not _fits(value, fields[name].type):
+            if not fits_type(value, fields[name].type):
                 raise MetadataError(f"{origin}: metadata field '{name}' has an unexpected value: {_shortened(value)}")
         severity = values["severity"]
         if severity is not None and len(severity) != 2:
@@ -103,26 +100,3 @@ class AdaptorMetadata:
 def _shortened(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:200]}…"
-
-
-def _fits(value: Any, expected: Any) -> bool:
-    """Whether a value from JSON has the type of a field."""
-    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
-    if origin in (types.UnionType, typing.Union):
-        return any(_fits(value, argument) for argument in arguments)
-    if origin is list:
-        return isinstance(value, list) and all(_fits(item, arguments[0]) for item in value)
-    if origin is dict:
-        return isinstance(value, dict) and all(
-            _fits(key, arguments[0]) and _fits(item, arguments[1]) for key, item in value.items()
-        )
-    if expected is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and -math.inf < value < math.inf
-    if expected is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if expected is str:
-        # Control characters steer a terminal that prints them, and lone surrogates cannot be written.
-        return isinstance(value, str) and not any(
-            unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t" for character in value
-        )
-    return isinstance(value, expected)

@@ -1,10 +1,9 @@
 """Typed records from what a JSON file holds: nothing missing, nothing unknown, nothing of another type."""
 
 import dataclasses
-import math
-import unicodedata
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
+from retina_adapt.plain_values import fits_type
 from retina_adapt.routing.errors import RouterFileError, RouterSettingsError
 
 if TYPE_CHECKING:
@@ -33,30 +32,13 @@ def record_from_plain(values: Any, record_class: type[Record], *, origin: str) -
             "Was it written by another version of retina_adapt?"
         )
     for name, value in values.items():
-        if not _fits(value, fields[name]):
+        if not fits_type(value, fields[name]):
             raise RouterFileError(f"{origin}: '{name}' has an unexpected value: {repr(value)[:60]}")
     try:
         # JSON has lists only.
         return record_class(**{name: _with_tuples(value, fields[name]) for name, value in values.items()})
     except RouterSettingsError as error:
         raise RouterFileError(f"{origin}: {error}") from error
-
-
-def _fits(value: Any, expected: Any) -> bool:
-    kind, inner = get_origin(expected) or expected, get_args(expected)
-    if kind in (list, tuple):
-        return isinstance(value, list) and all(_fits(item, inner[0]) for item in value)
-    if kind is dict:
-        return isinstance(value, dict) and all(_fits(item, inner[1]) for item in value.values())
-    if kind is float:
-        # Python's integers have no end, and JSON's neither.
-        return (type(value) is int and abs(value) < 2**53) or (type(value) is float and math.isfinite(value))
-    if kind is str:
-        # Control characters steer a terminal that prints them, and lone surrogates cannot be written.
-        return isinstance(value, str) and not any(
-            unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t" for character in value
-        )
-    return type(value) is kind
 
 
 def _with_tuples(value: Any, expected: Any) -> Any:

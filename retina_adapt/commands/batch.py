@@ -1,5 +1,6 @@
 """Many photographs: a broken one is reported at the end and does not stop the rest."""
 
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,7 @@ from rich.text import Text
 from retina_adapt.commands.photograph_list import list_photographs, make_output_folder
 from retina_adapt.errors import RetinaAdaptError
 
+_PACKAGE = Path(__file__).resolve().parents[1]
 Item = TypeVar("Item")
 Read = TypeVar("Read")
 Made = TypeVar("Made")
@@ -139,9 +141,18 @@ def failure_message(path: Path, error: Exception) -> str:
     elif isinstance(error, OSError):
         message = f"{error.strerror or error}; check the file and the free space"
     else:
-        message = f"unexpected {type(error).__name__}: {error}; please report it"
+        message = f"unexpected {type(error).__name__}: {error}{_place(error)}; please report it"
     message = " ".join(message.split())
     return message if path.name in message else f"{path}: {message}"
+
+
+def _place(error: Exception) -> str:
+    """Where in this package an error came up: what a report of it needs most."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(_PACKAGE)]
+    if not own:
+        return ""
+    return f" (in {Path(own[-1].filename).relative_to(_PACKAGE).as_posix()}, line {own[-1].lineno})"
 
 
 class _RateColumn(TextColumn):

@@ -9,7 +9,7 @@ from retina_adapt.imaging import FieldOfView
 # times as much red as blue.
 _LEAST_RED_IN_A_DISC = 1.0
 _LEAST_RED_IN_A_FULL_FRAME = 1.1
-# A page is mostly paper. Even of an overexposed grey photograph less than half is that bright.
+# A page is mostly paper. In no photograph of the corpus are more than 4 % of the frame's pixels that bright.
 _PAPER_BRIGHTNESS, _MOST_PAPER = 0.8, 0.5
 
 

@@ -186,7 +186,15 @@ def draw_step(name: str, *, generator: np.random.Generator, severity: float) -> 
 def apply_step(pixels: np.ndarray, mask: np.ndarray, step: DrawnStep) -> np.ndarray:
     """Apply a single degradation; shapes, ranges and errors as in `apply_degradation`."""
     _require_frame(pixels, mask)
-    degraded = _find_degradation(step.name).apply(pixels, mask, step.parameters)
+    degradation = _find_degradation(step.name)
+    try:
+        degraded = degradation.apply(pixels, mask, step.parameters)
+    except KeyError as error:
+        if error.args[0] in step.parameters:
+            raise
+        raise DegradationRecordError(
+            f"the stored step '{step.name}' lacks the parameter {error}; draw it anew"
+        ) from error
     clipped = np.clip(degraded.astype(np.float32, copy=False), 0.0, 1.0)
     # Restored rather than multiplied by the mask: outside the field of view no bit may change.
     return cv2.copyTo(pixels, (~mask).view(np.uint8), clipped).reshape(pixels.shape)
@@ -231,6 +239,7 @@ def apply_degradation(pixels: np.ndarray, mask: np.ndarray, drawn: DrawnDegradat
     Raises:
         DegradationInputError: pixels or mask are not of the shape and type above.
         UnknownDegradationError: the record names a degradation that is not registered here.
+        DegradationRecordError: the record lacks a parameter of a step.
     """
     _require_frame(pixels, mask)
     degraded = pixels

@@ -20,6 +20,7 @@ FieldOfViewShape = Literal["auto", "circle", "full_frame"]
 
 # The fit works on a small copy: fast, and JPEG noise and dust in the surround average out.
 _WORKING_SIZE = 640
+# Of a smaller picture the surround, the rim and the tissue would share a dozen pixels.
 _SMALLEST_SIDE = 16
 # Where between surround (0) and bright tissue (1) the rim may lie. High levels stay clear of noise, stray
 # light and blur; a lower one, which follows dim rims, has to show this much more of the circle to be

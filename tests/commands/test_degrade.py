@@ -1,0 +1,54 @@
+"""`retina-adapt degrade`: what it records can be replayed, and a record that cannot is told by name."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from retina_adapt.cli import app
+from retina_adapt.errors import RetinaAdaptError
+
+
+def degrade(*arguments: object) -> tuple[int, str]:
+    """Exit status and all that was printed; a mistake in the command is 2 and its message, as `main` shows it."""
+    result = CliRunner().invoke(app, ["degrade", *map(str, arguments)])
+    if isinstance(result.exception, RetinaAdaptError):
+        return 2, str(result.exception)
+    return result.exit_code, " ".join(result.output.split())
+
+
+def without_a_parameter(record: dict) -> dict:
+    first = next(iter(record.values()))["steps"][0]["parameters"]
+    del first[min(first)]
+    return record
+
+
+MISTAKES: dict[str, tuple[Callable[[dict], object], int, str]] = {
+    "a missing field": (lambda record: {name: {"preset": "haze"} for name in record}, 2, "lacks"),
+    "no record at all": (lambda record: list(record), 2, "cannot be read as a record"),
+    "a missing parameter": (without_a_parameter, 1, "lacks the parameter"),
+    "a missing photograph": (lambda record: dict(list(record.items())[1:]), 1, "holds no draw for"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_damaged_record_ends_in_one_line_and_costs_no_other_photograph(
+    drawn: Path, tmp_path: Path, mistake: str
+) -> None:
+    damage, status, message = MISTAKES[mistake]
+    assert degrade(drawn, tmp_path / "first", "--preset", "haze")[0] == 0
+    record = json.loads((tmp_path / "first" / "degradations.json").read_text())
+    (tmp_path / "record.json").write_text(json.dumps(damage(record)))
+    found, printed = degrade(drawn, tmp_path / "again", "--replay", tmp_path / "record.json")
+    assert (found, message in printed, "Traceback" in printed) == (status, True, False), printed
+    if status == 1:
+        assert len(list((tmp_path / "again").rglob("*.png"))) == len(record) - 1
+
+
+def test_a_preset_that_does_not_suit_the_severity_says_so_before_anything_is_read(drawn: Path, tmp_path: Path) -> None:
+    status, printed = degrade(drawn, tmp_path / "out", "--preset", "haze", "--severity", 1.5)
+    assert status == 2
+    assert "severity" in printed
+    assert not (tmp_path / "out").exists()

@@ -93,7 +93,7 @@ class EnhancementRun:
             if mask is not None and (other := taken.setdefault(mask, photograph.path)) != photograph.path:
                 raise EnhancementInputError(
                     f"{mask}: is it the mask of {other} or of {photograph.path}? Put masks into the same subfolders as "
-                    "the photographs"
+                    "the photographs, and give photographs of one name in one folder different names"
                 )
 
     def planned_results(self, listed: ListedPhotograph) -> list[PhotographRecord]:

@@ -4,8 +4,6 @@
 from retina_adapt.degradations import artifacts, light, optics, presets  # noqa: F401
 from retina_adapt.degradations.degradation import (
     Choice,
-    DrawnDegradation,
-    DrawnStep,
     apply_degradation,
     apply_step,
     degradation_names,
@@ -25,6 +23,7 @@ from retina_adapt.degradations.errors import (
     UnknownDegradationError,
     UnknownPresetError,
 )
+from retina_adapt.degradations.record import DrawnDegradation, DrawnStep
 
 __all__ = [
     "Choice",

@@ -6,7 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from retina_adapt.degradations.degradation import Parameters, draw_uniform, register_degradation
+from retina_adapt.degradations.degradation import draw_uniform, register_degradation
 from retina_adapt.degradations.frame import (
     centered_coordinates,
     fit_channels,
@@ -15,6 +15,7 @@ from retina_adapt.degradations.frame import (
     shorter_side,
     soft_disc,
 )
+from retina_adapt.degradations.record import Parameters
 
 # RGB relative to the mean brightness: dust lit by the flash is whitish, dust in silhouette brownish.
 _BRIGHT_DUST, _DARK_DUST = (2.4, 2.3, 2.0), (0.3, 0.18, 0.1)

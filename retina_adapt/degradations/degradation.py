@@ -4,10 +4,9 @@ Drawing and applying are kept apart so that one record, a few numbers in JSON, d
 size and on any day in the same way. Named degradations are the single faults; presets combine them.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,10 +19,8 @@ from retina_adapt.degradations.errors import (
     UnknownDegradationError,
     UnknownPresetError,
 )
+from retina_adapt.degradations.record import DrawnDegradation, DrawnStep, Parameters
 from retina_adapt.suggestions import did_you_mean
-
-Parameters = dict[str, Any]
-"""JSON values only. Lengths are fractions of the frame's shorter side, never pixels."""
 
 DrawParameters = Callable[[np.random.Generator, float], Parameters]
 ApplyParameters = Callable[[np.ndarray, np.ndarray, Mapping[str, Any]], np.ndarray]
@@ -49,42 +46,6 @@ class Choice:
 
 
 PresetStep = str | Choice
-
-
-@dataclass(frozen=True)
-class DrawnStep:
-    """One degradation with its drawn parameters (JSON values)."""
-
-    name: str
-    parameters: Parameters
-
-
-@dataclass(frozen=True)
-class DrawnDegradation:
-    """What a preset drew for a seed and a severity: all that replaying it, bit for bit, needs."""
-
-    preset: str
-    severity: float
-    seed: int
-    steps: tuple[DrawnStep, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The record as JSON values; `from_dict` restores an equal object."""
-        record = dataclasses.asdict(self)
-        record["steps"] = list(record["steps"])
-        return record
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Self:
-        """Restore what `to_dict` wrote.
-
-        Raises:
-            DegradationRecordError: a field is missing or unknown.
-        """
-        _require_fields(record, cls)
-        for step in record["steps"]:
-            _require_fields(step, DrawnStep)
-        return cls(**{**record, "steps": tuple(DrawnStep(**step) for step in record["steps"])})
 
 
 @dataclass(frozen=True)
@@ -288,16 +249,6 @@ def _require_free(name: str, registry: Mapping[str, Any], kind: str) -> None:
 def _require_severity(severity: float) -> None:
     if not 0.0 <= severity <= 1.0:
         raise SeverityError(f"severity must be a number from 0 (none) to 1 (strongest), got {severity}")
-
-
-def _require_fields(record: Mapping[str, Any], record_type: type) -> None:
-    expected = {field.name for field in dataclasses.fields(record_type)}
-    if missing := sorted(expected - set(record)):
-        raise DegradationRecordError(f"the stored degradation lacks {missing}; write it with to_dict()")
-    if unknown := sorted(set(record) - expected):
-        raise DegradationRecordError(
-            f"the stored degradation has unknown fields {unknown}; expected {sorted(expected)}"
-        )
 
 
 def _require_frame(pixels: np.ndarray, mask: np.ndarray) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from retina_adapt.degradations.degradation import Parameters, draw_uniform, register_degradation
+from retina_adapt.degradations.degradation import draw_uniform, register_degradation
 from retina_adapt.degradations.frame import (
     change_colors,
     fit_channels,
@@ -20,6 +20,7 @@ from retina_adapt.degradations.frame import (
     smooth_field,
     soft_disc,
 )
+from retina_adapt.degradations.record import Parameters
 
 # Shen et al. 2020: the colors of stray light, white or greenish.
 _HALO_COLORS = (

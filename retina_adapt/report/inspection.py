@@ -56,11 +56,6 @@ class Inspection:
     reasons: tuple[str, ...]
 
     @property
-    def is_warned(self) -> bool:
-        """Whether there is a reason to warn."""
-        return bool(self.reasons)
-
-    @property
     def mean_change(self) -> float:
         """Mean absolute change inside the field of view, in [0, 1]."""
         return float(np.abs(self.change)[self.mask].mean())

@@ -17,7 +17,7 @@ def test_a_perfect_correction_of_light_raises_no_warning(fundus):
     pixels, _, mask = fundus
     dim = apply_degradation(pixels, mask, draw_degradation("light", seed=3))
     inspection = inspect_enhancement(dim, pixels, mask)
-    assert not inspection.is_warned
+    assert not inspection.reasons
     assert inspection.uncertainty is None
     assert inspection.mean_change > 0
 
@@ -34,7 +34,7 @@ def test_lost_and_made_up_vessels_raise_one_with_numbers(fundus, other_fundus, h
 def test_the_bounds_decide(fundus, other_fundus):
     pixels, _, mask = fundus
     after = painted(pixels, other_fundus[1])
-    assert not inspect_enhancement(pixels, after, mask, bounds=StructureBounds(lost=1, untraced=1)).is_warned
+    assert not inspect_enhancement(pixels, after, mask, bounds=StructureBounds(lost=1, untraced=1)).reasons
 
 
 def test_an_input_without_vessels_cannot_be_checked_and_says_so():

@@ -5,10 +5,9 @@
 
 Everything runs on one thread and is timed by that thread's own processor time, which other programs do not lengthen,
 though they make it vary. Steps are medians, presets and whole items means, over `draws` draws of `most_photographs`
-photographs, which take turns. Writes `data.json` and `data.md`.
+photographs, which take turns. Writes its JSON, and the section of the document from it.
 """
 
-import json
 import statistics
 import time
 from collections import defaultdict
@@ -19,7 +18,7 @@ from typing import Any, TypeVar
 
 import cv2
 
-from retina_adapt.atomic_files import write_file_atomically
+from benchmarks._documented_results import document_results
 from retina_adapt.configuration import parse_configuration
 from retina_adapt.data import DegradedPairs, DegradePair, Draw, PreparedPhotograph, PreparedPhotographs, load_images
 from retina_adapt.data.draws import seed_of
@@ -29,6 +28,7 @@ from retina_adapt.degradations import apply_degradation, apply_step, draw_degrad
 from retina_adapt.imaging import decode_photograph, find_photographs
 from retina_adapt.markdown import markdown_table
 
+KINDS = ("streamed", "prepared")
 Result = TypeVar("Result")
 
 
@@ -37,7 +37,8 @@ class DataBenchmarkConfig:
     """What to measure.
 
     Args:
-        output_folder: where the results go.
+        results: JSON file for the results.
+        document: Markdown file whose section between the marks of this benchmark is written anew.
         photographs: folder of clear photographs.
         most_photographs: of them, at most.
         size: side of the training images in pixels.
@@ -45,9 +46,11 @@ class DataBenchmarkConfig:
         preset: of the path from file to item, step by step.
         rates: training images a second that one GPU takes, for which worker cores are counted.
         seed: of the draws.
+        only_document: measure nothing; write the document from the results there are.
     """
 
-    output_folder: str = "runs/data"
+    results: str = "docs/results/data.json"
+    document: str = "docs/data.md"
     photographs: str = "corpus/hrf/train"
     most_photographs: int = 4
     size: int = 512
@@ -55,6 +58,7 @@ class DataBenchmarkConfig:
     preset: str = "mixed"
     rates: list[int] = field(default_factory=lambda: [10, 50, 200])
     seed: int = 0
+    only_document: bool = False
 
 
 class Stopwatch:
@@ -140,11 +144,14 @@ def _finish_item(
     stopwatch.time("tensors", lambda: (image_tensor(low), image_tensor(image), mask_tensor(mask)))
 
 
-def document(measured: dict[str, Any], config: DataBenchmarkConfig) -> str:
-    """The tables."""
-    tables = [
-        f"Photographs of `{config.photographs}` ({measured['megapixels']:.1f} megapixels), training images of "
-        f"{config.size} px, one thread.",
+def section(measured: dict[str, Any]) -> list[str]:
+    """The section of the document from the results alone."""
+    settings = measured["settings"]
+    parts = [
+        "```sh\npython recipes/benchmark.py data\n```",
+        f"measures one thread's processor time and counts the cores that feed one GPU. Photographs of "
+        f"`{settings['photographs']}` ({measured['megapixels']:.1f} megapixels), training images of "
+        f"{settings['size']} px.",
         markdown_table(
             ["preset", "ms an image", "images a second a core"],
             ([name, f"{value:.1f}", f"{1000 / value:.0f}"] for name, value in measured["presets"].items()),
@@ -156,24 +163,22 @@ def document(measured: dict[str, Any], config: DataBenchmarkConfig) -> str:
             text_columns=1,
         ),
     ]
-    for kind in ("streamed", "prepared"):
+    for kind in KINDS:
         whole = measured[kind]["mean of all"]
-        parts = {name: value for name, value in measured[kind].items() if name != "mean of all"}
-        rows = [[name, f"{value:.1f}", f"{value / sum(parts.values()):.0%}"] for name, value in parts.items()]
+        steps = {name: value for name, value in measured[kind].items() if name != "mean of all"}
+        rows = [[name, f"{value:.1f}", f"{value / sum(steps.values()):.0%}"] for name, value in steps.items()]
         rows.append(["all, mean", f"{whole:.1f}", f"{1000 / whole:.0f} images a second a core"])
-        tables.append(markdown_table([f"a {kind} item", "ms", "share"], rows, text_columns=1))
+        parts.append(markdown_table([f"a {kind} item", "ms", "share"], rows, text_columns=1))
+    header = ["images a second that a GPU takes", *(f"worker cores, {kind}" for kind in KINDS)]
     cores = (
-        [str(rate), *(f"{rate * measured[kind]['mean of all'] / 1000:.1f}" for kind in ("streamed", "prepared"))]
-        for rate in config.rates
+        [str(rate), *(f"{rate * measured[kind]['mean of all'] / 1000:.1f}" for kind in KINDS)]
+        for rate in settings["rates"]
     )
-    header = ["images a second that a GPU takes", "worker cores, streamed", "prepared"]
-    tables.append(markdown_table(header, cores, text_columns=0))
-    return "\n\n".join(tables)
+    return [*parts, markdown_table(header, cores, text_columns=0)]
 
 
-def main() -> None:
-    """Measure, print, write."""
-    config = parse_configuration(DataBenchmarkConfig, description=__doc__)
+def measure(config: DataBenchmarkConfig) -> dict[str, Any]:
+    """Milliseconds by preset, by step, and by part of a streamed and of a prepared item."""
     cv2.setNumThreads(1)
     paths = find_photographs(config.photographs)[: config.most_photographs]
     rows = load_images(config.photographs).select(range(len(paths)))
@@ -181,20 +186,16 @@ def main() -> None:
     # The first item pays for imports and for memory's first touch.
     pairs[Draw(0, 0)]
     pixels = [decode_photograph(path.read_bytes(), str(path)).pixels for path in paths]
-    measured = {
+    return {
+        "settings": {"photographs": config.photographs, "size": config.size, "rates": config.rates},
         "megapixels": statistics.mean(frame.shape[0] * frame.shape[1] for frame in pixels) / 1e6,
         **measure_presets([pairs.clear[index] for index in range(len(pairs))], config),
         "streamed": measure_streamed(paths, config),
         "prepared": measure_prepared(pairs, config),
     }
-    folder = Path(config.output_folder)
-    with write_file_atomically(folder / "data.json") as temporary:
-        temporary.write_text(json.dumps(measured, indent=1), encoding="utf-8")
-    text = document(measured, config)
-    with write_file_atomically(folder / "data.md") as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-    print(text)
 
 
-if __name__ == "__main__":
-    main()
+def main() -> None:
+    """Measure, write, print."""
+    config = parse_configuration(DataBenchmarkConfig, description=__doc__)
+    document_results("data", config, lambda: measure(config), section)

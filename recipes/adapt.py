@@ -2,9 +2,10 @@
 
     accelerate launch recipes/adapt.py --config recipes/configs/adapt_light.yaml
 
-Stage one trains the autoencoder's adaptors: the adapted encoder learns to map degraded photographs to where the frozen
-encoder maps clear ones. Stage two trains the denoiser's adaptors with the diffusion loss, conditioned on the adapted
-encoder. Writes an adaptor folder to `<output_folder>/adaptor`. Interrupted, the same command resumes.
+Stage one trains the autoencoder's adaptors until degraded photographs, enhanced, look like the clear ones; with weights
+on the paper's latent losses, also until their latents are the clear ones'. Stage two trains the denoiser's adaptors
+with the diffusion loss, conditioned on the adapted encoder. Writes an adaptor folder to `<output_folder>/adaptor`.
+Interrupted, the same command resumes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -73,16 +74,22 @@ from retina_adapt.training import (
 )
 
 ADAPTOR_NAME = "adaptor"
+# Of a validation, on its sheet in TensorBoard.
+PICTURES = 4
 Pairs = DegradedPairs | RealPairs | PairsWithLatents
 TrainingPairs = Pairs | StreamedImages
 
 
 class Phase(NamedTuple):
-    """A part of a stage: its pairs, the step until which they are trained on, and how many make a batch."""
+    """A part of a stage: its pairs, the step until which they are trained on, how many make a batch, and their cost.
+
+    `frames` is what a pair costs, in frames of the backbone's size.
+    """
 
     pairs: TrainingPairs
     last_step: int
     batch_size: int
+    frames: float = 1.0
 
 
 @dataclass
@@ -257,7 +264,7 @@ class AdaptationStep(nn.Module):
 
 
 class AutoencoderAdaptationStep(AdaptationStep):
-    """Stage one: both latent terms of the paper, and how far the enhanced photograph is from the clear one."""
+    """Stage one: how far the enhanced photograph is from the clear one, and the paper's latent terms if they weigh."""
 
     def __init__(self, backbone: ReconstructionBackbone, weights: AdaptationLossWeights) -> None:
         super().__init__(backbone)
@@ -385,20 +392,22 @@ def prepare_data(
         return pairs
 
     size = backbone.settings.image_size
-    if config.small_frames.size % backbone.stride:
+    first, last = config.small_frames.steps, config.second_look.steps
+    if first and (config.small_frames.size % backbone.stride or config.small_frames.size > size):
         raise ConfigurationError(
             f"small_frames.size is {config.small_frames.size}; for this backbone it must be a multiple of "
-            f"{backbone.stride}"
+            f"{backbone.stride}, and at most {size}"
         )
-    first, last = config.small_frames.steps, config.second_look.steps
     stage_one, stage_two = config.autoencoder, config.denoiser
     with accelerator.main_process_first():
         whole = open_training(size)
         phases = [Phase(whole, stage_one.steps - last, stage_one.batch_size)]
         if first:
-            phases.insert(0, Phase(open_training(config.small_frames.size), first, stage_one.batch_size))
+            side = config.small_frames.size
+            phases.insert(0, Phase(open_training(side), first, stage_one.batch_size, (side / size) ** 2))
         if last:
-            phases.append(Phase(open_training(FINE_SCALE * size), stage_one.steps, config.second_look.batch_size))
+            pairs, batch_size = open_training(FINE_SCALE * size), config.second_look.batch_size
+            phases.append(Phase(pairs, stage_one.steps, batch_size, 1 + FINE_SCALE**2))
         validation = open_pairs(config.validation, size)
     return {"autoencoder": phases, "denoiser": [Phase(whole, stage_two.steps, stage_two.batch_size)]}, validation
 
@@ -408,10 +417,10 @@ def batches_from(
 ) -> Iterator[dict[str, Tensor]]:
     """Batches from the micro-batch `first` on; each phase's pairs until its last step.
 
-    A dry run tries the last phase, which takes the most memory and time.
+    A dry run tries the phase whose steps take the most memory and time.
     """
     if settings.dry_run:
-        phases = phases[-1:]
+        phases = [max(phases, key=lambda phase: phase.batch_size * phase.frames)]
     for phase in phases:
         last = phase.last_step * settings.gradient_accumulation
         if first < last:
@@ -447,19 +456,11 @@ def validate(
             scores.append(
                 {"psnr": after.psnr, "ssim": after.ssim, "psnr_degraded": before.psnr, "ssim_degraded": before.ssim}
             )
-            pictures.append(np.concatenate([low, result, high], axis=1))
+            if len(pictures) < PICTURES:
+                pictures.append(np.concatenate([low, result, high], axis=1))
     # With more processes than photographs, some have none.
-    sheets = {"low_enhanced_high": (np.concatenate(pictures[:4]) * 255).round().astype(np.uint8)} if pictures else {}
+    sheets = {"low_enhanced_high": (np.concatenate(pictures) * 255).round().astype(np.uint8)} if pictures else {}
     return Validation(mean_scores(accelerator, scores), sheets)
-
-
-def count_pairs(pairs: TrainingPairs, config: AdaptConfig, accelerator: Accelerator) -> int:
-    """How many pairs there are; of a stream, which nobody counts, how many were drawn from it."""
-    if not isinstance(pairs, StreamedImages):
-        return len(pairs)
-    stages = (config.autoencoder, config.denoiser)
-    drawn = max(stage.steps * stage.gradient_accumulation * stage.batch_size for stage in stages)
-    return drawn * accelerator.num_processes
 
 
 def main(
@@ -474,11 +475,13 @@ def main(
     """
     accelerator, backbone, adapted, guard = setup(config)
     phases_of, validation_pairs = prepare_data(config, accelerator, backbone, guard.fingerprint)
+    pairs = phases_of["denoiser"][0].pairs
     metadata = AdaptorMetadata(
         data_sets=config.card.data_sets,
         degradation=config.train.degradation or "the degradation of real pairs",
         severity=config.train.severity,
-        pairs_seen=count_pairs(phases_of["denoiser"][0].pairs, config, accelerator),
+        # Nobody counts a stream.
+        pairs_seen=None if isinstance(pairs, StreamedImages) else len(pairs),
         training_steps={},
         seed=config.autoencoder.seed,
         recipe=f"recipes/adapt.py of retina_adapt {__version__}",

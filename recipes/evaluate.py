@@ -7,6 +7,7 @@ Scores the degraded input, CLAHE as the classical baseline, and each adaptor. Pr
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -106,7 +107,14 @@ def enhance(
     return enhanced[0].permute(1, 2, 0).cpu().numpy(), time.perf_counter() - started
 
 
+def column_title(names: Sequence[str]) -> str:
+    """Of a column that holds one method of each degradation: its name, or what the methods' names have in common."""
+    return names[0] if len(set(names)) == 1 else " / ".join(sorted({name.split(", ")[-1] for name in names}))
+
+
 def main(config: EvaluateConfig) -> None:
+    if len({len(degradation.adaptors) for degradation in config.degradations}) > 1:
+        raise ConfigurationError("degradations: give each the same number of adaptors, so that the sheet has columns")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     enhancer = Enhancer.from_pretrained(config.backbone, device=device)
     size = enhancer.backbone.settings.image_size
@@ -116,8 +124,6 @@ def main(config: EvaluateConfig) -> None:
     loaded = {
         adaptor: enhancer.load_adaptor(adaptor, name=f"adaptor-{position}") for position, adaptor in enumerate(labels)
     }
-    if len({len(degradation.adaptors) for degradation in config.degradations}) > 1:
-        raise ConfigurationError("degradations: give each the same number of adaptors, so that the sheet has columns")
     report = EvaluationReport(frame_size=size)
     sheet_rows: list[PictureRow] = []
     methods: dict[str, list[str]] = {}
@@ -161,9 +167,7 @@ def main(config: EvaluateConfig) -> None:
     report.to_json(folder / "results.json")
     with write_file_atomically(folder / "results.md") as temporary:
         temporary.write_text(report.to_markdown() + "\n", encoding="utf-8")
-    # A column holds one method of each degradation.
-    rows_of_names = zip(*methods.values(), strict=True)
-    columns = [" / ".join(sorted({name.split(", ")[-1] for name in names})) for names in rows_of_names]
+    columns = [column_title(names) for names in zip(*methods.values(), strict=True)]
     write_picture_sheet(folder / "sheet.png", sheet_rows, [*columns, "target"])
     report.print_table()
     print(f"Written: {folder / 'results.md'}, {folder / 'results.json'}, {folder / 'sheet.png'}")

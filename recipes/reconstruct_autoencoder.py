@@ -59,6 +59,9 @@ from retina_adapt.training import (
 
 TrainingImages = UnpairedImages | StreamedImages
 
+# Of a validation, on its sheet in TensorBoard.
+PICTURES = 4
+
 
 @dataclass
 class AutoencoderDataSettings:
@@ -208,11 +211,10 @@ def validate(backbone: ReconstructionBackbone, images: UnpairedImages, accelerat
             target_pixels, result_pixels = (t.permute(1, 2, 0).cpu().float().numpy() for t in (original, result))
             found = score_image(result_pixels, target_pixels, mask[0].numpy())
             scores.append({"psnr": found.psnr, "ssim": found.ssim})
-            pictures.append(np.concatenate([target_pixels, result_pixels], axis=1))
+            if len(pictures) < PICTURES:
+                pictures.append(np.concatenate([target_pixels, result_pixels], axis=1))
     # With more processes than photographs, some have none.
-    sheets = (
-        {"original_reconstructed": (np.concatenate(pictures[:4]) * 255).round().astype(np.uint8)} if pictures else {}
-    )
+    sheets = {"original_reconstructed": (np.concatenate(pictures) * 255).round().astype(np.uint8)} if pictures else {}
     return Validation(mean_scores(accelerator, scores), sheets)
 
 

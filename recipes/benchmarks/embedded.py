@@ -14,14 +14,13 @@ from pathlib import Path
 from adapt import AdaptConfig
 
 from benchmarks._documented_results import document_results
+from benchmarks._targets import GAIN_TARGET, missed_gains, tally
 from retina_adapt.adaptors import describe_adaptor
 from retina_adapt.configuration import parse_configuration
 from retina_adapt.embedded import adaptor_folder
 from retina_adapt.markdown import markdown_table
 
 CLAHE, DEGRADED = "CLAHE", "degraded"
-LEAST_GAIN = 3.0
-MILD_PSNR = 30.0
 COMMANDS = """```sh
 for name in {names}; do
     accelerate launch recipes/adapt.py --config recipes/configs/adapt_$name.yaml
@@ -157,20 +156,15 @@ def _training_line(name: str, training: dict) -> list[str]:
 
 
 def _verdict(scores: dict[str, dict[str, Means]], method: str) -> str:
-    gains, missed = [], []
-    for data_set, cells in scores.items():
-        for degradation, means in cells.items():
-            before = means[DEGRADED]["psnr"]
-            gain = means[method]["psnr"] - before
-            gains.append(gain)
-            if gain < (0 if before > MILD_PSNR else LEAST_GAIN):
-                missed.append(f"{degradation} on {data_set} ({gain:+.2f})")
-    shown = f"{len(gains) - len(missed)} of {len(gains)} cells"
-    if missed:
-        shown += ", not " + ", ".join(missed)
+    cells = {
+        f"{degradation} on {data_set}": (means[DEGRADED]["psnr"], means[method]["psnr"] - means[DEGRADED]["psnr"])
+        for data_set, by_degradation in scores.items()
+        for degradation, means in by_degradation.items()
+    }
+    missed, gains = missed_gains(cells), [gain for _, gain in cells.values()]
     return (
-        f"Target for `{method}`: at least {LEAST_GAIN:g} dB over the degraded input; above {MILD_PSNR:g} dB, no loss. "
-        f"{shown}; gains from {min(gains):.1f} to {max(gains):.1f} dB: **{'missed' if missed else 'met'}**."
+        f"Target for `{method}`: {GAIN_TARGET}. {tally(len(cells), missed, 'cells')}; gains from {min(gains):.1f} to "
+        f"{max(gains):.1f} dB: **{'missed' if missed else 'met'}**."
     )
 
 

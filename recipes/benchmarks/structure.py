@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks._documented_results import document_results
+from benchmarks._targets import tally
 from retina_adapt.configuration import parse_configuration
 from retina_adapt.data import DegradePair, Draw, PreparedPhotographs, load_images
 from retina_adapt.data.draws import seed_of
@@ -164,8 +165,7 @@ def won_back(scores: Scores, picture: str = "enhanced") -> float | None:
 
 
 def _verdict(target: str, total: int, missed: list[str]) -> str:
-    shown = f"{total - len(missed)} of {total}" + (f", not {', '.join(missed)}" if missed else "")
-    return f"Target: {target}. {shown}: **{'missed' if missed else 'met'}**."
+    return f"Target: {target}. {tally(total, missed)}: **{'missed' if missed else 'met'}**."
 
 
 def _with_mask(row: dict[str, Any], split: str) -> dict[str, Any]:

@@ -23,8 +23,8 @@ class AdaptorMetadata:
         data_sets: photographs that it was trained on, with their licences' credits where they ask for one.
         degradation: the preset it undoes, or a description for real pairs.
         severity: lowest and highest simulated severity in [0, 1]; None for real pairs or the preset's own range.
-        pairs_seen: number of different training pairs or clear photographs; None for an imported adaptor of which it
-            is not known.
+        pairs_seen: number of different training pairs or clear photographs; None for an imported adaptor or a
+            stream, of which it is not known.
         training_steps: optimiser steps by stage, e.g. {"autoencoder": 200, "denoiser": 100}.
         seed: of the training; None as above.
         recipe: the recipe that trained it and its version of the package.

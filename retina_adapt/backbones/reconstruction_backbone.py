@@ -198,7 +198,7 @@ class ReconstructionBackbone(nn.Module):
         return backbone
 
     def enable_gradient_checkpointing(self, enabled: bool = True) -> None:
-        """Compute features anew in the backward pass instead of keeping them: less memory, about a third more time.
+        """Compute features anew in the backward pass instead of keeping them: less memory, more time.
 
         Raises:
             GradientCheckpointingError: a part does not offer it.
@@ -235,4 +235,5 @@ class ReconstructionBackbone(nn.Module):
     def _from_autoencoder(self, decoded: Tensor) -> Tensor:
         if self.settings.space_to_depth > 1:
             decoded = F.pixel_shuffle(decoded, self.settings.space_to_depth)
-        return decoded * 0.5 + 0.5
+        # Pictures are compared and subtracted: half a network's precision must not be rounded once more.
+        return decoded.to(torch.promote_types(decoded.dtype, torch.float32)) * 0.5 + 0.5

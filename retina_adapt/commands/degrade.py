@@ -70,9 +70,15 @@ def degrade_photographs(
     try:
         return process_photographs(source, output, process, description="Degrading", console=console)
     finally:
-        # Also of a run that is interrupted: what it has degraded can be replayed.
+        # Also of a run that is interrupted: what it has degraded can be replayed. So can what earlier runs have left.
         if drawn_by_name:
-            write_json_record(output / RECORD_FILE, drawn_by_name)
+            write_json_record(output / RECORD_FILE, _recorded_before(output / RECORD_FILE) | drawn_by_name)
+
+
+def _recorded_before(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    return {name: drawn.to_dict() for name, drawn in _read_record(path).items()}
 
 
 def _read_record(path: Path) -> dict[str, DrawnDegradation]:

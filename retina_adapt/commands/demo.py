@@ -158,7 +158,7 @@ def demo_adaptation(output: Path, degradation: str, steps: int, seed: int) -> di
     config["validation"]["clear"] = [{"path": photographs, "split": "validation"}]
     config["autoencoder"] |= {"steps": steps, "validate_every": max(1, steps // 3), "seed": seed}
     config["small_frames"]["steps"] = int(small_share * steps)
-    # A step of it costs five others, and the demonstration shows the way, not the best result.
+    # A pair costs five times as much in it, and the demonstration shows the way, not the best result.
     config["second_look"] = {"steps": 0}
     config["adaptor"]["hook_groups"] = ["encoder", "decoder"]
     config["card"] = {"data_sets": ["photographs of the demonstration"]}

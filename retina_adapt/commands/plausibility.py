@@ -5,8 +5,7 @@ import numpy as np
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import FieldOfView
 
-# Light comes back from a fundus red: through the blood of the choroid. Of the corpus' photographs the least red has 1.5
-# times as much red as blue.
+# Light comes back from a fundus red: through the blood of the choroid. All photographs of the corpus have clearly more.
 _LEAST_RED_IN_A_DISC = 1.0
 _LEAST_RED_IN_A_FULL_FRAME = 1.1
 # A page is mostly paper. In no photograph of the corpus are more than 4 % of the frame's pixels that bright.

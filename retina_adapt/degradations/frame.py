@@ -28,12 +28,6 @@ def centered_coordinates(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x[None, :], y[:, None]
 
 
-def distance_from(pixels: np.ndarray, center: Sequence[float]) -> np.ndarray:
-    """Distance (H, W) of every pixel from `center` = [x, y], all in shorter sides."""
-    x, y = centered_coordinates(pixels)
-    return np.sqrt((x - center[0]) ** 2 + (y - center[1]) ** 2)
-
-
 def smooth_field(pixels: np.ndarray, formula: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
     """A field without edges over the frame, float32 (H, W) or (H, W, C).
 

@@ -13,8 +13,8 @@ from retina_adapt.enhancement.errors import require_choice
 
 EnhancementMode = Literal["fast", "diffusion"]
 
-# The condition latent is a good estimate already: sampling from it at a quarter of the noise schedule keeps more of
-# the photograph than sampling from pure noise (docs/results.md).
+# The condition latent is a good estimate already: sampling starts from it at a quarter of the noise schedule, to keep
+# more of the photograph than pure noise would.
 SAMPLING_START = 0.25
 
 

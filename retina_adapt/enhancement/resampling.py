@@ -16,13 +16,10 @@ def shrink(square: np.ndarray, side: int) -> np.ndarray:
     return shrunk.reshape(side, side, square.shape[2])  # OpenCV drops the axis of a single channel
 
 
-def enlarge(square: np.ndarray, side: int) -> np.ndarray:
-    """Interpolate (n, n, C) cubically to float32 (side, side, C), side >= n; may overshoot."""
-    return enlarge_rows(square, side, 0, side)
-
-
 def enlarge_rows(square: np.ndarray, side: int, start: int, stop: int, columns: slice = slice(None)) -> np.ndarray:
-    """Rows `start` to `stop` (not included) and `columns` of what `enlarge` gives, without the rest of it."""
+    """Interpolate (n, n, C) cubically to (side, side, C), side >= n, in part: rows `start` to `stop` (not included) and
+    `columns`, float32; may overshoot.
+    """
     taps, weights = _cubic_taps(square.shape[0], side, start, stop)
     first = int(taps.min())
     source = square[first : int(taps.max()) + 1].astype(np.float32, copy=False)

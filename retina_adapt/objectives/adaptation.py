@@ -1,4 +1,4 @@
-"""The adaptation loss: the adapted encoder maps degraded images to where the frozen one maps clear images."""
+"""Losses of the adaptation: the paper's two on latents, and ours on pictures."""
 
 import torch
 from torch import Tensor

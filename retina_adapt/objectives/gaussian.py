@@ -14,9 +14,22 @@ def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
     Beyond the border everything counts as 0. Divide by the blur of a weight, 1 where there is a value, for an average
     over what there is alone (normalized convolution, Knutsson and Westin 1993).
     """
-    channels, reach = images.shape[1], round(3 * sigma)
+    reach = round(3 * sigma)
+    return windowed_mean(F.pad(images, (reach, reach, reach, reach)), sigma, reach)
+
+
+def windowed_mean(images: Tensor, sigma: float, reach: int) -> Tensor:
+    """Means under a Gaussian window of 2 * reach + 1 pixels a side, where all of it lies within the images.
+
+    Args:
+        images: (batch, channels, height, width).
+
+    Returns:
+        (batch, channels, height - 2 * reach, width - 2 * reach).
+    """
+    channels = images.shape[1]
     offsets = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
     window = torch.exp(-(offsets**2) / (2 * sigma**2))
     window = (window / window.sum()).expand(channels, 1, 1, -1)
-    rows = F.conv2d(images, window, padding=(0, reach), groups=channels)
-    return F.conv2d(rows, window.transpose(2, 3), padding=(reach, 0), groups=channels)
+    rows = F.conv2d(images, window, groups=channels)
+    return F.conv2d(rows, window.transpose(2, 3), groups=channels)

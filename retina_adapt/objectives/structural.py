@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.objectives.gaussian import windowed_mean
 from retina_adapt.objectives.precision import in_full_precision
 
 WINDOW_SIZE = 11
@@ -25,14 +26,9 @@ def structural_dissimilarity(result: Tensor, target: Tensor) -> Tensor:
         result: (batch, channels, height, width), sides at least 11.
         target: the same shape.
     """
-    channels = result.shape[1]
-    offsets = torch.arange(WINDOW_SIZE, device=result.device, dtype=result.dtype) - WINDOW_SIZE // 2
-    window = torch.exp(-(offsets**2) / (2 * WINDOW_SIGMA**2))
-    window = (window / window.sum()).expand(channels, 1, 1, -1)
 
     def blur(images: Tensor) -> Tensor:
-        rows = F.conv2d(images, window, groups=channels)
-        return F.conv2d(rows, window.transpose(2, 3), groups=channels)
+        return windowed_mean(images, WINDOW_SIGMA, WINDOW_SIZE // 2)
 
     mean_result, mean_target = blur(result), blur(target)
     variance_result = blur(result * result) - mean_result**2

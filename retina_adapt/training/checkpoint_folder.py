@@ -32,13 +32,12 @@ class CheckpointFolder:
         found = self.newest()
         if found and resume == "never":
             raise CheckpointError(
-                f"{self.folder}: holds checkpoints up to {found.name}, and training.resume is 'never'; resume with "
+                f"{self.folder}: holds checkpoints up to {found.name}, and resume is 'never'; resume with "
                 "'auto', use another output_folder, or delete this folder to start again"
             )
         if not found and resume == "always":
             raise CheckpointError(
-                f"{self.folder}: holds no checkpoint, and training.resume is 'always'; check output_folder, or start "
-                "with 'auto'"
+                f"{self.folder}: holds no checkpoint, and resume is 'always'; check output_folder, or start with 'auto'"
             )
         return found
 

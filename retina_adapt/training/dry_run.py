@@ -36,7 +36,7 @@ class DryRunReport:
         seconds_per_validation: over the whole validation data.
         seconds_per_checkpoint: to write it.
         checkpoint_bytes: of one checkpoint.
-        seconds_in_all: of the full run: its steps, validations and checkpoints.
+        seconds_in_all: of the full run, its steps, validations and checkpoints, if all steps took as long as this one.
     """
 
     parameters: int
@@ -56,7 +56,7 @@ class DryRunReport:
             f"peak memory: {self.peak_memory_bytes / gib:.2f} GiB a process",
             f"a step: {self.seconds_per_step:.3g} s; a validation: {self.seconds_per_validation:.3g} s",
             f"a checkpoint: {self.seconds_per_checkpoint:.3g} s, {self.checkpoint_bytes / 2**20:.1f} MiB",
-            f"a full run: about {_duration(self.seconds_in_all)}",
+            f"a full run: at most about {_duration(self.seconds_in_all)}",
         ]
 
 
@@ -86,6 +86,7 @@ def try_out(
     report = report_of(
         supervision.training_step,
         settings,
+        accelerator.device,
         seconds_per_step=seconds[-1],
         seconds_per_validation=time.perf_counter() - started,
         seconds_per_checkpoint=seconds_per_checkpoint,
@@ -100,6 +101,7 @@ def try_out(
 def report_of(
     training_step: nn.Module,
     settings: TrainingSettings,
+    device: torch.device,
     *,
     seconds_per_step: float,
     seconds_per_validation: float,
@@ -116,7 +118,7 @@ def report_of(
     return DryRunReport(
         parameters=sum(size for size, _ in sizes),
         trainable_parameters=sum(size for size, is_trained in sizes if is_trained),
-        peak_memory_bytes=peak_memory_bytes(),
+        peak_memory_bytes=peak_memory_bytes(device),
         seconds_per_step=seconds_per_step,
         seconds_per_validation=seconds_per_validation,
         seconds_per_checkpoint=seconds_per_checkpoint,
@@ -131,9 +133,9 @@ def store_report(report: DryRunReport, output_folder: Path, training: str) -> No
         temporary.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
 
 
-def peak_memory_bytes() -> int:
-    """The most that this process has held so far: on the GPU if there is one, else in main memory."""
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else process_peak_bytes()
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most that this process has held so far: on the GPU that it trains on, else in main memory."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else process_peak_bytes()
 
 
 def process_peak_bytes() -> int:

@@ -48,8 +48,8 @@ class TrainingSettings:
             "always" if there is none.
         moving_average_decay: of an exponential moving average of what is trained, in [0, 1), e.g. 0.999; the averaged
             weights are validated and are the result. It costs the memory of the trained weights once more. 0 is off.
-        gradient_checkpointing: compute features anew in the backward pass instead of keeping them: far less memory,
-            about a third more time.
+        gradient_checkpointing: compute features anew in the backward pass instead of keeping them: less memory, more
+            time; docs/results.md, *What a training step costs*.
         dry_run: take two steps, write a checkpoint, validate, say what the full run would take, and start nothing
             else; see the option --dry-run, which sets it.
     """
@@ -88,21 +88,21 @@ class TrainingSettings:
         )
         for name in at_least_one:
             if getattr(self, name) < 1:
-                raise TrainingSettingsError(f"training.{name} is {getattr(self, name)}; it must be at least 1")
+                raise TrainingSettingsError(f"{name} is {getattr(self, name)}; it must be at least 1")
         not_negative = ("steps", "warmup_steps", "workers", "weight_decay", "seed", "patience", "least_improvement")
         for name in not_negative:
             if not getattr(self, name) >= 0:
-                raise TrainingSettingsError(f"training.{name} is {getattr(self, name)}; it must not be negative")
+                raise TrainingSettingsError(f"{name} is {getattr(self, name)}; it must not be negative")
         for name in ("learning_rate", "gradient_clip"):
             if not getattr(self, name) > 0:
-                raise TrainingSettingsError(f"training.{name} is {getattr(self, name)}; it must be positive")
+                raise TrainingSettingsError(f"{name} is {getattr(self, name)}; it must be positive")
         if not 0 <= self.moving_average_decay < 1:
             raise TrainingSettingsError(
-                f"training.moving_average_decay is {self.moving_average_decay}; it must lie in [0, 1), and 0 is off"
+                f"moving_average_decay is {self.moving_average_decay}; it must lie in [0, 1), and 0 is off"
             )
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 value = str(getattr(self, name))
                 raise TrainingSettingsError(
-                    f"training.{name} is '{value}'; use {' or '.join(choices)}{did_you_mean(value, choices)}"
+                    f"{name} is '{value}'; use {' or '.join(choices)}{did_you_mean(value, choices)}"
                 )

@@ -152,8 +152,7 @@ class Supervision:
         require_score(validation.scores, self.settings.best_by)
         if self.settings.patience and not validation.scores:
             raise TrainingSettingsError(
-                f"training.patience is {self.settings.patience}, but the validation has no score to tell a gain by; "
-                "set it to 0"
+                f"patience is {self.settings.patience}, but the validation has no score to tell a gain by; set it to 0"
             )
         self.note("running", validation.scores)
         if not self.is_validated:
@@ -195,4 +194,4 @@ class Supervision:
             if found
             else "it starts again, for there is no checkpoint yet"
         )
-        return f"lower training.learning_rate ({self.settings.learning_rate}), then run again: {resumption}"
+        return f"lower its learning_rate ({self.settings.learning_rate}), then run again: {resumption}"

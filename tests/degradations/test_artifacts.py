@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 import pytest
+from distances import distance_from
 from drawn_fundus import draw_fundus
 
 from retina_adapt.degradations import DrawnStep, apply_step, draw_step
-from retina_adapt.degradations.frame import distance_from
 
 
 def draw(name: str, severity: float, seed: int = 0) -> DrawnStep:

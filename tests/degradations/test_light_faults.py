@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from distances import distance_from
 from drawn_fundus import draw_fundus
 
 from retina_adapt.degradations import apply_step, draw_step
-from retina_adapt.degradations.frame import distance_from
 
 SEEDS = range(5)
 

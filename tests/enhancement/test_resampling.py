@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from whole_enlargements import enlarged
 
-from retina_adapt.enhancement.resampling import enlarge, enlarge_rows, shrink
+from retina_adapt.enhancement.resampling import enlarge_rows, shrink
 
 
 @settings(max_examples=40, deadline=None)
@@ -17,10 +18,10 @@ def test_any_band_is_that_part_of_the_whole(size: int, factor: float, seed: int,
     stop = data.draw(st.integers(start + 1, side))
     left = data.draw(st.integers(0, side - 1))
     band = enlarge_rows(square, side, start, stop, slice(left, side))
-    assert band == pytest.approx(enlarge(square, side)[start:stop, left:], abs=1e-5)
+    assert band == pytest.approx(enlarged(square, side)[start:stop, left:], abs=1e-5)
 
 
-@pytest.mark.parametrize("resample", [enlarge, shrink])
+@pytest.mark.parametrize("resample", [enlarged, shrink])
 def test_at_the_same_size_every_bit_stays(resample) -> None:
     square = np.random.default_rng(0).random((9, 9, 3)).astype(np.float32)
     assert np.array_equal(resample(square, 9), square)
@@ -32,7 +33,7 @@ def test_a_parabola_is_enlarged_to_the_same_parabola() -> None:
         return np.broadcast_to((position[:, None] - 0.4) ** 2, (side, side))[..., None].astype(np.float32)
 
     # Beside the border, where pixels are repeated, it is another curve.
-    assert enlarge(parabola(32), 200)[20:-20] == pytest.approx(parabola(200)[20:-20], abs=1e-5)
+    assert enlarged(parabola(32), 200)[20:-20] == pytest.approx(parabola(200)[20:-20], abs=1e-5)
 
 
 def test_a_signed_square_keeps_its_mean_when_it_shrinks() -> None:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from whole_enlargements import enlarged
 
 from retina_adapt.enhancement import SmallChange, combine_looks
-from retina_adapt.enhancement.resampling import enlarge
 from retina_adapt.enhancement.tiles import tiled_change
 
 FRAME, LARGER = 48, 96
@@ -16,8 +16,8 @@ FRAME, LARGER = 48, 96
 def changes() -> tuple[Tensor, Tensor]:
     """A smooth change of a frame, and one of a larger copy with detail of its own."""
     generator = np.random.default_rng(3)
-    frame = enlarge(generator.normal(size=(6, 6, 3)), FRAME)
-    larger = enlarge(generator.normal(size=(6, 6, 3)), LARGER) + generator.normal(scale=0.1, size=(LARGER, LARGER, 3))
+    frame = enlarged(generator.normal(size=(6, 6, 3)), FRAME)
+    larger = enlarged(generator.normal(size=(6, 6, 3)), LARGER) + generator.normal(scale=0.1, size=(LARGER, LARGER, 3))
     return as_batch(frame), as_batch(larger)
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from whole_enlargements import enlarged
 
 from retina_adapt.enhancement.detail import SmallChange, smooth
-from retina_adapt.enhancement.resampling import enlarge
 from retina_adapt.enhancement.tiles import blend_window, lay_tiles, seam_ratio, tiled_change
 from retina_adapt.imaging import resize
 from retina_adapt.imaging.synthetic_fundus import draw_fundus
@@ -97,5 +97,5 @@ def test_detail_that_only_tiles_show_is_in_the_result(working: tuple[np.ndarray,
 def test_tiles_that_change_nothing_leave_the_frames_change(working: tuple[np.ndarray, np.ndarray]) -> None:
     pixels, mask = working
     result = blended(pixels, mask, lambda tiles, _: np.zeros_like(tiles))
-    coarse = smooth(enlarge(frame_change_of(pixels).change, SIDE), 8.0)
+    coarse = smooth(enlarged(frame_change_of(pixels).change, SIDE), 8.0)
     assert np.abs(result - coarse)[mask].mean() < 0.02

@@ -55,8 +55,8 @@ def arms(about: Material) -> Section:
             f"Degradation `{config.degradation}`, all pairs; PSNR / SSIM. The last column is the PSNR between a clear "
             "photograph and itself enhanced. CLAHE and illumination correction with the options that are best on the "
             "validation photographs; `backbone alone` is the photograph reconstructed without an adaptor. In this "
-            "section and the next three each arm has the learning rate that is best for it, or within 0.1 dB of that "
-            "(*Learning rates*); all "
+            "section and the next three each arm has the learning rate that is best for it, or nearly so, of those "
+            "that were tried (*Learning rates*); all "
             f"others use {config.default_learning_rate:g}.",
             markdown_table(header, lines),
         ]
@@ -160,10 +160,12 @@ def learning_rates(about: Material) -> Section:
         arm, rate = name.split(" | ")
         if found := scored(trainings):
             tried.setdefault(arm, {})[float(rate)] = sum(found) / len(found)
-    better = []
+    better, at_the_edge = [], []
     for arm, by_rate in tried.items():
         used = about.config.learning_rates.get(arm, about.config.default_learning_rate)
         best = max(by_rate, key=by_rate.__getitem__)
+        if best in (min(by_rate), max(by_rate)):
+            at_the_edge.append(f"{arm} ({best:g})")
         if used in by_rate and best != used:
             better.append(f"{arm} ({best:g}, {by_rate[best] - by_rate[used]:+.2f} dB)")
     return Section(
@@ -173,6 +175,12 @@ def learning_rates(about: Material) -> Section:
             + (
                 f" Arms that another rate would serve better, and by how much here: {', '.join(better)}."
                 if better
+                else ""
+            )
+            + (
+                f" Best at the lowest or the highest rate tried, so that one beyond may be better still: "
+                f"{', '.join(at_the_edge)}."
+                if at_the_edge
                 else ""
             ),
             by_two(rows, shown, "arm"),

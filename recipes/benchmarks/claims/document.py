@@ -1,10 +1,7 @@
 """The section of the results document, generated from the results alone."""
 
-import platform
 from collections.abc import Callable
 from pathlib import Path
-
-import torch
 
 from benchmarks._marked_section import write_marked_section
 from benchmarks.claims import adaptor_sections, comparison_sections, measured_sections
@@ -59,7 +56,7 @@ def write_document(config: ClaimsConfig, questions: dict[str, Rows], gathered: d
         f"the seeds {', '.join(map(str, config.seeds))} for {', '.join(config.repeated)}; seed {config.seeds[0]} for "
         "the rest; a cell without a deviation is one seed. PSNR in dB and SSIM in the field of view at the backbone's "
         "frame size, on the test splits; the same degradations for every arm. Seconds are of processor time, without "
-        f"scoring. Torch {torch.__version__.split('+')[0]} on {platform.machine()}, one CPU thread a process. Cells "
+        f"scoring. {_measured_with(results)}, one CPU thread a process. Cells "
         "with a dash, and questions without a section, have not been run yet. Verdicts are computed from the tables.",
         markdown_table(
             ["claim", "target", "measured", ""],
@@ -68,3 +65,8 @@ def write_document(config: ClaimsConfig, questions: dict[str, Rows], gathered: d
         *(part for section in written for part in section.parts),
     ]
     write_marked_section(config.document, "claims", parts)
+
+
+def _measured_with(results: Results) -> str:
+    found = sorted({f"Torch {result['torch']} on {result['machine']}" for result in results.values()})
+    return "; ".join(found)

@@ -20,7 +20,7 @@ def estimate(trainings: Sequence[Training]) -> str:
     # A frame of half the size costs a quarter.
     pairs = sum(each.steps * each.batch_size * (1 - 0.75 * each.small_frames_share) for each in trainings)
     hours = pairs * _seconds_per_pair(trainings[0]) / 3600
-    return f"{len(trainings)} trainings, about {hours:.1f} core-hours, and scoring about a fifth of that"
+    return f"{len(trainings)} trainings, about {hours:.1f} core-hours, and scoring besides"
 
 
 def _seconds_per_pair(training: Training) -> float:

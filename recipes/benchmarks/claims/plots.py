@@ -7,10 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks._targets import LEAST_GAIN, MILD_PSNR
 from benchmarks.claims.plan import Rows
-from benchmarks.claims.scoring import MILD_PSNR
 from benchmarks.claims.tables import Results, gain, mean_curve, measure
-from benchmarks.claims.targets import LEAST_GAIN
 from retina_adapt.atomic_files import write_file_atomically
 
 mpl.use("Agg")

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
+from benchmarks._targets import GAIN_TARGET, missed_gains, tally
 from benchmarks.claims.arms import FULL_FINE_TUNING, SCRATCH
 from benchmarks.claims.plan import OURS, Rows
-from benchmarks.claims.scoring import MILD_PSNR
 from benchmarks.claims.tables import Results, first_reaching, gain, mean_curve, measure
 
-LEAST_GAIN = 3.0
 LARGEST_SHARE_OF_PARAMETERS = 0.05
 LARGEST_DISTANCE = 0.3
 FEW_PAIRS = 25
@@ -108,16 +107,10 @@ def faster_convergence(arms: Rows, long: Rows, results: Results) -> Verdict:
 
 def gains(claim: str, cells: dict[str, tuple[float, float]]) -> Verdict:
     """Cells are a degraded input's PSNR and the gain over it, by name."""
-    target = f"at least {LEAST_GAIN:g} dB over the degraded input in every cell; above {MILD_PSNR:g} dB, no loss"
     if not cells:
-        return Verdict(claim, target, "", None)
-    missed = {
-        name: found for name, (before, found) in cells.items() if found < (0 if before > MILD_PSNR else LEAST_GAIN)
-    }
-    shown = f"{len(cells) - len(missed)} of {len(cells)} cells"
-    if missed:
-        shown += ", not " + ", ".join(f"{name} ({found:+.2f})" for name, found in missed.items())
-    return Verdict(claim, target, shown, not missed)
+        return Verdict(claim, GAIN_TARGET, "", None)
+    missed = missed_gains(cells)
+    return Verdict(claim, GAIN_TARGET, tally(len(cells), missed, "cells"), not missed)
 
 
 def gain_cells(rows: Rows, results: Results, names: list[str]) -> dict[str, tuple[float, float]]:

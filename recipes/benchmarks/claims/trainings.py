@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import platform
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -89,6 +90,8 @@ def run_training(training: Training) -> dict:
     size = backbone.settings.image_size
     result: dict = {
         "training": asdict(training),
+        "torch": torch.__version__.split("+")[0],
+        "machine": platform.machine(),
         "backbone_fingerprint": backbone.fingerprint(),
         "backbone_parameters": sum(parameter.numel() for parameter in backbone.parameters()),
     }

@@ -76,6 +76,8 @@ from retina_adapt.training import (
 ADAPTOR_NAME = "adaptor"
 # Of a validation, on its sheet in TensorBoard.
 PICTURES = 4
+# Pixels a side: the structural loss and score look through windows of 11.
+SMALLEST_FRAME = 16
 Pairs = DegradedPairs | RealPairs | PairsWithLatents
 TrainingPairs = Pairs | StreamedImages
 
@@ -144,6 +146,10 @@ class SmallFrames:
     steps: int = 0
     size: int = 128
 
+    def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise ConfigurationError(f"small_frames.steps is {self.steps}; it must not be negative")
+
 
 @dataclass
 class SecondLook:
@@ -160,6 +166,10 @@ class SecondLook:
 
     steps: int = 0
     batch_size: int = 2
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.batch_size < 1:
+            raise ConfigurationError("second_look: steps must not be negative, and batch_size must be at least 1")
 
 
 @dataclass
@@ -353,6 +363,8 @@ def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, Pef
             f"small_frames.steps is {config.small_frames.steps} and second_look.steps {config.second_look.steps}; "
             f"together they must be at most autoencoder.steps, {config.autoencoder.steps}"
         )
+    if config.denoiser.steps and config.sampling_steps < 1:
+        raise ConfigurationError(f"sampling_steps is {config.sampling_steps}; it must be at least 1")
     if config.second_look.steps and not config.loss_weights.on_pictures:
         raise ConfigurationError(
             "second_look is judged by losses on pictures: give one a weight, or set second_look.steps to 0"
@@ -393,17 +405,17 @@ def prepare_data(
 
     size = backbone.settings.image_size
     first, last = config.small_frames.steps, config.second_look.steps
-    if first and (config.small_frames.size % backbone.stride or config.small_frames.size > size):
+    side = config.small_frames.size
+    if first and (side % backbone.stride or not SMALLEST_FRAME <= side <= size):
         raise ConfigurationError(
-            f"small_frames.size is {config.small_frames.size}; for this backbone it must be a multiple of "
-            f"{backbone.stride}, and at most {size}"
+            f"small_frames.size is {side}; for this backbone it must be a multiple of {backbone.stride} from "
+            f"{SMALLEST_FRAME} to {size}"
         )
     stage_one, stage_two = config.autoencoder, config.denoiser
     with accelerator.main_process_first():
         whole = open_training(size)
         phases = [Phase(whole, stage_one.steps - last, stage_one.batch_size)]
         if first:
-            side = config.small_frames.size
             phases.insert(0, Phase(open_training(side), first, stage_one.batch_size, (side / size) ** 2))
         if last:
             pairs, batch_size = open_training(FINE_SCALE * size), config.second_look.batch_size
@@ -517,6 +529,11 @@ def main(
             chosen - {"encoder", "decoder"},
         ),
     }
+    if not any(settings.steps and stage_groups for settings, _, _, stage_groups in stages.values()):
+        raise ConfigurationError(
+            "nothing would be trained: no stage has both steps and an adaptor that its losses reach; see "
+            "adaptor.hook_groups, autoencoder.steps, denoiser.steps and loss_weights"
+        )
     metrics: dict[str, float] = {}
     steps_done: dict[str, int] = {}
     for stage, (settings, step, mode, stage_groups) in stages.items():

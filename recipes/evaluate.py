@@ -15,10 +15,12 @@ import numpy as np
 import torch
 from accelerate.utils import tqdm
 
+from retina_adapt.adaptors import describe_adaptor
 from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.backbones import load_backbone
 from retina_adapt.configuration import ConfigurationError, store_configuration
 from retina_adapt.data import EvaluationBatchSampler, PairSource, PhotographSource, open_pairs
-from retina_adapt.embedded import DEFAULT_BACKBONE
+from retina_adapt.embedded import DEFAULT_BACKBONE, adaptor_folder, backbone_folder
 from retina_adapt.enhancement import EnhancementMode, Enhancer, enhance_frames
 from retina_adapt.evaluation import (
     EvaluationReport,
@@ -116,14 +118,18 @@ def main(config: EvaluateConfig) -> None:
     if len({len(degradation.adaptors) for degradation in config.degradations}) > 1:
         raise ConfigurationError("degradations: give each the same number of adaptors, so that the sheet has columns")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    enhancer = Enhancer.from_pretrained(config.backbone, device=device)
-    size = enhancer.backbone.settings.image_size
+    # Adaptors of several kinds cannot be loaded together.
+    enhancers: dict[str, Enhancer] = {}
     labels = labels_of(
         list(dict.fromkeys(adaptor for degradation in config.degradations for adaptor in degradation.adaptors))
     )
-    loaded = {
-        adaptor: enhancer.load_adaptor(adaptor, name=f"adaptor-{position}") for position, adaptor in enumerate(labels)
-    }
+    loaded: dict[str, tuple[Enhancer, str]] = {}
+    for position, adaptor in enumerate(labels):
+        kind = describe_adaptor(adaptor_folder(adaptor)).kind
+        if kind not in enhancers:
+            enhancers[kind] = Enhancer.from_pretrained(config.backbone, device=device)
+        loaded[adaptor] = enhancers[kind], enhancers[kind].load_adaptor(adaptor, name=f"adaptor-{position}")
+    size = load_backbone(backbone_folder(config.backbone)).settings.image_size
     report = EvaluationReport(frame_size=size)
     sheet_rows: list[PictureRow] = []
     methods: dict[str, list[str]] = {}
@@ -143,7 +149,8 @@ def main(config: EvaluateConfig) -> None:
                 clahe = apply_clahe(low, mask)
                 results = {"degraded": (low, None), "CLAHE": (clahe, time.perf_counter() - started)}
                 for adaptor in degradation.adaptors:
-                    enhancer.set_adaptor(loaded[adaptor])
+                    enhancer, name = loaded[adaptor]
+                    enhancer.set_adaptor(name)
                     for mode in config.modes:
                         results[f"{labels[adaptor]}, {mode}"] = enhance(
                             enhancer, item["low"], mode, config.steps, draw.seed % 2**31
@@ -168,9 +175,10 @@ def main(config: EvaluateConfig) -> None:
     with write_file_atomically(folder / "results.md") as temporary:
         temporary.write_text(report.to_markdown() + "\n", encoding="utf-8")
     columns = [column_title(names) for names in zip(*methods.values(), strict=True)]
-    write_picture_sheet(folder / "sheet.png", sheet_rows, [*columns, "target"])
+    if sheet_rows:
+        write_picture_sheet(folder / "sheet.png", sheet_rows, [*columns, "target"])
     report.print_table()
-    print(f"Written: {folder / 'results.md'}, {folder / 'results.json'}, {folder / 'sheet.png'}")
+    print(f"Written to {folder}")
 
 
 if __name__ == "__main__":

@@ -117,7 +117,8 @@ def main(config: EvaluateReconstructionConfig) -> None:
             temporary.write_text(report.to_markdown() + "\n", encoding="utf-8")
         report.print_table()
     columns = [title for method in methods for title in (method, f"difference x {DIFFERENCE_GAIN}")]
-    write_picture_sheet(folder / "sheet.png", sheet_rows, ["photograph", *columns])
+    if sheet_rows:
+        write_picture_sheet(folder / "sheet.png", sheet_rows, ["photograph", *columns])
     print(f"Written to {folder}")
 
 

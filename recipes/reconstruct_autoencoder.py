@@ -25,6 +25,7 @@ from retina_adapt.backbones import (
     load_backbone,
     save_backbone,
 )
+from retina_adapt.configuration import ConfigurationError
 from retina_adapt.data import (
     Draw,
     EvaluationBatchSampler,
@@ -103,6 +104,15 @@ class AutoencoderLossWeights:
     structural_scales: int = 3
     perceptual: float = 0.0
     regularization: float = 1e-6
+
+    def __post_init__(self) -> None:
+        for name in ("structural", "perceptual", "regularization"):
+            if not getattr(self, name) >= 0:
+                raise ConfigurationError(f"loss_weights.{name} is {getattr(self, name)}; it must not be negative")
+        if self.structural_scales < 1:
+            raise ConfigurationError(
+                f"loss_weights.structural_scales is {self.structural_scales}; it must be at least 1"
+            )
 
 
 @dataclass

@@ -27,6 +27,7 @@ from retina_adapt.backbones import (
     save_backbone,
     seeded_noise,
 )
+from retina_adapt.configuration import ConfigurationError
 from retina_adapt.data import (
     DegradedCrop,
     EvaluationBatchSampler,
@@ -98,6 +99,10 @@ class ConditionCorruption:
     dropout: float = 0.0
     degraded: bool = False
 
+    def __post_init__(self) -> None:
+        if not self.noise >= 0 or not 0 <= self.dropout <= 1:
+            raise ConfigurationError("condition: noise must not be negative, and dropout must lie in [0, 1]")
+
 
 @dataclass
 class ReconstructDenoiserConfig:
@@ -125,6 +130,10 @@ class ReconstructDenoiserConfig:
     sampling_steps: int = 4
     training: TrainingSettings = field(default_factory=TrainingSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
+
+    def __post_init__(self) -> None:
+        if self.min_snr_gamma != 0 and not self.min_snr_gamma >= 1:
+            raise ConfigurationError(f"min_snr_gamma is {self.min_snr_gamma}; it must be at least 1, and 0 is off")
 
 
 class DenoisingStep(nn.Module):

@@ -25,6 +25,7 @@ from accelerate import PartialState
 from adapt import AdaptConfig
 from adapt import main as adapt
 
+from retina_adapt.adaptors import AdaptorConfigError
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.configuration import (
     ConfigurationError,
@@ -35,7 +36,13 @@ from retina_adapt.configuration import (
 )
 from retina_adapt.markdown import markdown_table
 from retina_adapt.suggestions import did_you_mean
-from retina_adapt.training import ScoredStep, TrainingDivergedError, run_recipe
+from retina_adapt.training import (
+    NothingToTrainError,
+    ScoredStep,
+    TrainingDivergedError,
+    UnusedParameterError,
+    run_recipe,
+)
 from retina_adapt.training.run_record import read_run
 
 try:
@@ -44,7 +51,10 @@ except ModuleNotFoundError as error:
     raise SystemExit("error: a search needs optuna; in this package's checkout: pip install '.[sweep]'") from error
 
 Choice = bool | int | float | str | list[str]
-STAGES = ("autoencoder", "denoiser")
+HOOKS_OF_STAGE = {"autoencoder": ("encoder", "decoder"), "denoiser": ("denoiser",)}
+STAGES = tuple(HOOKS_OF_STAGE)
+# What a trial's own settings can be at fault for; the first trial has those of the base, and its errors end the search.
+UNFIT = (AdaptorConfigError, ConfigurationError, NothingToTrainError, UnusedParameterError)
 # Accelerate keeps the precision of a process's first training; the others would make trials incomparable.
 NOT_SEARCHED = ("output_folder", "validation.", "mixed_precision", "resume", "dry_run")
 
@@ -123,7 +133,8 @@ class SweepConfig:
 
     Args:
         output_folder: where trials, tables and the best configuration go.
-        base: configuration file of recipes/adapt.py that all trials start from.
+        base: configuration file of recipes/adapt.py that all trials start from; a mere name is one of those in the
+            folder `configs` beside this file.
         space: the settings to search.
         overrides: settings in which all trials differ from the base, by name, e.g. {autoencoder.steps: 200}.
         trials: how many there shall be in all, also after a resume.
@@ -152,6 +163,8 @@ class SweepConfig:
         if self.stage not in STAGES:
             hint = did_you_mean(self.stage, STAGES)
             raise ConfigurationError(f"stage is '{self.stage}'; use {' or '.join(STAGES)}{hint}")
+        if Path(self.base).name == self.base and not Path(self.base).exists():
+            self.base = str(Path(__file__).parent / "configs" / self.base)
 
 
 def trial_config(config: SweepConfig, folder: Path, suggested: dict[str, Choice]) -> AdaptConfig:
@@ -170,6 +183,12 @@ def check_base(config: SweepConfig) -> AdaptConfig:
             raise ConfigurationError(f"{section} has the split 'test'; what is chosen by it cannot be tested on it")
     if getattr(base, config.stage).steps == 0:
         raise ConfigurationError(f"{config.stage}.steps is 0, but stage '{config.stage}' shall judge the trials")
+    searched = [entry.choices for entry in config.space if entry.name == "adaptor.hook_groups"]
+    for groups in [base.adaptor.hook_groups, *(choice for choices in searched for choice in choices)]:
+        if not any(group.startswith(HOOKS_OF_STAGE[config.stage]) for group in groups):
+            raise ConfigurationError(
+                f"stage '{config.stage}' shall judge the trials, but adaptor.hook_groups {groups} has no adaptor in it"
+            )
     if PartialState().num_processes > 1:
         raise ConfigurationError("a search runs its trials on one process; start it without a launcher")
     return base
@@ -241,8 +260,10 @@ def run_trial(trial: optuna.Trial, study: optuna.Study, config: SweepConfig) -> 
         adapt(trial_config(config, folder, suggested), observe)
     except optuna.TrialPruned:
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-    except (TrainingDivergedError, torch.OutOfMemoryError) as error:
-        # What the search has to learn, too: a learning rate too high, a batch too large.
+    except (TrainingDivergedError, torch.OutOfMemoryError, *UNFIT) as error:
+        if trial.number == 0 and isinstance(error, UNFIT):
+            raise
+        # What the search has to learn, too: a learning rate too high, a batch too large, a rank that does not fit.
         trial.set_user_attr("error", str(error))
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
     else:

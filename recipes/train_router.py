@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from retina_adapt import __version__
+from retina_adapt.configuration import ConfigurationError
 from retina_adapt.data import (
     EvaluationBatchSampler,
     PhotographSource,
@@ -127,6 +128,12 @@ class TrainRouterConfig:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     card: RouterCardSettings = field(default_factory=RouterCardSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
+
+    def __post_init__(self) -> None:
+        if len(self.severity) != 2:
+            raise ConfigurationError(f"severity is {self.severity}; give the lowest and the highest")
+        if self.training.gradient_checkpointing:
+            raise ConfigurationError("the router's small network offers no gradient checkpointing; set it to false")
 
 
 class RoutingStep(nn.Module):

@@ -33,6 +33,16 @@ class UnknownSchedulerError(RetinaAdaptError):
     """No scheduler of this name can be used."""
 
 
+def require_usable(scheduler: SchedulerMixin) -> None:
+    """Refuse a scheduler that a backbone cannot be sampled with.
+
+    Raises:
+        UnknownSchedulerError: its class is not in `SCHEDULER_CLASSES`.
+    """
+    if type(scheduler).__name__ not in SCHEDULER_CLASSES:
+        raise UnknownSchedulerError(_why_unknown(type(scheduler).__name__))
+
+
 def scheduler_like(trained: SchedulerMixin, name: str | None) -> SchedulerMixin:
     """A fresh scheduler over the noise schedule of `trained`: of its own class, or of the class called `name`.
 

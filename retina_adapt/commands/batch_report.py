@@ -13,8 +13,10 @@ from retina_adapt.imaging import FieldOfViewShape, Photograph, read_photograph
 from retina_adapt.report import ModelIdentity, ReportEntry, report_entry, write_report
 
 
-def require_report_seeds(seeds: int, settings: EnhancementSettings) -> None:
-    """Raises EnhancementInputError if these settings give the same result for every seed."""
+def require_report_seeds(seeds: int, settings: EnhancementSettings, report: Path | None) -> None:
+    """Raises EnhancementInputError if there is no report, or these settings give the same result for every seed."""
+    if seeds > 1 and report is None:
+        raise EnhancementInputError(f"--report-seeds {seeds} is for the report's uncertainty map; add --report FILE")
     if seeds > 1 and settings.mode != "diffusion":
         raise EnhancementInputError(
             f"--report-seeds {seeds} asks for an uncertainty map, but the mode {settings.mode} gives the same result "

@@ -107,9 +107,9 @@ def enhance_photographs(
     if AUTO in names:
         chosen_router = load_router_and_adaptors(router or router_folder(), enhancer, fingerprint, processes.device)
     models = identities_of(enhancer, backbone, fingerprint, asked_for)
+    require_report_seeds(report_seeds, chosen_settings, report)
     if report is not None:
         require_report_path(report)
-        require_report_seeds(report_seeds, chosen_settings)
     request = {
         "version": __version__,
         "backbone": fingerprint,

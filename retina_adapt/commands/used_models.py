@@ -35,11 +35,16 @@ def request_identity(name: str, models: Mapping[str, ModelIdentity], router: Pat
 
 
 def load_router_and_adaptors(folder: Path, enhancer: Enhancer, fingerprint: str, device: Any) -> Router:
-    """The router; the embedded adaptors that it may choose and that fit this backbone are loaded beside the others."""
+    """The router; the embedded adaptors that it may choose are loaded beside the others.
+
+    Left out are those of another backbone, and those of another kind than the others, whom they cannot join.
+    """
     router = load_router(folder)
     router.network.to(device)
+    kinds = {enhancer.kind_of(name) for name in enhancer.adaptors}
     wanted = {*router.settings.adaptors.values()} & {*embedded_names("adaptors")} - {*enhancer.adaptors}
     for name in sorted(wanted):
-        if describe_adaptor(adaptor_folder(name)).backbone_fingerprint == fingerprint:
+        description = describe_adaptor(adaptor_folder(name))
+        if description.backbone_fingerprint == fingerprint and kinds <= {description.kind}:
             enhancer.load_adaptor(name)
     return router

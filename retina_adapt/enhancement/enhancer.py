@@ -65,16 +65,32 @@ class Enhancer:
 
     @property
     def adapted(self) -> PeftModel | None:
-        """PEFT's model around the backbone, for blending and merging; None without adaptors."""
+        """PEFT's model around the backbone, for blending and for swaps of tensors; None without adaptors.
+
+        Not for merging: an enhancement needs the frozen backbone's pass beside the adapted one.
+        """
         return self._adapted
+
+    def kind_of(self, name: str) -> str:
+        """The kind of a loaded adaptor: residual, lora and so on.
+
+        Raises:
+            AdaptorNameError: no adaptor of this name is loaded.
+        """
+        return kind_of(self._require(name).peft_config[name])
 
     def metadata_of(self, name: str) -> AdaptorMetadata:
         """Where a loaded adaptor comes from.
 
         Raises:
-            AdaptorNameError: no adaptor of this name is loaded.
+            AdaptorNameError: no adaptor of this name is loaded, or it was made here and comes from no file.
         """
         self._require(name)
+        if name not in self._metadata:
+            raise AdaptorNameError(
+                f"'{name}' was not loaded from a file, so that nothing is known of it; write it with `save_adaptor`, "
+                "and load that"
+            )
         return self._metadata[name]
 
     @property

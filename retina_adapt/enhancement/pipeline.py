@@ -14,6 +14,7 @@ from diffusers.utils import BaseOutput
 from retina_adapt.adaptors import save_adaptor
 from retina_adapt.atomic_files import require_own_folder, write_folder_atomically
 from retina_adapt.backbones import ReconstructionBackbone, load_backbone, save_backbone
+from retina_adapt.backbones.schedulers import require_usable
 from retina_adapt.enhancement.enhancer import Enhancer
 from retina_adapt.enhancement.errors import EnhancementInputError
 from retina_adapt.enhancement.images import AnyImage
@@ -66,8 +67,11 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
             options: those of calling an `Enhancer`, besides `mode`, `steps` and `seed`.
 
         Raises:
+            UnknownSchedulerError: `scheduler` was exchanged for one that cannot be used.
             RetinaAdaptError: as calling an `Enhancer` does.
         """
+        if num_inference_steps is not None:
+            require_usable(self.scheduler)
         self.enhancer.backbone.scheduler = self.scheduler
         if num_inference_steps is None:
             options |= {"mode": "fast"}

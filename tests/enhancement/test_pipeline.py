@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import DiffusionPipeline, EulerDiscreteScheduler
+from diffusers import DiffusionPipeline, EulerDiscreteScheduler, LMSDiscreteScheduler
 from PIL import Image
 
 import retina_adapt
 from retina_adapt import EnhancementSettings, Enhancer, RetinaEnhancementPipeline
 from retina_adapt.backbones import save_backbone
+from retina_adapt.backbones.schedulers import UnknownSchedulerError
 from retina_adapt.enhancement import EnhancementInputError
 from retina_adapt.imaging.synthetic_fundus import draw_fundus
 
@@ -45,6 +46,15 @@ def test_a_scheduler_is_exchanged_as_in_other_pipelines(toy_enhancer: Enhancer, 
     pipeline.scheduler = EulerDiscreteScheduler.from_config(pipeline.scheduler.config)
     (found,) = pipeline(picture, num_inference_steps=3).images
     assert np.asarray(found).astype(int) == pytest.approx(np.asarray(expected).astype(int), abs=2)
+
+
+def test_a_scheduler_that_cannot_be_used_is_refused_also_when_it_is_exchanged(
+    toy_enhancer: Enhancer, picture: Image.Image
+) -> None:
+    pipeline = RetinaEnhancementPipeline(toy_enhancer)
+    pipeline.scheduler = LMSDiscreteScheduler.from_config(pipeline.scheduler.config)
+    with pytest.raises(UnknownSchedulerError, match="LMSDiscreteScheduler is not supported"):
+        pipeline(picture, num_inference_steps=3)
 
 
 def test_saved_and_loaded_it_gives_the_same_bits_with_the_same_adaptors(

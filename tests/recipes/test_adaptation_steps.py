@@ -135,9 +135,16 @@ def test_large_frames_are_judged_by_both_looks(
             },
             "losses on pictures",
         ),
+        ({"small_frames": {"steps": 1, "size": 128}}, "a multiple of 4 from 16 to 64"),
+        ({"small_frames": {"steps": 1, "size": 18}}, "a multiple of 4 from 16 to 64"),
+        ({"small_frames": {"steps": 1, "size": 8}}, "a multiple of 4 from 16 to 64"),
+        ({"small_frames": {"steps": -1}}, "must not be negative"),
+        ({"second_look": {"steps": 1, "batch_size": 0}}, "batch_size must be at least 1"),
+        ({"sampling_steps": 0}, "sampling_steps is 0"),
+        ({"autoencoder": {"steps": 0}, "denoiser": {"steps": 0}}, "nothing would be trained"),
     ],
 )
-def test_a_second_look_that_cannot_be_is_refused(
+def test_a_training_that_cannot_be_is_refused_before_it_begins(
     run: Callable[..., dict[str, Tensor]], changes: dict[str, object], said: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=said):

@@ -31,6 +31,12 @@ def test_one_preset_at_two_severities_is_two_degradations(evaluate: ModuleType) 
     assert labels == ["light", "light 0.2-0.4", "light 0.8-1"]
 
 
+def test_a_column_of_the_sheet_names_the_adaptor_where_all_its_pictures_are_by_one(evaluate: ModuleType) -> None:
+    assert evaluate.column_title(("adaptor, fast",)) == "adaptor, fast"
+    assert evaluate.column_title(("light, fast", "light, fast")) == "light, fast"
+    assert evaluate.column_title(("light, fast", "haze, fast")) == "fast"
+
+
 def test_a_mistyped_mode_is_refused(evaluate: ModuleType) -> None:
     arguments = ["--output_folder", "x", "--data_sets", "[]", "--degradations", "[]", "--modes", "[difusion]"]
     with pytest.raises(ConfigurationError, match="difusion"):

@@ -145,6 +145,23 @@ def test_a_search_that_is_killed_amid_a_trial_goes_on_to_the_same_results(
         search(folder, space=SPACE[:1])
 
 
+def test_a_trial_whose_settings_do_not_fit_fails_and_the_search_goes_on(
+    search: Callable[..., list[dict]], tmp_path: Path
+) -> None:
+    # Blocks of 7 divide no layer's inputs here; the base's kind does not ask.
+    kinds = {"name": "adaptor.kind", "choices": ["boft", "residual"]}
+    rows = search(tmp_path / "search", space=[kinds], overrides={"adaptor.rank": 7})
+    found = {row["settings"]["adaptor.kind"]: row for row in rows}
+    assert found["residual"]["state"] == "complete"
+    assert found["boft"]["state"] == "fail"
+    assert "blocks of 7" in found["boft"]["error"]
+
+
+def test_a_base_by_its_mere_name_is_the_one_beside_the_recipe(sweep: ModuleType) -> None:
+    config = sweep.SweepConfig(output_folder="x", base="adapt_light.yaml", space=[sweep.SearchedSetting(**SPACE[0])])
+    assert Path(config.base) == recipes_folder() / "configs" / "adapt_light.yaml"
+
+
 def test_nothing_is_chosen_by_test_photographs(search: Callable[..., list[dict]], base: Path, tmp_path: Path) -> None:
     config = yaml.safe_load(base.read_text())
     config["validation"]["clear"][0]["split"] = "test"
@@ -179,6 +196,8 @@ def test_a_mistake_in_the_search_is_an_error_before_anything_is_trained(
         ({"stage": "decoder"}, "use autoencoder or denoiser"),
         ({"stage": "denoiser"}, "denoiser.steps is 0"),
         ({"trials": 0}, "trials is 0; it must be at least 1"),
+        ({"stage": "denoiser", "overrides": {"denoiser.steps": 1}}, "has no adaptor in it"),
+        ({"space": [{"name": "adaptor.hook_groups", "choices": [["denoiser"]]}]}, "has no adaptor in it"),
         ({"overrides": {"autoencoder.stepz": 3}}, "did you mean 'autoencoder.steps'"),
     ):
         with pytest.raises(ConfigurationError, match=message):

@@ -432,7 +432,9 @@ def batches_from(
     A dry run tries the phase whose steps take the most memory and time.
     """
     if settings.dry_run:
-        phases = [max(phases, key=lambda phase: phase.batch_size * phase.frames)]
+        begins = [0, *(phase.last_step for phase in phases)]
+        with_steps = [phase for phase, begin in zip(phases, begins, strict=False) if phase.last_step > begin]
+        phases = [max(with_steps, key=lambda phase: phase.batch_size * phase.frames)]
     for phase in phases:
         last = phase.last_step * settings.gradient_accumulation
         if first < last:

@@ -235,5 +235,5 @@ class ReconstructionBackbone(nn.Module):
     def _from_autoencoder(self, decoded: Tensor) -> Tensor:
         if self.settings.space_to_depth > 1:
             decoded = F.pixel_shuffle(decoded, self.settings.space_to_depth)
-        # Pictures are compared and subtracted: half a network's precision must not be rounded once more.
-        return decoded.to(torch.promote_types(decoded.dtype, torch.float32)) * 0.5 + 0.5
+        # Pictures are compared and subtracted: what autocast made half as precise must not be rounded once more.
+        return decoded.to(self.latent_mean.dtype) * 0.5 + 0.5

@@ -55,7 +55,7 @@ def test_the_card_says_what_the_adaptor_is_where_it_comes_from_and_what_was_meas
         f"| sha256 | `{description.sha256}` |",
         "| fast psnr | 16.7 | 25.3 | +8.6 |",
         "| fast ssim | 0.768 | 0.885 | +0.117 |",
-        "| lpips | not measured | 0.2 |  |",
+        "| lpips | not measured | 0.2 | |",
         "made up",
         "testing",
     ):

@@ -42,9 +42,9 @@ def seen(
     adapt: ModuleType, first: int, small_steps: int, large_steps: int = 0, settings: TrainingSettings = SETTINGS
 ) -> list[tuple[list[int], list[int]]]:
     phases = [
-        adapt.Phase(Frames(32), small_steps, settings.batch_size),
+        adapt.Phase(Frames(32), small_steps, settings.batch_size, 0.25),
         adapt.Phase(Frames(64), settings.steps - large_steps, settings.batch_size),
-        adapt.Phase(Frames(128), settings.steps, 1),
+        adapt.Phase(Frames(128), settings.steps, 1, 5.0),
     ]
     batches = adapt.batches_from(phases, settings, PartialState(cpu=True), first)
     return [(batch["size"].tolist(), batch["seed"].tolist()) for batch in batches]
@@ -65,9 +65,13 @@ def test_a_resumed_run_sees_what_it_would_have_seen(adapt: ModuleType, first: in
     assert seen(adapt, first, small_steps=2, large_steps=2) == seen(adapt, 0, small_steps=2, large_steps=2)[first:]
 
 
-def test_a_dry_run_tries_the_costliest_frames(adapt: ModuleType) -> None:
-    batches = seen(adapt, 0, small_steps=2, large_steps=1, settings=replace(SETTINGS, dry_run=True))
-    assert batches[0][0] == [128]
+@pytest.mark.parametrize(("large_steps", "batch_size", "tried"), [(1, 2, [128]), (0, 2, [64, 64]), (1, 6, [64] * 6)])
+def test_a_dry_run_tries_the_steps_that_cost_most(
+    adapt: ModuleType, large_steps: int, batch_size: int, tried: list[int]
+) -> None:
+    settings = replace(SETTINGS, dry_run=True, batch_size=batch_size)
+    batches = seen(adapt, 0, small_steps=2, large_steps=large_steps, settings=settings)
+    assert batches[0][0] == tried
 
 
 def test_small_frames_change_the_size_of_what_is_seen_and_nothing_else(adapt: ModuleType) -> None:

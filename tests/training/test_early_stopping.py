@@ -111,7 +111,7 @@ def test_what_counts_as_a_gain(scores: list[float], best_by: str, least_improvem
 
 
 def test_patience_without_a_score_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(TrainingSettingsError, match=r"training\.patience is 2.*no score"):
+    with pytest.raises(TrainingSettingsError, match=r"patience is 2.*no score"):
         train_toy(ToyStep(), tmp_path, toy_settings(patience=2, validate_every=3), validate=lambda: Validation({}))
 
 

@@ -35,7 +35,7 @@ from retina_adapt.training.schedule import learning_rate_factor
     ],
 )
 def test_a_setting_out_of_range_is_an_error_that_names_it(name: str, value: float | str) -> None:
-    with pytest.raises(TrainingSettingsError, match=rf"training\.{name} is"):
+    with pytest.raises(TrainingSettingsError, match=rf"^{name} is"):
         TrainingSettings(**{name: value})
 
 

@@ -11,6 +11,7 @@ import runpy
 import shutil
 import sys
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
@@ -127,6 +128,14 @@ def toy_stable_diffusion(tmp_path_factory: pytest.TempPathFactory) -> Callable[[
         return folder
 
     return folder_for
+
+
+@pytest.fixture(scope="session", autouse=True)
+def progress_bars_of_each_process_alone() -> None:
+    """tqdm's lock is shared by forked processes: one that a test kills while it draws its bar would lock all others."""
+    from tqdm import tqdm
+
+    tqdm.set_lock(threading.RLock())
 
 
 @pytest.fixture(scope="session")

@@ -149,7 +149,7 @@ def section(measured: dict[str, Any]) -> list[str]:
     settings = measured["settings"]
     parts = [
         "```sh\npython recipes/benchmark.py data\n```",
-        f"measures one thread's processor time and counts the cores that feed one GPU. Photographs of "
+        "measures one thread's processor time and counts the cores that feed one GPU. Photographs of "
         f"`{settings['photographs']}` ({measured['megapixels']:.1f} megapixels), training images of "
         f"{settings['size']} px.",
         markdown_table(

@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def gather(config: DemonstrationConfig) -> dict[str, Any]:
-    """The evaluation's "summaries"; the new adaptor's "steps", "pairs" and "seed"; the "photographs" by split."""
+    """The evaluation's "summaries"; the new adaptor's "steps" and "seed"; the "photographs" by split."""
     folder = Path(config.folder)
     evaluation = json.loads((folder / "evaluation" / "results.json").read_text(encoding="utf-8"))
     metadata = describe_adaptor(folder / "adapted" / "adaptor").metadata

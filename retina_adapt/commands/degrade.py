@@ -46,6 +46,8 @@ def degrade_photographs(
     """
     draw_degradation(preset, seed=seed, severity=severity)
     recorded = None if replay is None else _read_record(replay)
+    # What earlier runs have left in the output folder can be replayed as well.
+    present = _read_record(output / RECORD_FILE) if (output / RECORD_FILE).is_file() else {}
     drawn_by_name: dict[str, dict[str, Any]] = {}
 
     def process(path: Path, target: Path) -> list[Path]:
@@ -70,15 +72,10 @@ def degrade_photographs(
     try:
         return process_photographs(source, output, process, description="Degrading", console=console)
     finally:
-        # Also of a run that is interrupted: what it has degraded can be replayed. So can what earlier runs have left.
+        # Also of a run that is interrupted: what it has degraded can be replayed.
         if drawn_by_name:
-            write_json_record(output / RECORD_FILE, _recorded_before(output / RECORD_FILE) | drawn_by_name)
-
-
-def _recorded_before(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    return {name: drawn.to_dict() for name, drawn in _read_record(path).items()}
+            before = {name: drawn.to_dict() for name, drawn in present.items()}
+            write_json_record(output / RECORD_FILE, before | drawn_by_name)
 
 
 def _read_record(path: Path) -> dict[str, DrawnDegradation]:
@@ -90,5 +87,5 @@ def _read_record(path: Path) -> dict[str, DrawnDegradation]:
     except (OSError, ValueError, AttributeError, TypeError, DegradationRecordError) as error:
         raise ReplayError(
             f"{path}: cannot be read as a record of degradations ({error}); give the {RECORD_FILE} of an earlier run's "
-            "output folder"
+            "output folder, or remove this file if it is in the way"
         ) from error

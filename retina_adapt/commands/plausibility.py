@@ -5,10 +5,10 @@ import numpy as np
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import FieldOfView
 
-# Light comes back from a fundus red: through the blood of the choroid. All photographs of the corpus have clearly more.
+# Light comes back from a fundus red: through the blood of the choroid. Those of the corpus are well above these ratios.
 _LEAST_RED_IN_A_DISC = 1.0
 _LEAST_RED_IN_A_FULL_FRAME = 1.1
-# A page is mostly paper. In no photograph of the corpus are more than 4 % of the frame's pixels that bright.
+# A page is mostly paper; a photograph has a few highlights as bright as that.
 _PAPER_BRIGHTNESS, _MOST_PAPER = 0.8, 0.5
 
 

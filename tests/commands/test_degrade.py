@@ -47,6 +47,23 @@ def test_a_damaged_record_ends_in_one_line_and_costs_no_other_photograph(
         assert len(list((tmp_path / "again").rglob("*.png"))) == len(record) - 1
 
 
+def test_what_an_earlier_run_recorded_in_the_same_folder_can_still_be_replayed(drawn: Path, tmp_path: Path) -> None:
+    degrade(drawn / "second visit", tmp_path / "out", "--preset", "haze")
+    first = json.loads((tmp_path / "out" / "degradations.json").read_text())
+    (one,) = sorted(drawn.glob("*.png"))[:1]
+    degrade(one, tmp_path / "out", "--preset", "light")
+    both = json.loads((tmp_path / "out" / "degradations.json").read_text())
+    assert both == first | {one.name: both[one.name]}
+
+
+def test_a_damaged_record_in_the_output_folder_stops_the_run_before_it_begins(drawn: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "degradations.json").write_text("[")
+    status, printed = degrade(drawn, tmp_path / "out", "--preset", "haze")
+    assert (status, "in the way" in printed) == (2, True)
+    assert not list((tmp_path / "out").rglob("*.png"))
+
+
 def test_a_preset_that_does_not_suit_the_severity_says_so_before_anything_is_read(drawn: Path, tmp_path: Path) -> None:
     status, printed = degrade(drawn, tmp_path / "out", "--preset", "haze", "--severity", 1.5)
     assert status == 2

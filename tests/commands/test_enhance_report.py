@@ -58,6 +58,8 @@ def test_several_seeds_give_an_uncertainty_map(enhance, tmp_path: Path) -> None:
 def test_what_cannot_become_a_report_is_an_error(enhance, tmp_path: Path) -> None:
     with pytest.raises(EnhancementInputError, match="add --mode diffusion"):
         enhance("--report", tmp_path / "report.html", "--report-seeds", "2")
+    with pytest.raises(EnhancementInputError, match="add --report FILE"):
+        enhance("--mode", "diffusion", "--report-seeds", "2")
     with pytest.raises(ReportInputError, match=r"report\.txt"):
         enhance("--report", tmp_path / "report.txt")
     # Before any photograph is enhanced.

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retina_adapt.data import DataSourceError, MissingColumnError, load_images
+from retina_adapt.configuration import parse_configuration
+from retina_adapt.data import DataSourceError, MissingColumnError, PhotographSource, load_images
 from retina_adapt.data.rows import row_photograph
 from retina_adapt.imaging import ImageReadError, Photograph, read_photograph, write_photograph
 
@@ -150,6 +151,15 @@ def test_conditions_keep_values_and_closed_ranges_and_drop_rows_without_a_value(
 def test_a_condition_on_an_absent_column_is_an_error_that_names_the_columns(split_folder):
     with pytest.raises(MissingColumnError, match=r"'grade'.*image.*score"):
         load_images(split_folder, where={"grade": 1})
+
+
+def test_a_condition_in_a_configuration_may_be_a_truth_a_text_a_number_or_a_range() -> None:
+    conditions = {"usable": True, "finding": "none", "score": 2, "share": 0.5, "grade": [0, 2.5]}
+    arguments = ["--path", "photographs", "--where", json.dumps(conditions)]
+    source = parse_configuration(PhotographSource, description="", arguments=arguments)
+    assert source.where == conditions
+    assert source.where["usable"] is True
+    assert type(source.where["score"]) is not bool
 
 
 @pytest.mark.parametrize("where", [{"finding": "cataract"}, {"score": [5, 9]}, {"score": [1, 2, 3]}])

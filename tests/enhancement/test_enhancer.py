@@ -11,7 +11,13 @@ import torch
 from PIL import Image
 from toy_adaptors import METADATA, config_of, disturb
 
-from retina_adapt.adaptors import AdaptorNameError, attach_adaptor, describe_adaptor, save_adaptor
+from retina_adapt.adaptors import (
+    AdaptorNameError,
+    attach_adaptor,
+    describe_adaptor,
+    interpolate_adaptors,
+    save_adaptor,
+)
 from retina_adapt.adaptors.single_file import export_single_file
 from retina_adapt.backbones import load_backbone
 from retina_adapt.degradations import apply_degradation, draw_degradation
@@ -257,3 +263,13 @@ def test_an_adaptor_chosen_after_a_blend_has_its_whole_effect_again(
     assert not np.array_equal(enhancer(frame), alone)
     enhancer.set_adaptor("second")
     assert np.array_equal(enhancer(frame), alone)
+
+
+def test_of_a_blend_that_was_made_here_no_metadata_is_known(enhancer: Enhancer, adaptor_folders: list[Path]) -> None:
+    for folder in adaptor_folders:
+        if folder.name not in enhancer.adaptors:
+            enhancer.load_adaptor(folder, name=folder.name)
+    first, second = (folder.name for folder in adaptor_folders)
+    interpolate_adaptors(enhancer.adapted, {first: 0.5, second: 0.5}, "mean")
+    with pytest.raises(AdaptorNameError, match="'mean' was not loaded from a file"):
+        enhancer.metadata_of("mean")

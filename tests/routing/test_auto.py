@@ -10,10 +10,14 @@ from rich.console import Console
 from toy_adaptors import METADATA
 from toy_files import save_toy_adaptor
 
-from retina_adapt.backbones import ReconstructionBackbone
+from retina_adapt.adaptors import AdaptorSettings, attach_adaptor, save_adaptor
+from retina_adapt.backbones import ReconstructionBackbone, load_backbone
 from retina_adapt.commands import enhance
 from retina_adapt.commands.batch import BatchResult
 from retina_adapt.commands.draw import draw_photographs
+from retina_adapt.commands.used_models import load_router_and_adaptors
+from retina_adapt.embedded import backbone_folder
+from retina_adapt.enhancement import Enhancer
 from retina_adapt.imaging import read_photograph, write_photograph
 from retina_adapt.routing import CLASSES, CLEAR, Router, RouterMetadata, load_router, save_router
 
@@ -99,6 +103,26 @@ def test_a_clear_photograph_keeps_every_byte_and_another_gets_what_its_adaptor_g
     assert set(routes) == {CLEAR_ONE, OTHER}
     assert routes[OTHER] == dataclasses.asdict(route)
     assert (routes[CLEAR_ONE]["adaptor"], routes[CLEAR_ONE]["fault"]) == (None, CLEAR)
+
+
+def test_beside_an_adaptor_of_another_kind_auto_does_without_the_embedded_ones(
+    router: Router, metadata: RouterMetadata, tmp_path: Path
+) -> None:
+    enhancer = Enhancer.from_pretrained()
+    settings = AdaptorSettings(kind="lora", hook_groups=["decoder"], rank=2)
+    adapted = attach_adaptor(load_backbone(backbone_folder("nano")), settings.to_peft_config(), "made")
+    save_adaptor(adapted, "made", tmp_path / "made", dataclasses.replace(METADATA, name="made"))
+    save_router(router, tmp_path / "router", metadata)
+    fingerprint = enhancer.backbone.fingerprint()
+
+    enhancer.load_adaptor(tmp_path / "made")
+    load_router_and_adaptors(tmp_path / "router", enhancer, fingerprint, "cpu")
+    assert enhancer.adaptors == ["made"]
+    assert enhancer.kind_of("made") == "lora"
+
+    enhancer.delete_adaptor("made")
+    load_router_and_adaptors(tmp_path / "router", enhancer, fingerprint, "cpu")
+    assert set(enhancer.adaptors) == set(FAULTS)
 
 
 def test_a_photograph_that_fails_is_not_among_the_routes(

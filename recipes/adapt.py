@@ -8,15 +8,12 @@ with the diffusion loss, conditioned on the adapted encoder. Writes an adaptor f
 Interrupted, the same command resumes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from peft import PeftModel
@@ -24,17 +21,26 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from retina_adapt import __version__
+from retina_adapt.adaptation import (
+    AdaptationLossWeights,
+    AutoencoderAdaptationStep,
+    DenoiserAdaptationStep,
+    Phase,
+    SecondLook,
+    SmallFrames,
+    TrainingPairs,
+    batches_of_phases,
+)
 from retina_adapt.adaptors import (
     AdaptorMetadata,
     AdaptorSettings,
     FrozenBackboneGuard,
     adaptors_bypassed,
     attach_adaptor,
-    group_is_frozen,
     save_adaptor,
     train_only,
 )
-from retina_adapt.backbones import ReconstructionBackbone, load_backbone, seeded_noise
+from retina_adapt.backbones import ReconstructionBackbone, load_backbone
 from retina_adapt.configuration import ConfigurationError
 from retina_adapt.data import (
     DegradedPairs,
@@ -46,22 +52,10 @@ from retina_adapt.data import (
     StreamedImages,
     open_pairs,
     open_training_pairs,
-    training_batches,
 )
 from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
-from retina_adapt.enhancement import FINE_SCALE, EnhancementMode, apply_change, combine_looks, enhance_frames
+from retina_adapt.enhancement import FINE_SCALE, EnhancementMode, enhance_frames
 from retina_adapt.evaluation import SCORING_PROTOCOL, score_image
-from retina_adapt.objectives import (
-    FRAME_DETAIL_SIGMA,
-    diffusion_loss,
-    diffusion_target,
-    latent_adaptation_loss,
-    latent_preservation_loss,
-    masked_absolute_error,
-    masked_detail_error,
-    masked_logarithmic_error,
-    structural_dissimilarity,
-)
 from retina_adapt.training import (
     ScoredStep,
     TrackingSettings,
@@ -79,97 +73,6 @@ PICTURES = 4
 # Pixels a side: the structural loss and score look through windows of 11.
 SMALLEST_FRAME = 16
 Pairs = DegradedPairs | RealPairs | PairsWithLatents
-TrainingPairs = Pairs | StreamedImages
-
-
-class Phase(NamedTuple):
-    """A part of a stage: its pairs, the step until which they are trained on, how many make a batch, and their cost.
-
-    `frames` is what a pair costs, in frames of the backbone's size.
-    """
-
-    pairs: TrainingPairs
-    last_step: int
-    batch_size: int
-    frames: float = 1.0
-
-
-@dataclass
-class AdaptationLossWeights:
-    """Weights of stage one's losses; a term of weight 0 is not computed. The paper's loss is 1, 1, 0, 0, 0, 0.
-
-    Args:
-        latent_adaptation: of mean |E0(high) - Ea(low)|.
-        latent_preservation: of mean |E0(high) - Ea(high)|, which keeps clear photographs as they are.
-        pixel: of the absolute error in the field of view, between the enhanced low and the high photograph. Decoder
-            adaptors learn from this term and the next three alone.
-        structural: of 1 - SSIM between the enhanced low and the high photograph.
-        logarithmic: of the logarithm of the squared error in the field of view: a decibel counts the same in a
-            photograph that is hardly degraded and in one that is badly.
-        detail: of the absolute error in what is finer than a Gaussian of 2 px of the frame, fine vessels above all.
-    """
-
-    latent_adaptation: float = 0.0
-    latent_preservation: float = 0.0
-    pixel: float = 10.0
-    structural: float = 1.0
-    logarithmic: float = 1.0
-    detail: float = 300.0
-
-    def __post_init__(self) -> None:
-        for name, weight in vars(self).items():
-            if not weight >= 0:
-                raise ConfigurationError(f"loss_weights.{name} is {weight}; it must not be negative, and 0 is off")
-
-    @property
-    def on_latents(self) -> bool:
-        """Whether the loss looks at latents."""
-        return self.latent_adaptation > 0 or self.latent_preservation > 0
-
-    @property
-    def on_pictures(self) -> bool:
-        """Whether the loss looks at enhanced photographs, which alone teach a decoder's adaptors."""
-        return max(self.pixel, self.structural, self.logarithmic, self.detail) > 0
-
-
-@dataclass
-class SmallFrames:
-    """A beginning of stage one on smaller frames, which cost less: a quarter a step at half the size.
-
-    Light, haze and colour are learned as well there; what is fine is learned in the steps that remain.
-
-    Args:
-        steps: the first steps of stage one that see small frames; 0 is none.
-        size: side of a small frame in pixels, a multiple of the backbone's stride.
-    """
-
-    steps: int = 0
-    size: int = 128
-
-    def __post_init__(self) -> None:
-        if self.steps < 0:
-            raise ConfigurationError(f"small_frames.steps is {self.steps}; it must not be negative")
-
-
-@dataclass
-class SecondLook:
-    """An end of stage one at twice the backbone's frame size, where vessels are that a frame does not show.
-
-    `Enhancer` looks at a photograph twice: at the frame, for light and colour, and at a larger copy, for what is fine
-    (`detail="fine"`). These steps do the same and judge both the frame and the larger copy. Each pair costs five times
-    as much as in the steps before.
-
-    Args:
-        steps: the last steps of stage one; 0 is none.
-        batch_size: pairs a step on each process.
-    """
-
-    steps: int = 0
-    batch_size: int = 2
-
-    def __post_init__(self) -> None:
-        if self.steps < 0 or self.batch_size < 1:
-            raise ConfigurationError("second_look: steps must not be negative, and batch_size must be at least 1")
 
 
 @dataclass
@@ -231,126 +134,6 @@ class AdaptConfig:
     sampling_steps: int = 4
     card: AdaptorCardSettings = field(default_factory=AdaptorCardSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
-
-
-def picture_losses(
-    enhanced: Tensor, batch: dict[str, Tensor], weights: AdaptationLossWeights, *, scale: int = 1
-) -> dict[str, Tensor]:
-    """Stage one's losses on enhanced photographs, those that have a weight; `scale` times as large as a frame."""
-    detail_sigma = scale * FRAME_DETAIL_SIGMA
-    terms: dict[str, Callable[[], Tensor]] = {
-        "pixel": lambda: masked_absolute_error(enhanced, batch["high"], batch["mask"]),
-        "structural": lambda: structural_dissimilarity(enhanced, batch["high"]),
-        "logarithmic": lambda: masked_logarithmic_error(enhanced, batch["high"], batch["mask"]),
-        "detail": lambda: masked_detail_error(enhanced, batch["high"], batch["mask"], sigma=detail_sigma),
-    }
-    return {name: term() for name, term in terms.items() if getattr(weights, name) > 0}
-
-
-def weighted_sum(losses: dict[str, Tensor], weights: AdaptationLossWeights) -> dict[str, Tensor]:
-    """The losses, and their weighted sum as "loss"."""
-    return {"loss": sum(getattr(weights, name) * value for name, value in losses.items()), **losses}
-
-
-class AdaptationStep(nn.Module):
-    """What both stages ask of the backbone as it was before adaptation."""
-
-    def __init__(self, backbone: ReconstructionBackbone) -> None:
-        super().__init__()
-        self.backbone = backbone
-
-    @contextmanager
-    def frozen_backbone(self) -> Iterator[ReconstructionBackbone]:
-        """The backbone as it was before adaptation, without gradients."""
-        with torch.no_grad(), adaptors_bypassed(self.backbone):
-            yield self.backbone
-
-    def frozen_latents(self, batch: dict[str, Tensor], name: str) -> Tensor:
-        """The frozen encoder's latents of the photographs `name`: the cached ones, where the batch has them."""
-        if f"{name}_latent" in batch:
-            return batch[f"{name}_latent"]
-        with self.frozen_backbone() as backbone:
-            return backbone.encode(batch[name])
-
-
-class AutoencoderAdaptationStep(AdaptationStep):
-    """Stage one: how far the enhanced photograph is from the clear one, and the paper's latent terms if they weigh."""
-
-    def __init__(self, backbone: ReconstructionBackbone, weights: AdaptationLossWeights) -> None:
-        super().__init__(backbone)
-        self.weights = weights
-
-    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        if batch["low"].shape[-1] > self.backbone.settings.image_size:
-            return self.two_looks(batch)
-        low, high = batch["low"], batch["high"]
-        losses: dict[str, Tensor] = {}
-        encoder_is_frozen = group_is_frozen(self.backbone, "encoder")
-        if encoder_is_frozen:
-            # Latents that nothing changes need no graph, and losses on them would teach nothing.
-            adapted_low = self.frozen_latents(batch, "low")
-        elif self.weights.on_latents:
-            high_latent = self.frozen_latents(batch, "high")
-            adapted_low, adapted_high = self.backbone.encode(torch.cat([low, high])).chunk(2)
-            losses["latent_adaptation"] = latent_adaptation_loss(high_latent, adapted_low)
-            losses["latent_preservation"] = latent_preservation_loss(high_latent, adapted_high)
-        else:
-            adapted_low = self.backbone.encode(low)
-        if self.weights.on_pictures:
-            frozen_low = adapted_low if encoder_is_frozen else self.frozen_latents(batch, "low")
-            with self.frozen_backbone() as backbone:
-                frozen = backbone.decode(frozen_low)
-            enhanced = apply_change(low, self.backbone.decode(adapted_low), frozen)
-            losses |= picture_losses(enhanced, batch, self.weights)
-        return weighted_sum(losses, self.weights)
-
-    def two_looks(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The losses on pictures of the frame and of the larger copy, added."""
-        frame = {name: F.avg_pool2d(batch[name], FINE_SCALE) for name in ("low", "high")}
-        frame["mask"] = F.avg_pool2d(batch["mask"].to(batch["low"].dtype), FINE_SCALE) == 1
-        frame_change = self.change(frame["low"])
-        change = combine_looks(frame_change, self.change(batch["low"]))
-        of_frame = picture_losses(frame["low"] + frame_change, frame, self.weights)
-        of_larger = picture_losses(batch["low"] + change, batch, self.weights, scale=FINE_SCALE)
-        return weighted_sum({name: of_frame[name] + of_larger[name] for name in of_frame}, self.weights)
-
-    def change(self, low: Tensor) -> Tensor:
-        """What the adaptors change in photographs."""
-        with self.frozen_backbone() as backbone:
-            latent = backbone.encode(low)
-            frozen = backbone.decode(latent)
-        if not group_is_frozen(self.backbone, "encoder"):
-            latent = self.backbone.encode(low)
-        return self.backbone.decode(latent) - frozen
-
-
-class DenoiserAdaptationStep(AdaptationStep):
-    """Stage two: the diffusion loss of the clear latent, conditioned on the adapted latent of the low one.
-
-    The clear latent is the frozen encoder's, as in the paper, unless the decoder is adapted too: then adapted encoder
-    and decoder have agreed on latents of their own, and sampling has to end where that decoder is at home.
-    """
-
-    def adapted_latents(self, batch: dict[str, Tensor], name: str) -> Tensor:
-        """The adapted encoder's latents of the photographs `name`, without gradients."""
-        if group_is_frozen(self.backbone, "encoder"):
-            return self.frozen_latents(batch, name)
-        with torch.no_grad():
-            return self.backbone.encode(batch[name])
-
-    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        scheduler = self.backbone.scheduler
-        condition = self.adapted_latents(batch, "low")
-        decoder_is_frozen = group_is_frozen(self.backbone, "decoder")
-        high_latent = self.frozen_latents(batch, "high") if decoder_is_frozen else self.adapted_latents(batch, "high")
-        noise = seeded_noise(batch["seed"].tolist(), tuple(high_latent.shape[1:]), like=high_latent)
-        timesteps = (batch["seed"] % scheduler.config.num_train_timesteps).to(high_latent.device)
-        noisy_latent = scheduler.add_noise(high_latent, noise, timesteps)
-        prediction = self.backbone.predict(noisy_latent, timesteps, condition)
-        target = diffusion_target(
-            high_latent, noise, scheduler.alphas_cumprod, timesteps, scheduler.config.prediction_type
-        )
-        return {"loss": diffusion_loss(prediction, target)}
 
 
 def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, PeftModel, FrozenBackboneGuard]:
@@ -422,33 +205,6 @@ def prepare_data(
             phases.append(Phase(pairs, stage_one.steps, batch_size, 1 + FINE_SCALE**2))
         validation = open_pairs(config.validation, size)
     return {"autoencoder": phases, "denoiser": [Phase(whole, stage_two.steps, stage_two.batch_size)]}, validation
-
-
-def batches_from(
-    phases: list[Phase], settings: TrainingSettings, accelerator: Accelerator, first: int
-) -> Iterator[dict[str, Tensor]]:
-    """Batches from the micro-batch `first` on; each phase's pairs until its last step.
-
-    A dry run tries the phase whose steps take the most memory and time.
-    """
-    if settings.dry_run:
-        begins = [0, *(phase.last_step for phase in phases)]
-        with_steps = [phase for phase, begin in zip(phases, begins, strict=False) if phase.last_step > begin]
-        phases = [max(with_steps, key=lambda phase: phase.batch_size * phase.frames)]
-    for phase in phases:
-        last = phase.last_step * settings.gradient_accumulation
-        if first < last:
-            yield from training_batches(
-                phase.pairs,
-                phase.batch_size,
-                steps=last,
-                seed=settings.seed,
-                rank=accelerator.process_index,
-                world_size=accelerator.num_processes,
-                first_step=first,
-                workers=settings.workers,
-            )
-            first = last
 
 
 def validate(
@@ -549,7 +305,7 @@ def main(
             name=stage,
             accelerator=accelerator,
             settings=settings,
-            batches_from=lambda first, phases=phases_of[stage], settings=settings: batches_from(
+            batches_from=lambda first, phases=phases_of[stage], settings=settings: batches_of_phases(
                 phases, settings, accelerator, first
             ),
             validate=lambda mode=mode: validate(backbone, validation_pairs, accelerator, mode, config.sampling_steps),

@@ -27,8 +27,6 @@ from retina_adapt.configuration import ConfigurationError
             {"output_folder": "a", "train": [], "validation": [], "severity": []},
             "the lowest and the highest",
         ),
-        ("adapt", "SmallFrames", {"steps": -1}, "must not be negative"),
-        ("adapt", "SecondLook", {"batch_size": 0}, "must be at least 1"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused(

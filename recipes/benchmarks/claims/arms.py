@@ -6,16 +6,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
-from adapt import (
+from peft import PeftModel
+from torch import Tensor, nn
+
+from retina_adapt.adaptation import (
     AdaptationLossWeights,
     AutoencoderAdaptationStep,
     DenoiserAdaptationStep,
     picture_losses,
     weighted_sum,
 )
-from peft import PeftModel
-from torch import Tensor, nn
-
 from retina_adapt.adaptors import AdaptorSettings, attach_adaptor, train_only
 from retina_adapt.backbones import ReconstructionBackbone, sample_latents
 from retina_adapt.enhancement import apply_change, enhance_frames, reconstruct_frames

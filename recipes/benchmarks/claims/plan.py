@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 
-from adapt import AdaptationLossWeights
-
 from benchmarks.claims.arms import SCRATCH, arm_settings
 from benchmarks.claims.pairs import DataSet
 from benchmarks.claims.trainings import ALL_PAIRS, Training
+from retina_adapt.adaptation import AdaptationLossWeights
 from retina_adapt.adaptors import AdaptorSettings
 from retina_adapt.embedded import DEFAULT_BACKBONE, embedded_names
 

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 
 import torch
 from accelerate.utils import set_seed
-from adapt import AdaptationLossWeights
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.claims.arms import Arm, Stage, build_arm
 from benchmarks.claims.pairs import DataSet, FixedPairs, degraded
 from benchmarks.claims.scoring import mean_psnr, score_pairs
+from retina_adapt.adaptation import AdaptationLossWeights
 from retina_adapt.adaptors import AdaptorSettings
 from retina_adapt.backbones import load_backbone
 from retina_adapt.data import DegradedPairs, Flips, PairSource, TrainingBatchSampler, open_pairs

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from adapt import AutoencoderAdaptationStep, DenoiserAdaptationStep
 from reconstruct_autoencoder import ReconstructionStep
 from reconstruct_denoiser import DenoisingStep
 from torch import Tensor, nn
@@ -23,6 +22,7 @@ from benchmarks.scaling.plan import (
     reconstruction,
 )
 from benchmarks.training.measuring import TrainingBenchmarkConfig, measure_steps
+from retina_adapt.adaptation import AutoencoderAdaptationStep, DenoiserAdaptationStep
 from retina_adapt.adaptors import attach_adaptor, train_only
 from retina_adapt.backbones import build_backbone
 from retina_adapt.commands.draw import draw_photographs

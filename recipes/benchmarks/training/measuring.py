@@ -10,11 +10,11 @@ from typing import Any
 
 import psutil
 import torch
-from adapt import AdaptationLossWeights, AutoencoderAdaptationStep, DenoiserAdaptationStep
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.claims.arms import FullFineTuningStep, ScratchStep
+from retina_adapt.adaptation import AdaptationLossWeights, AutoencoderAdaptationStep, DenoiserAdaptationStep
 from retina_adapt.adaptors import (
     AdaptorSettings,
     FrozenBackboneError,

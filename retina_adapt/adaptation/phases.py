@@ -1,0 +1,97 @@
+"""The phases of a stage: on small frames first, then on whole ones, in the end with a second look at larger copies."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from accelerate import Accelerator
+from torch import Tensor
+
+from retina_adapt.configuration import ConfigurationError
+from retina_adapt.data import DegradedPairs, PairItem, PairsWithLatents, RealPairs, StreamedImages, training_batches
+from retina_adapt.training import TrainingSettings
+
+TrainingPairs = DegradedPairs | RealPairs | PairsWithLatents | StreamedImages[PairItem]
+
+
+class Phase(NamedTuple):
+    """A part of a stage.
+
+    Attributes:
+        pairs: to train on.
+        last_step: of the stage; the phase begins where the one before it ends.
+        batch_size: pairs a micro-batch on each process.
+        frames: what a pair costs, in frames of the backbone's size.
+    """
+
+    pairs: TrainingPairs
+    last_step: int
+    batch_size: int
+    frames: float = 1.0
+
+
+@dataclass
+class SmallFrames:
+    """A beginning of stage one on smaller frames, which cost less: a quarter a step at half the size.
+
+    Light, haze and colour are learned as well there; what is fine is learned in the steps that remain.
+
+    Args:
+        steps: the first steps of stage one that see small frames; 0 is none.
+        size: side of a small frame in pixels, a multiple of the backbone's stride.
+    """
+
+    steps: int = 0
+    size: int = 128
+
+    def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise ConfigurationError(f"small_frames.steps is {self.steps}; it must not be negative")
+
+
+@dataclass
+class SecondLook:
+    """An end of stage one at twice the backbone's frame size, where vessels are that a frame does not show.
+
+    `Enhancer` looks at a photograph twice: at the frame, for light and colour, and at a larger copy, for what is fine
+    (`detail="fine"`). These steps do the same and judge both the frame and the larger copy. Each pair costs five times
+    as much as in the steps before.
+
+    Args:
+        steps: the last steps of stage one; 0 is none.
+        batch_size: pairs a step on each process.
+    """
+
+    steps: int = 0
+    batch_size: int = 2
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.batch_size < 1:
+            raise ConfigurationError("second_look: steps must not be negative, and batch_size must be at least 1")
+
+
+def batches_of_phases(
+    phases: list[Phase], settings: TrainingSettings, accelerator: Accelerator, first: int
+) -> Iterator[dict[str, Tensor]]:
+    """Batches from the micro-batch `first` of the stage on; each phase's pairs until its last step.
+
+    A dry run tries the phase whose steps take the most memory and time.
+    """
+    if settings.dry_run:
+        begins = [0, *(phase.last_step for phase in phases)]
+        with_steps = [phase for phase, begin in zip(phases, begins, strict=False) if phase.last_step > begin]
+        phases = [max(with_steps, key=lambda phase: phase.batch_size * phase.frames)]
+    for phase in phases:
+        last = phase.last_step * settings.gradient_accumulation
+        if first < last:
+            yield from training_batches(
+                phase.pairs,
+                phase.batch_size,
+                steps=last,
+                seed=settings.seed,
+                rank=accelerator.process_index,
+                world_size=accelerator.num_processes,
+                first_step=first,
+                workers=settings.workers,
+            )
+            first = last

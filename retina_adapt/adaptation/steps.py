@@ -1,0 +1,131 @@
+"""The training steps of the two stages of adaptation: a batch of pairs in, its losses out.
+
+A batch has the photographs "low" and "high", (batch, channels, height, width) in [0, 1], their fields of view as
+"mask", (batch, 1, height, width), boolean, and "seed", one integer a pair, from which its noise comes; it may have the
+frozen encoder's latents of both as "low_latent" and "high_latent". Of the losses, "loss" is the one to minimise.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from retina_adapt.adaptation.losses import AdaptationLossWeights, picture_losses, weighted_sum
+from retina_adapt.adaptors import adaptors_bypassed, group_is_frozen
+from retina_adapt.backbones import ReconstructionBackbone, seeded_noise
+from retina_adapt.enhancement import FINE_SCALE, apply_change, combine_looks
+from retina_adapt.objectives import (
+    diffusion_loss,
+    diffusion_target,
+    latent_adaptation_loss,
+    latent_preservation_loss,
+)
+
+
+class AdaptationStep(nn.Module):
+    """What both stages ask of the backbone as it was before adaptation."""
+
+    def __init__(self, backbone: ReconstructionBackbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    @contextmanager
+    def frozen_backbone(self) -> Iterator[ReconstructionBackbone]:
+        """The backbone as it was before adaptation, without gradients."""
+        with torch.no_grad(), adaptors_bypassed(self.backbone):
+            yield self.backbone
+
+    def frozen_latents(self, batch: dict[str, Tensor], name: str) -> Tensor:
+        """The frozen encoder's latents of the photographs `name`: the cached ones, where the batch has them."""
+        if f"{name}_latent" in batch:
+            return batch[f"{name}_latent"]
+        with self.frozen_backbone() as backbone:
+            return backbone.encode(batch[name])
+
+
+class AutoencoderAdaptationStep(AdaptationStep):
+    """Stage one: how far the enhanced photograph is from the clear one, and the paper's latent terms if they weigh.
+
+    Photographs larger than the backbone's frame are judged by both of the enhancer's looks (`two_looks`).
+    """
+
+    def __init__(self, backbone: ReconstructionBackbone, weights: AdaptationLossWeights) -> None:
+        super().__init__(backbone)
+        self.weights = weights
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        if batch["low"].shape[-1] > self.backbone.settings.image_size:
+            return self.two_looks(batch)
+        low, high = batch["low"], batch["high"]
+        losses: dict[str, Tensor] = {}
+        encoder_is_frozen = group_is_frozen(self.backbone, "encoder")
+        if encoder_is_frozen:
+            # Latents that nothing changes need no graph, and losses on them would teach nothing.
+            adapted_low = self.frozen_latents(batch, "low")
+        elif self.weights.on_latents:
+            high_latent = self.frozen_latents(batch, "high")
+            adapted_low, adapted_high = self.backbone.encode(torch.cat([low, high])).chunk(2)
+            losses["latent_adaptation"] = latent_adaptation_loss(high_latent, adapted_low)
+            losses["latent_preservation"] = latent_preservation_loss(high_latent, adapted_high)
+        else:
+            adapted_low = self.backbone.encode(low)
+        if self.weights.on_pictures:
+            frozen_low = adapted_low if encoder_is_frozen else self.frozen_latents(batch, "low")
+            with self.frozen_backbone() as backbone:
+                frozen = backbone.decode(frozen_low)
+            enhanced = apply_change(low, self.backbone.decode(adapted_low), frozen)
+            losses |= picture_losses(enhanced, batch, self.weights)
+        return weighted_sum(losses, self.weights)
+
+    def two_looks(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The losses on pictures, added, of the frame and of the larger copy, which is what the batch has."""
+        frame = {name: F.avg_pool2d(batch[name], FINE_SCALE) for name in ("low", "high")}
+        frame["mask"] = F.avg_pool2d(batch["mask"].to(batch["low"].dtype), FINE_SCALE) == 1
+        frame_change = self.change(frame["low"])
+        change = combine_looks(frame_change, self.change(batch["low"]))
+        of_frame = picture_losses(frame["low"] + frame_change, frame, self.weights)
+        of_larger = picture_losses(batch["low"] + change, batch, self.weights, scale=FINE_SCALE)
+        return weighted_sum({name: of_frame[name] + of_larger[name] for name in of_frame}, self.weights)
+
+    def change(self, low: Tensor) -> Tensor:
+        """What the adaptors change in the photographs `low`, of their shape."""
+        with self.frozen_backbone() as backbone:
+            latent = backbone.encode(low)
+            frozen = backbone.decode(latent)
+        if not group_is_frozen(self.backbone, "encoder"):
+            latent = self.backbone.encode(low)
+        return self.backbone.decode(latent) - frozen
+
+
+class DenoiserAdaptationStep(AdaptationStep):
+    """Stage two: the diffusion loss of the clear latent, conditioned on the adapted latent of the low one.
+
+    The clear latent is the frozen encoder's, as in the paper, unless the decoder is adapted too: then adapted encoder
+    and decoder have agreed on latents of their own, and sampling has to end where that decoder is at home.
+
+    Raises:
+        MissingDenoiserError: in `forward`, if the backbone has no denoiser.
+    """
+
+    def adapted_latents(self, batch: dict[str, Tensor], name: str) -> Tensor:
+        """The adapted encoder's latents of the photographs `name`, without gradients."""
+        if group_is_frozen(self.backbone, "encoder"):
+            return self.frozen_latents(batch, name)
+        with torch.no_grad():
+            return self.backbone.encode(batch[name])
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        _, scheduler = self.backbone.require_denoiser()
+        condition = self.adapted_latents(batch, "low")
+        decoder_is_frozen = group_is_frozen(self.backbone, "decoder")
+        high_latent = self.frozen_latents(batch, "high") if decoder_is_frozen else self.adapted_latents(batch, "high")
+        noise = seeded_noise(batch["seed"].tolist(), tuple(high_latent.shape[1:]), like=high_latent)
+        timesteps = (batch["seed"] % scheduler.config.num_train_timesteps).to(high_latent.device)
+        noisy_latent = scheduler.add_noise(high_latent, noise, timesteps)
+        prediction = self.backbone.predict(noisy_latent, timesteps, condition)
+        target = diffusion_target(
+            high_latent, noise, scheduler.alphas_cumprod, timesteps, scheduler.config.prediction_type
+        )
+        return {"loss": diffusion_loss(prediction, target)}

@@ -1,0 +1,80 @@
+"""Stage one of adaptation may begin on small frames and end on large ones, also in a run that is resumed."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from accelerate.state import PartialState
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from retina_adapt.adaptation import Phase, SecondLook, SmallFrames, batches_of_phases
+from retina_adapt.configuration import ConfigurationError
+from retina_adapt.data import Draw
+from retina_adapt.training import TrainingSettings
+
+SETTINGS = TrainingSettings(steps=5, batch_size=2, gradient_accumulation=2)
+
+
+class Frames(Dataset[dict[str, Tensor]]):
+    """Items that tell their draw and the size of their frames."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
+        return {"size": torch.tensor(self.size), "seed": torch.tensor(draw.seed)}
+
+
+def seen(
+    first: int, small_steps: int, large_steps: int = 0, settings: TrainingSettings = SETTINGS
+) -> list[tuple[list[int], list[int]]]:
+    phases = [
+        Phase(Frames(32), small_steps, settings.batch_size, 0.25),
+        Phase(Frames(64), settings.steps - large_steps, settings.batch_size),
+        Phase(Frames(128), settings.steps, 1, 5.0),
+    ]
+    batches = batches_of_phases(phases, settings, PartialState(cpu=True), first)
+    return [(batch["size"].tolist(), batch["seed"].tolist()) for batch in batches]
+
+
+def test_the_first_steps_see_small_frames_and_the_rest_whole_ones() -> None:
+    sizes = [sizes for sizes, _ in seen(0, small_steps=2)]
+    assert sizes == [[32, 32]] * 4 + [[64, 64]] * 6  # two micro-batches a step
+
+
+def test_the_last_steps_see_large_frames_in_batches_of_their_own_size() -> None:
+    sizes = [sizes for sizes, _ in seen(0, small_steps=2, large_steps=1)]
+    assert sizes == [[32, 32]] * 4 + [[64, 64]] * 4 + [[128]] * 2
+
+
+@pytest.mark.parametrize("first", [1, 3, 4, 7, 9])
+def test_a_resumed_run_sees_what_it_would_have_seen(first: int) -> None:
+    assert seen(first, small_steps=2, large_steps=2) == seen(0, small_steps=2, large_steps=2)[first:]
+
+
+@pytest.mark.parametrize(("large_steps", "batch_size", "tried"), [(1, 2, [128]), (0, 2, [64, 64]), (1, 6, [64] * 6)])
+def test_a_dry_run_tries_the_steps_that_cost_most(large_steps: int, batch_size: int, tried: list[int]) -> None:
+    settings = replace(SETTINGS, dry_run=True, batch_size=batch_size)
+    batches = seen(0, small_steps=2, large_steps=large_steps, settings=settings)
+    assert batches[0][0] == tried
+
+
+def test_small_frames_change_the_size_of_what_is_seen_and_nothing_else() -> None:
+    assert [seeds for _, seeds in seen(0, small_steps=3)] == [seeds for _, seeds in seen(0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "values", "said"),
+    [
+        (SmallFrames, {"steps": -1}, "must not be negative"),
+        (SecondLook, {"steps": -1}, "must not be negative"),
+        (SecondLook, {"batch_size": 0}, "must be at least 1"),
+    ],
+)
+def test_a_phase_that_cannot_be_is_refused(settings: type, values: dict[str, int], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        settings(**values)

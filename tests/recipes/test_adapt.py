@@ -1,0 +1,145 @@
+"""recipes/adapt.py, run in this process: what it refuses, and that what a run gives depends on what it should."""
+
+import importlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+import yaml
+from accelerate.state import AcceleratorState, GradientState, PartialState
+from safetensors.torch import load_file
+from torch import Tensor
+
+from retina_adapt.adaptors import MetadataError
+from retina_adapt.backbones import ReconstructionBackbone, save_backbone
+from retina_adapt.commands.draw import draw_photographs
+from retina_adapt.commands.recipes import recipes_folder
+from retina_adapt.configuration import ConfigurationError, parse_configuration
+
+LOOP = {"steps": 3, "batch_size": 2, "log_every": 3, "validate_every": 3, "checkpoint_every": 3}
+
+
+@pytest.fixture(scope="module")
+def adapt() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(recipes_folder()))
+        yield importlib.import_module("adapt")
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six pairs of two folders: other photographs of the same size serve as the low ones."""
+    folder = tmp_path_factory.mktemp("pairs")
+    for seed, name in enumerate(("low", "high")):
+        draw_photographs(folder / name, count=6, seed=100 * seed, size=96)
+        for number, path in enumerate(sorted((folder / name).iterdir())):
+            path.rename(path.with_stem(f"eye_{number}"))
+    return folder
+
+
+@pytest.fixture
+def run(
+    adapt: ModuleType,
+    pairs: Path,
+    toy_backbone_of: Callable[[str], ReconstructionBackbone],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[..., dict[str, Tensor]]]:
+    """Runs the recipe on the pairs, in this process; returns the adaptor's tensors."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    save_backbone(toy_backbone_of("isotropic-unet"), tmp_path / "backbone")
+
+    def run(name: str, groups: list[str], **changes: object) -> dict[str, Tensor]:
+        source = {"low_folder": str(pairs / "low"), "high_folder": str(pairs / "high")}
+        config = {
+            "output_folder": str(tmp_path / name),
+            "backbone": str(tmp_path / "backbone"),
+            "train": source,
+            "validation": source,
+            "adaptor": {"hook_groups": groups, "bottleneck_channels": 4, "context_channels": 4},
+            "autoencoder": LOOP,
+            "denoiser": LOOP,
+        }
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(config | changes))
+        adapt.main(parse_configuration(adapt.AdaptConfig, description="", arguments=["--config", str(path)]))
+        return load_file(tmp_path / name / "adaptor" / "adaptor_model.safetensors")
+
+    yield run
+    for state in (AcceleratorState, GradientState, PartialState):
+        state._reset_state()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"small_frames": {"steps": 2}, "second_look": {"steps": 2}},
+            "together they must be at most autoencoder.steps",
+        ),
+        (
+            {
+                "second_look": {"steps": 1},
+                "loss_weights": {
+                    "latent_adaptation": 1.0,
+                    **dict.fromkeys(("pixel", "structural", "logarithmic", "detail"), 0.0),
+                },
+            },
+            "losses on pictures",
+        ),
+        ({"small_frames": {"steps": 1, "size": 128}}, "a multiple of 4 from 16 to 64"),
+        ({"small_frames": {"steps": 1, "size": 18}}, "a multiple of 4 from 16 to 64"),
+        ({"small_frames": {"steps": 1, "size": 8}}, "a multiple of 4 from 16 to 64"),
+        ({"small_frames": {"steps": -1}}, "must not be negative"),
+        ({"second_look": {"steps": 1, "batch_size": 0}}, "batch_size must be at least 1"),
+        ({"sampling_steps": 0}, "sampling_steps is 0"),
+        ({"autoencoder": {"steps": 0}, "denoiser": {"steps": 0}}, "nothing would be trained"),
+    ],
+)
+def test_a_training_that_cannot_be_is_refused_before_it_begins(
+    run: Callable[..., dict[str, Tensor]], changes: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        run("refused", ["decoder"], **changes)
+
+
+def test_a_run_ends_with_a_second_look(run: Callable[..., dict[str, Tensor]]) -> None:
+    once, again = (run(name, ["decoder"], second_look={"steps": 2, "batch_size": 1}) for name in ("once", "again"))
+    torch.testing.assert_close(again, once, rtol=0, atol=0)
+    plain = run("plain", ["decoder"])
+    assert any(not torch.equal(tensor, plain[name]) for name, tensor in once.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("groups", [["decoder", "denoiser.mid"], ["encoder", "decoder"]])
+def test_neither_the_latent_cache_nor_checkpointing_changes_what_a_run_gives(
+    run: Callable[..., dict[str, Tensor]], groups: list[str]
+) -> None:
+    plain = run("plain", groups)
+    assert any(tensor.abs().max() > 0 for name, tensor in plain.items() if name.endswith("weight"))
+    torch.testing.assert_close(run("cached", groups, latent_cache=True), plain)
+    checkpointed = LOOP | {"gradient_checkpointing": True}
+    torch.testing.assert_close(run("checkpointed", groups, autoencoder=checkpointed, denoiser=checkpointed), plain)
+
+
+def test_a_latent_cache_of_pairs_that_are_degraded_anew_is_refused(run: Callable[..., dict[str, Tensor]]) -> None:
+    with pytest.raises(ConfigurationError, match="latent_cache is for real pairs"):
+        run("refused", ["decoder"], latent_cache=True, train={"clear": [{"path": "x"}], "degradation": "light"})
+
+
+def test_a_card_that_cannot_be_stored_is_refused_before_the_training(
+    run: Callable[..., dict[str, Tensor]], tmp_path: Path
+) -> None:
+    with pytest.raises(MetadataError, match="'name' is 'Light v1'"):
+        run("refused", ["decoder"], card={"name": "Light v1"})
+    assert not (tmp_path / "refused" / "checkpoints").exists()
+
+
+def test_a_run_on_streamed_photographs_gives_the_same_again(run: Callable[..., dict[str, Tensor]], pairs: Path) -> None:
+    streamed = {"path": str(pairs / "high"), "streaming": True}
+    train = {"clear": [streamed], "degradation": "light", "clear_share": 0.2, "tone_variation": 0.4}
+    once, again = (run(name, ["decoder"], train=train, denoiser=LOOP | {"steps": 0}) for name in ("once", "again"))
+    torch.testing.assert_close(again, once, rtol=0, atol=0)
+    assert any(tensor.abs().max() > 0 for name, tensor in once.items() if name.endswith("weight"))

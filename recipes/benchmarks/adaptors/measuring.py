@@ -3,8 +3,8 @@
 import copy
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
+from benchmarks._timing import Clock, median_seconds
 from retina_adapt.adaptors import (
     KINDS,
     AdaptorMetadata,
@@ -45,7 +46,7 @@ METADATA = AdaptorMetadata(
     intended_use="Untrained, for a benchmark of cost alone.",
     backbone_name="benchmarked",
 )
-PLAIN = "plain backbone"
+PLAIN, MERGED = "plain backbone", ", merged"
 
 
 @dataclass
@@ -123,21 +124,15 @@ def measure(config: AdaptorsBenchmarkConfig) -> dict[str, Any]:
     frames = torch.rand(config.batch_size, settings.image_channels, size, size, device=config.device)
     adapted = {kind: attach_two(copy.deepcopy(backbone), kind, config.rank) for kind in config.kinds}
     clock = Clock(config.device, config.threads)
-    passes: dict[str, list[float]] = {PLAIN: []}
-    merged: dict[str, list[float]] = {kind: [] for kind in config.kinds if KINDS[kind].mergeable}
-    for repeat in range(config.repeats + 1):  # the first warms up
-        times = {PLAIN: clock(lambda: forward(backbone, frames))}
-        merged_times = {}
+    cases = {PLAIN: partial(forward, backbone, frames)}
+    with ExitStack() as stack:
         for kind, model in adapted.items():
-            times[kind] = clock(lambda model=model: forward(model.get_base_model(), frames))
-            if kind in merged:
-                with merge_adaptor(model, "first"):
-                    merged_times[kind] = clock(lambda model=model: forward(model.get_base_model(), frames))
-        if repeat:
-            for kind, taken in times.items():
-                passes.setdefault(kind, []).append(taken)
-            for kind, taken in merged_times.items():
-                merged[kind].append(taken)
+            cases[kind] = partial(forward, model.get_base_model(), frames)
+            if KINDS[kind].mergeable:
+                merged = copy.deepcopy(model)
+                stack.enter_context(merge_adaptor(merged, "first"))
+                cases[kind + MERGED] = partial(forward, merged.get_base_model(), frames)
+        passes = milliseconds(cases, clock, config.repeats)
     swaps = {kind: measure_swaps(backbone, model, config, clock) for kind, model in adapted.items()}
     compiled: dict[str, float | None] = dict.fromkeys([PLAIN, *config.kinds])
     if config.compile:
@@ -146,8 +141,8 @@ def measure(config: AdaptorsBenchmarkConfig) -> dict[str, Any]:
     measured = {
         kind: Measured(
             parameters=sum(parameter.numel() for parameter in adaptor_parameters(adapted[kind], "first")),
-            attached=statistics.median(passes[kind]),
-            merged=statistics.median(merged[kind]) if kind in merged else None,
+            attached=passes[kind],
+            merged=passes.get(kind + MERGED),
             compiled=compiled[kind],
             **swaps[kind],
         )
@@ -156,7 +151,7 @@ def measure(config: AdaptorsBenchmarkConfig) -> dict[str, Any]:
     return {
         "settings": {"backbone": config.backbone, "device": config.device, "threads": config.threads},
         "torch": torch.__version__,
-        "plain": {"pass": statistics.median(passes[PLAIN]), "compiled_block": compiled[PLAIN]},
+        "plain": {"pass": passes[PLAIN], "compiled_block": compiled[PLAIN]},
         "kinds": {kind: asdict(costs) for kind, costs in measured.items()},
     }
 
@@ -180,7 +175,7 @@ def forward(backbone: ReconstructionBackbone, frames: Tensor) -> None:
 
 
 def measure_swaps(
-    plain: ReconstructionBackbone, adapted: PeftModel, config: AdaptorsBenchmarkConfig, clock: "Clock"
+    plain: ReconstructionBackbone, adapted: PeftModel, config: AdaptorsBenchmarkConfig, clock: Clock
 ) -> dict[str, Any]:
     """`set_adapter`, `hot_swap` and `load_adaptor`, taking turns."""
     taken: dict[str, list[float]] = {"set_adapter": [], "hot_swap": [], "load": []}
@@ -197,12 +192,12 @@ def measure_swaps(
             taken["load"].append(clock(lambda: loaded.append(load_adaptor(plain, folder, "loaded"))))
             detach_adaptor(loaded.pop(), "loaded")
     adapted.set_adapter("first", inference_mode=True)
-    medians = {name: statistics.median(times) for name, times in taken.items()}
+    medians = {name: 1e3 * statistics.median(seconds) for name, seconds in taken.items()}
     return medians | {"hot_swap_bytes": sum(t.nbytes for t in values.values()), "file_bytes": file_bytes}
 
 
 def measure_compiled(
-    models: dict[str, ReconstructionBackbone], frames: Tensor, repeats: int, clock: "Clock"
+    models: dict[str, ReconstructionBackbone], frames: Tensor, repeats: int, clock: Clock
 ) -> dict[str, float]:
     """The first block of each model's encoder, compiled by itself, given what it is given in a pass."""
     blocks: dict[str, Callable[[], Any]] = {}
@@ -219,31 +214,9 @@ def measure_compiled(
         hook.remove()
         blocks[name] = partial(torch.compile(block), *seen[0][0], **seen[0][1])
         blocks[name]()
-    taken: dict[str, list[float]] = {name: [] for name in blocks}
-    for _ in range(5 * repeats):
-        for name, run in blocks.items():
-            taken[name].append(clock(run))
-    return {name: statistics.median(times) for name, times in taken.items()}
+    return milliseconds(blocks, clock, 5 * repeats)
 
 
-class Clock:
-    """Milliseconds that a call takes, with all that it started on the device.
-
-    On one thread of the CPU they are this thread's own processor time, which other programs do not lengthen; waiting
-    for a disk is not in it.
-    """
-
-    def __init__(self, device: str, threads: int) -> None:
-        self.on_cuda = device.startswith("cuda")
-        self.now = time.thread_time if device == "cpu" and threads == 1 else time.perf_counter
-
-    def __call__(self, run: Callable[[], Any]) -> float:
-        self._wait()
-        started = self.now()
-        run()
-        self._wait()
-        return 1e3 * (self.now() - started)
-
-    def _wait(self) -> None:
-        if self.on_cuda:
-            torch.cuda.synchronize()
+def milliseconds(cases: Mapping[str, Callable[[], Any]], clock: Clock, rounds: int) -> dict[str, float]:
+    """Medians, the cases taking turns."""
+    return {case: 1e3 * seconds for case, seconds in median_seconds(cases, clock, rounds=rounds).items()}

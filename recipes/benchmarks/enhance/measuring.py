@@ -1,7 +1,6 @@
 """How fast enhancement is, and what each option costs in quality, measured."""
 
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks._timing import Clock, median_seconds
 from retina_adapt.adaptors import AdaptorSettings, attach_adaptor, merge_adaptor
 from retina_adapt.backbones import ReconstructionBackbone, load_backbone
 from retina_adapt.data import EvaluationBatchSampler, PairSource, PhotographSource, open_pairs
@@ -66,27 +66,6 @@ PLAIN, ATTACHED, MERGED = "one pass of the plain backbone", "with the adaptor at
 MANY_STEPS, FAST = "diffusion, 50 steps", "fast"
 
 
-def alternate(cases: dict[str, Callable[[], Any]], config: EnhanceBenchmarkConfig) -> dict[str, float]:
-    """Median seconds of each case; the cases take turns, so that what else the machine does touches all alike.
-
-    On one CPU thread it is that thread's own processor time, which other programs do not lengthen.
-    """
-    on_gpu = torch.device(config.device).type == "cuda"
-    clock = time.thread_time if config.threads == 1 and not on_gpu else time.perf_counter
-    seconds: dict[str, list[float]] = {name: [] for name in cases}
-    for repetition in range(config.repetitions + 1):
-        for name, run in cases.items():
-            if on_gpu:
-                torch.cuda.synchronize()
-            started = clock()
-            run()
-            if on_gpu:
-                torch.cuda.synchronize()
-            if repetition:  # the first one warms up
-                seconds[name].append(clock() - started)
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
 def sampling_quality(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> list[Row]:
     """PSNR by mode, scheduler and steps, and its difference to that of `REFERENCE`."""
     size = enhancer.backbone.settings.image_size
@@ -115,6 +94,7 @@ def frame_times(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> list[Row]
     backbone = enhancer.backbone
     size, channels = backbone.settings.image_size, backbone.settings.image_channels
     frame = torch.rand(1, channels, size, size, device=config.device)
+    clock = Clock(config.device, config.threads)
     rows = []
 
     def reconstruct(own: ReconstructionBackbone = backbone, images: Tensor = frame) -> Tensor:
@@ -127,7 +107,7 @@ def frame_times(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> list[Row]
 
     def compare(cases: dict[str, Callable[[], Any]], per: dict[str, int] | None = None) -> None:
         """The first case is what the others are compared with."""
-        seconds = alternate(cases, config)
+        seconds = median_seconds(cases, clock, rounds=config.repetitions)
         by_frame = {name: value / (per or {}).get(name, 1) for name, value in seconds.items()}
         first = next(iter(by_frame))
         rows.extend(
@@ -189,7 +169,11 @@ def floor(enhancer: Enhancer, config: EnhanceBenchmarkConfig) -> Row:
     with FlopCounterMode(display=False) as counter:
         one_pass()
     operations = counter.get_total_flops()
-    seconds = alternate({"pass": one_pass, "product": lambda: matrix @ matrix}, config)
+    seconds = median_seconds(
+        {"pass": one_pass, "product": lambda: matrix @ matrix},
+        Clock(config.device, config.threads),
+        rounds=config.repetitions,
+    )
     rate = 2 * 2048**3 / seconds["product"]
     found: dict[str, Any] = {
         "operations": operations,

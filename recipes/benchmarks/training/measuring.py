@@ -1,8 +1,5 @@
 """What a training step costs in memory, time and arithmetic, measured."""
 
-import statistics
-import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import get_context
@@ -13,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks._timing import Clock, median_seconds
 from benchmarks.claims.arms import FullFineTuningStep, ScratchStep
 from retina_adapt.adaptation import AdaptationLossWeights, AutoencoderAdaptationStep, DenoiserAdaptationStep
 from retina_adapt.adaptors import (
@@ -232,25 +230,14 @@ def measure_steps(
     config: TrainingBenchmarkConfig, cases: list[tuple[str, bool]]
 ) -> dict[tuple[str, bool], tuple[float, int]]:
     """Seconds of a step, the arms taking turns, and floating-point operations, by case."""
-    on_gpu = config.device.startswith("cuda")
-    clock: Callable[[], float] = time.perf_counter if on_gpu else time.process_time
     arms = {case: Arm(*case, config) for case in cases}
     operations = {}
     for case, arm in arms.items():  # this warms up as well
         with FlopCounterMode(display=False) as counter:
             arm()
         operations[case] = counter.get_total_flops()
-    seconds: dict[tuple[str, bool], list[float]] = {case: [] for case in cases}
-    for _ in range(config.repeats):
-        for case, arm in arms.items():
-            if on_gpu:
-                torch.cuda.synchronize()
-            started = clock()
-            arm()
-            if on_gpu:
-                torch.cuda.synchronize()
-            seconds[case].append(clock() - started)
-    return {case: (statistics.median(seconds[case]), operations[case]) for case in cases}
+    seconds = median_seconds(arms, Clock(config.device, config.threads), rounds=config.repeats, warm_up=False)
+    return {case: (seconds[case], operations[case]) for case in cases}
 
 
 def measure(config: TrainingBenchmarkConfig) -> dict[str, Any]:

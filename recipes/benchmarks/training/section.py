@@ -32,8 +32,8 @@ def section(results: dict[str, Any]) -> list[str]:
         f"The backbone `{settings['backbone']}`, {settings['batch_size']} pairs a step, {settings['device']}, "
         f"{settings['threads']} thread(s), the recipe's own losses. The adaptor has the size of the embedded ones; "
         f"LoRA has rank {settings['lora_rank']}, for about as many parameters. Peak memory is the high-water mark of a "
-        "process of the arm's own, above what Python and the libraries hold. Times are processor time, the arms taking "
-        "turns; ratios are to the first row. Operations are counted by torch's `FlopCounterMode`. "
-        f"Torch {results['torch']}.",
+        "process of the arm's own, above what Python and the libraries hold. Times are medians, the arms taking "
+        "turns; on one thread of a CPU they are processor time; ratios are to the first row. Operations are counted by "
+        f"torch's `FlopCounterMode`. Torch {results['torch']}.",
         markdown_table(header, rows, text_columns=2),
     ]

@@ -76,6 +76,7 @@ def gather(config: EmbeddedConfig) -> dict:
             "learning_rate": asked.autoencoder.learning_rate,
             "clear_share": asked.train.clear_share,
             "tone_variation": asked.train.tone_variation,
+            "color_variation": asked.train.color_variation,
             "seed": description.metadata.seed,
             "metrics": description.metadata.metrics,
         }
@@ -103,8 +104,8 @@ def section(results: dict) -> list[str]:
         "Trained with the committed configurations: steps on small frames of 128 px, then on whole ones of 256 px, "
         "then on those of 256 and 512 px together (`second_look`), then in the denoiser's middle blocks; pairs a step "
         "before the second look, and in it. Every pair is a clear photograph of a `train` split degraded anew. "
-        "`clear`: how often a photograph was left as it is; `tones`: how much its tone varied (`tone_variation`). "
-        "Validation: PSNR in dB and SSIM of the degraded and the "
+        "`clear`: how often a photograph was left as it is; `tones`, `colors`: how much its tone and its colours "
+        "varied (`tone_variation`, `color_variation`). Validation: PSNR in dB and SSIM of the degraded and the "
         "enhanced, in the mode `fast`.",
         markdown_table(
             [
@@ -117,6 +118,7 @@ def section(results: dict) -> list[str]:
                 "learning rate",
                 "clear",
                 "tones",
+                "colors",
                 "seed",
                 "validation",
             ],
@@ -149,6 +151,7 @@ def _training_line(name: str, training: dict) -> list[str]:
         f"{training['learning_rate']:g}",
         f"{training['clear_share']:.0%}",
         f"{training['tone_variation']:g}",
+        f"{training['color_variation']:g}",
         str(training["seed"]),
         f"{metrics['fast psnr_degraded']:.2f} → {metrics['fast psnr']:.2f}, "
         f"{metrics['fast ssim_degraded']:.3f} → {metrics['fast ssim']:.3f}",

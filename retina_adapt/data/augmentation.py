@@ -6,6 +6,9 @@ import numpy as np
 
 from retina_adapt.data.draws import random_generator
 
+# Share of a channel's pixels that another white balance leaves below white.
+NOT_CUT_OFF = 0.99
+
 
 @dataclass(frozen=True)
 class Flips:
@@ -38,22 +41,37 @@ class Flips:
 class Tones:
     """Give an image the tone and the colours that another camera might have given it.
 
-    Pixels become pixels ** exp(u + v): black and white stay where they are, nothing is cut off.
+    First, pixels become pixels ** exp(u + v): black and white stay where they are, nothing is cut off. Then each
+    channel is multiplied by exp(w), or by less where that would cut off more than a hundredth of it at white; and what
+    a pixel's channels differ from their mean by is multiplied by exp(s).
 
     Attributes:
         tone: u, the same for all channels, is uniform in [-tone, tone].
         color: v, of each channel on its own, is uniform in [-color, color].
+        balance: w, of each channel on its own, is uniform in [-balance, balance].
+        saturation: s is uniform in [-saturation, saturation].
     """
 
     tone: float
     color: float
+    balance: float = 0.0
+    saturation: float = 0.0
 
     def apply(self, seed: int, image: np.ndarray) -> np.ndarray:
         """An image (H, W, C) in [0, 1] with the tones that `seed` draws, float32."""
         generator = random_generator(seed, "tone")
+        channels = image.shape[-1]
         exponents = generator.uniform(-self.tone, self.tone)
-        exponents = exponents + generator.uniform(-self.color, self.color, size=image.shape[-1])
-        return np.power(image, np.exp(exponents).astype(np.float32))
+        exponents = exponents + generator.uniform(-self.color, self.color, size=channels)
+        toned = np.power(image, np.exp(exponents).astype(np.float32))
+        if not (self.balance or self.saturation):
+            return toned
+        gains = np.exp(generator.uniform(-self.balance, self.balance, size=channels))
+        nearly_white = np.quantile(toned.reshape(-1, channels), NOT_CUT_OFF, axis=0).clip(1e-3)
+        balanced = toned * np.minimum(gains, 1 / nearly_white).astype(np.float32)
+        gray = balanced.mean(axis=-1, keepdims=True)
+        saturation = np.float32(np.exp(generator.uniform(-self.saturation, self.saturation)))
+        return (gray + saturation * (balanced - gray)).clip(0, 1)
 
 
 def mirrored(horizontal: bool, vertical: bool, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:

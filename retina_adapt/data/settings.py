@@ -63,6 +63,9 @@ class PairSource:
         tone_variation: how much the tone of a photograph of `clear` varies before it is degraded, half as much in each
             channel on its own, so that an adaptor does not depend on the colours of one camera; see `Tones`. 0 takes
             photographs as they are, 0.6 is strong.
+        color_variation: how much the white balance and the saturation of a photograph of `clear` vary besides. Where
+            colours are among the faults (`color`, `mixed`), an adaptor else takes those of a camera that it has not
+            been trained on for a fault. 0 takes them as they are, 0.6 is strong.
         rows: a data set that holds both photographs of a pair in two columns.
         low_column: column of the low-quality photographs, for `rows`.
         high_column: column of the clear photographs, for `rows`.
@@ -77,6 +80,7 @@ class PairSource:
     severity: list[float] | None = None
     clear_share: float = 0.0
     tone_variation: float = 0.0
+    color_variation: float = 0.0
     rows: PhotographSource | None = None
     low_column: str = "low"
     high_column: str = "high"
@@ -175,7 +179,7 @@ def _require_one_way(source: PairSource) -> None:
             f"low_folder and high_folder; here {sum(ways)} are given"
         )
     if not source.clear:
-        of_clear = ("degradation", "severity", "clear_share", "tone_variation")
+        of_clear = ("degradation", "severity", "clear_share", "tone_variation", "color_variation")
         given = [name for name in of_clear if getattr(source, name) != getattr(PairSource(), name)]
         if given:
             raise PairingError(f"{', '.join(given)}: for photographs of `clear` only; real pairs stay as they are")
@@ -195,9 +199,11 @@ def _severity(source: PairSource) -> tuple[float, float] | None:
 
 
 def _tones(source: PairSource) -> Tones | None:
-    if source.tone_variation < 0:
-        raise PairingError(f"tone_variation is {source.tone_variation}; it must be 0 or more")
-    return Tones(source.tone_variation, source.tone_variation / 2) if source.tone_variation else None
+    tone, color = source.tone_variation, source.color_variation
+    for name in ("tone_variation", "color_variation"):
+        if getattr(source, name) < 0:
+            raise PairingError(f"{name} is {getattr(source, name)}; it must be 0 or more")
+    return Tones(tone, tone / 2, balance=0.75 * color, saturation=color) if tone or color else None
 
 
 def _require_positions(sources: list[PhotographSource]) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from retina_adapt.data import (
     Draw,
@@ -195,6 +196,33 @@ def test_any_tones_keep_black_white_and_the_order_between_them(seed, tone, color
     assert np.array_equal(toned, Tones(tone, color).apply(seed, ramp))
 
 
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    balance=st.floats(0, 1.5),
+    saturation=st.floats(0, 1.5),
+    image=arrays(np.float32, (8, 8, 3), elements=st.floats(0, 1, width=32)),
+)
+def test_any_colors_stay_in_range_and_leave_gray_photographs_gray(seed, balance, saturation, image):
+    tones = Tones(0.3, 0.0, balance=balance, saturation=saturation)
+    toned = tones.apply(seed, image)
+    assert toned.shape == image.shape
+    assert toned.dtype == np.float32
+    assert toned.min() >= 0
+    assert toned.max() <= 1
+    assert np.array_equal(toned, tones.apply(seed, image))
+    gray = image[..., :1]
+    of_gray = Tones(0.3, 0.0, saturation=saturation).apply(seed, gray)
+    np.testing.assert_allclose(of_gray, Tones(0.3, 0.0).apply(seed, gray), atol=1e-6)
+
+
+def test_another_white_balance_cuts_off_hardly_anything():
+    photograph = np.random.default_rng(0).uniform(0.3, 0.9, (64, 64, 3)).astype(np.float32)
+    toned = [Tones(0.0, 0.0, balance=2.0).apply(seed, photograph) for seed in range(20)]
+    assert all((picture == 1).mean(axis=(0, 1)).max() <= 0.011 for picture in toned)
+    means = np.array([picture.mean(axis=(0, 1)) for picture in toned])
+    assert (means.std(axis=0) > 0.05).all()
+
+
 def test_tones_vary_the_clear_photograph_and_the_degraded_one_is_made_of_it(fundus_folder):
     clear = [PhotographSource(str(fundus_folder))]
     plain = open_pairs(PairSource(clear=clear, degradation="light"), SIZE)
@@ -213,12 +241,24 @@ def test_tones_vary_the_clear_photograph_and_the_degraded_one_is_made_of_it(fund
         assert torch.equal(clear_item["high"], item["high"])
         drawn.append(item["high"])
     assert not torch.equal(drawn[0], drawn[1])
-    with pytest.raises(PairingError, match=r"tone_variation is -0\.1"):
-        open_pairs(PairSource(clear=clear, degradation="light", tone_variation=-0.1), SIZE)
+    colored = open_pairs(PairSource(clear=clear, degradation="light", color_variation=0.4), SIZE)
+    photograph = plain[Draw(0, 0)]["high"].permute(1, 2, 0).numpy()
+    expected = Tones(0.0, 0.0, balance=0.3, saturation=0.4).apply(0, photograph)
+    np.testing.assert_array_equal(colored[Draw(0, 0)]["high"].permute(1, 2, 0).numpy(), expected)
+    for name in ("tone_variation", "color_variation"):
+        with pytest.raises(PairingError, match=rf"{name} is -0\.1"):
+            open_pairs(PairSource(clear=clear, degradation="light", **{name: -0.1}), SIZE)
 
 
 @pytest.mark.parametrize(
-    "given", [{"degradation": "light"}, {"severity": [0.5, 0.5]}, {"clear_share": 0.1}, {"tone_variation": 0.5}]
+    "given",
+    [
+        {"degradation": "light"},
+        {"severity": [0.5, 0.5]},
+        {"clear_share": 0.1},
+        {"tone_variation": 0.5},
+        {"color_variation": 0.5},
+    ],
 )
 def test_what_is_done_to_clear_photographs_is_refused_for_real_pairs(given, tmp_path):
     for split in ("low", "high"):

@@ -130,6 +130,7 @@ def test_a_training_whose_result_may_be_another_has_another_key(
         "small_frames_share": 0.1,
         "clear_share": 0.1,
         "tone_variation": 0.1,
+        "color_variation": 0.1,
         "data_sets": training.data_sets[:1],
         "test_sets": (replace(training.test_sets[0], where={"column": [0, 1]}),),
         "draws": 2,

@@ -180,6 +180,7 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
             small_frames_share=config.small_frames_share,
             clear_share=config.clear_share,
             tone_variation=0.0,
+            color_variation=0.0,
             data_sets=sets,
             test_sets=sets,
             draws=1,

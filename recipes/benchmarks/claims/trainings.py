@@ -39,7 +39,8 @@ class Training:
         steps, batch_size, learning_rate: of the optimisation; half a cosine after a warm-up of 20 steps.
         small_frames_share: the first share of the autoencoder's steps, which see frames of half the size.
         clear_share: how often a photograph is trained on as it is, clear.
-        tone_variation: of photographs before they are degraded anew, see `PairSource`; fixed pairs stay as they are.
+        tone_variation, color_variation: of photographs before they are degraded anew, see `PairSource`; fixed pairs
+            stay as they are.
         data_sets: to train on.
         test_sets: to test on.
         draws: how often each test photograph is degraded.
@@ -58,6 +59,7 @@ class Training:
     small_frames_share: float
     clear_share: float
     tone_variation: float
+    color_variation: float
     data_sets: tuple[DataSet, ...]
     test_sets: tuple[DataSet, ...]
     draws: int
@@ -116,6 +118,7 @@ def _training_pairs(training: Training, size: int) -> Dataset:
             degradation=training.degradation,
             clear_share=training.clear_share,
             tone_variation=training.tone_variation,
+            color_variation=training.color_variation,
         )
         return open_pairs(source, size, flips=flips)
     pairs = degraded(training.data_sets, "train", training.degradation, size)

@@ -105,8 +105,12 @@ def enhance(
         DetailChoice,
         typer.Option(help="Detail: kept, guided by what changed around it, of a fine second look, or tiles."),
     ] = DetailChoice.FINE,
-    working_size: Annotated[int, typer.Option(min=64, help="Side in pixels of the copy that tiles are of.")] = 1024,
-    tile_size: Annotated[int | None, typer.Option(min=64, help="Side of a tile; the backbone's frame size.")] = None,
+    working_size: Annotated[
+        int | None, typer.Option(min=64, help="For tiles: side in pixels of the copy that they are of; 1024.")
+    ] = None,
+    tile_size: Annotated[
+        int | None, typer.Option(min=64, help="For tiles: side of one; the backbone's frame size.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Tiles that go through the network at once.")] = 4,
     precision: Annotated[PrecisionChoice, typer.Option(help="bfloat16: half precision.")] = PrecisionChoice.FLOAT32,
     field_of_view: Shape = FieldOfViewShape.AUTO,

@@ -15,6 +15,7 @@ Precision = Literal["float32", "bfloat16"]
 FINE_SCALE = 2
 # Below it, tiles hold too little of the eye for a network that was trained on whole ones.
 SMALLEST_TILE = 64
+WORKING_SIZE = 1024
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class EnhancementSettings:
             gave to its surroundings. `fine`: the network looks at the whole eye a second time, at twice the frame's
             side, and can sharpen what the frame does not show; finer detail still is guided. `tiles`: the same with
             overlapping tiles of a copy as large as asked for.
-        working_size: side in pixels of the larger copy for `tiles`; of a smaller photograph its own size.
+        working_size: side in pixels of the larger copy for `tiles`, 1024 by default; of a smaller photograph its own
+            size.
         tile_size: side of a tile; the backbone's frame size by default.
         batch_size: frames or tiles that go through the network at once.
         precision: `bfloat16` computes convolutions in half precision, by PyTorch's autocast.
@@ -42,7 +44,7 @@ class EnhancementSettings:
     seed: int = 0
     scheduler: str | None = None
     detail: Detail = "fine"
-    working_size: int = 1024
+    working_size: int | None = None
     tile_size: int | None = None
     batch_size: int = 4
     precision: Precision = "float32"
@@ -55,6 +57,12 @@ class EnhancementSettings:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise EnhancementInputError(f"{name} is {value}; it must be at least {least}")
+        for name in ("working_size", "tile_size"):
+            if getattr(self, name) is not None and self.detail != "tiles":
+                raise EnhancementInputError(
+                    f"{name} is {getattr(self, name)}, but the detail {self.detail} has no tiles; choose the detail "
+                    f"tiles, or leave {name} out"
+                )
         if self.scheduler is not None and self.mode != "diffusion":
             raise EnhancementInputError(
                 f"scheduler is {self.scheduler}, but the mode {self.mode} samples nothing; choose the mode "
@@ -66,7 +74,7 @@ class EnhancementSettings:
         frame_size = backbone.settings.image_size
         if self.detail == "fine":
             return FINE_SCALE * frame_size, FINE_SCALE * frame_size
-        return (self.working_size, self.tile_size or frame_size) if self.detail == "tiles" else None
+        return (self.working_size or WORKING_SIZE, self.tile_size or frame_size) if self.detail == "tiles" else None
 
     def stride(self, backbone: ReconstructionBackbone) -> int:
         """What the sides of frames and tiles must be divisible by in this mode."""

@@ -21,6 +21,11 @@ def wide_photograph(side: int, *, bit_depth: int = 8) -> Photograph:
     return Photograph(np.pad(fundus, ((0, 0), (margin, margin), (0, 0))).astype(np.float32), bit_depth)
 
 
+def of_tiles(detail: str, working_size: int) -> dict[str, int]:
+    """The working size, where there are tiles."""
+    return {"working_size": working_size} if detail == "tiles" else {}
+
+
 @pytest.mark.parametrize("detail", DETAILS)
 @pytest.mark.parametrize(("suffix", "bit_depth"), [(".png", 16), (".tif", 8), (".jpg", 8)])
 def test_a_file_comes_out_at_its_own_size_and_unchanged_outside_the_field_of_view(
@@ -28,7 +33,7 @@ def test_a_file_comes_out_at_its_own_size_and_unchanged_outside_the_field_of_vie
 ) -> None:
     write_photograph(wide_photograph(420, bit_depth=bit_depth), tmp_path / f"low{suffix}")
     low = read_photograph(tmp_path / f"low{suffix}")
-    enhancement = toy_enhancer.enhance(low, EnhancementSettings(detail=detail, working_size=256))
+    enhancement = toy_enhancer.enhance(low, EnhancementSettings(detail=detail, **of_tiles(detail, 256)))
     write_photograph(enhancement.image, tmp_path / f"high{suffix}")
     high = read_photograph(tmp_path / f"high{suffix}")
     assert high.pixels.shape == low.pixels.shape
@@ -44,7 +49,7 @@ def test_a_file_comes_out_at_its_own_size_and_unchanged_outside_the_field_of_vie
 def test_without_an_adaptor_every_bit_stays(detail: str, mode: str, toy_enhancer: Enhancer) -> None:
     toy_enhancer.set_adaptor(None)
     low = wide_photograph(300)
-    high = toy_enhancer(low, detail=detail, mode=mode, steps=1, working_size=200)
+    high = toy_enhancer(low, detail=detail, mode=mode, steps=1, **of_tiles(detail, 200))
     assert np.array_equal(high.pixels, low.pixels)
 
 
@@ -52,7 +57,7 @@ def test_without_an_adaptor_every_bit_stays(detail: str, mode: str, toy_enhancer
 def test_the_same_input_and_seed_give_the_same_bits(detail: str, toy_enhancer: Enhancer) -> None:
     low = wide_photograph(260)
     once, again, other = (
-        toy_enhancer(low, detail=detail, mode="diffusion", steps=1, seed=seed, working_size=128).pixels
+        toy_enhancer(low, detail=detail, mode="diffusion", steps=1, seed=seed, **of_tiles(detail, 128)).pixels
         for seed in (1, 1, 2)
     )
     assert np.array_equal(once, again)
@@ -111,8 +116,10 @@ def test_beside_photograph_and_result_the_way_back_needs_little_memory(toy_enhan
     ("options", "message"),
     [
         ({"detail": "sharp"}, "no detail 'sharp'; use kept, guided, fine or tiles"),
-        ({"tile_size": 20}, "at least 64"),
-        ({"tile_size": 65}, "multiple of 4"),
+        ({"detail": "tiles", "tile_size": 20}, "at least 64"),
+        ({"detail": "tiles", "tile_size": 65}, "multiple of 4"),
+        ({"tile_size": 128}, "tile_size is 128, but the detail fine has no tiles"),
+        ({"detail": "guided", "working_size": 2048}, "working_size is 2048, but the detail guided has no tiles"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"precision": "float16"}, "no precision 'float16'"),
         ({"sharpness": 3}, "sharpness"),
@@ -138,7 +145,7 @@ def test_the_denoiser_needs_tiles_that_it_can_divide_further(toy_enhancer: Enhan
 def test_a_cameras_photograph_keeps_its_size_and_surround(detail: str, toy_enhancer: Enhancer, corpus: Path) -> None:
     path = min((corpus / "full_resolution").glob("*.jpg"))
     low = read_photograph(path)
-    high = toy_enhancer(low, detail=detail, working_size=512)
+    high = toy_enhancer(low, detail=detail, **of_tiles(detail, 512))
     inside = find_field_of_view(low.pixels, name=path.name).mask
     assert high.pixels.shape == low.pixels.shape == (2336, 3504, 3)
     assert np.array_equal(high.pixels[~inside], low.pixels[~inside])

@@ -188,7 +188,7 @@ def enhanced(
     """The results by method, each (H, W, C), and what each took."""
     results, measured = {"degraded": low}, {}
     for detail in DETAILS:
-        settings = EnhancementSettings(detail=detail, working_size=working_size)
+        settings = EnhancementSettings(detail=detail, working_size=working_size if detail == "tiles" else None)
         times = [time.process_time()]
         prepared = enhancer.prepare(low, settings, mask=mask)
         times.append(time.process_time())
@@ -253,7 +253,7 @@ def memory_by_size(
     for width in widths:
         low = resize(pixels, round(width * pixels.shape[0] / pixels.shape[1]), width)
         for detail in DETAILS:
-            settings = EnhancementSettings(detail=detail, working_size=working_size)
+            settings = EnhancementSettings(detail=detail, working_size=working_size if detail == "tiles" else None)
             with PeakMemory() as memory:
                 prepared = enhancer.prepare(low, settings)
                 (change,) = enhancer.small_changes([prepared], settings)

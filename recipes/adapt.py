@@ -72,7 +72,7 @@ ADAPTOR_NAME = "adaptor"
 PICTURES = 4
 # Pixels a side: the structural loss and score look through windows of 11.
 SMALLEST_FRAME = 16
-Pairs = DegradedPairs | RealPairs | PairsWithLatents
+ValidationPairs = DegradedPairs | RealPairs
 
 
 @dataclass
@@ -136,6 +136,17 @@ class AdaptConfig:
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
 
+def trained_groups(config: AdaptConfig) -> dict[str, list[str]]:
+    """The adaptor's hook groups that each stage trains."""
+    groups = config.adaptor.hook_groups
+    # Without a loss on pictures, nothing reaches an adaptor in the decoder.
+    of_autoencoder = ("encoder", "decoder") if config.loss_weights.on_pictures else ("encoder",)
+    return {
+        "autoencoder": [group for group in groups if group in of_autoencoder and config.autoencoder.steps],
+        "denoiser": [group for group in groups if group.startswith("denoiser") and config.denoiser.steps],
+    }
+
+
 def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, PeftModel, FrozenBackboneGuard]:
     if config.denoiser.steps and config.denoiser.mixed_precision != config.autoencoder.mixed_precision:
         raise ConfigurationError("autoencoder.mixed_precision and denoiser.mixed_precision differ: give both the same")
@@ -157,6 +168,11 @@ def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, Pef
             "latent_cache is for real pairs: those of `train.clear` are degraded anew for every draw, and so must be "
             "encoded at every step; set it to false"
         )
+    if not any(trained_groups(config).values()):
+        raise ConfigurationError(
+            "nothing would be trained: no stage has both steps and an adaptor that its losses reach; see "
+            "adaptor.hook_groups, autoencoder.steps, denoiser.steps and loss_weights"
+        )
     accelerator = Accelerator(
         mixed_precision=config.autoencoder.mixed_precision,
         gradient_accumulation_steps=config.autoencoder.gradient_accumulation,
@@ -167,13 +183,15 @@ def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, Pef
     backbone = load_backbone(backbone_folder(config.backbone)).to(accelerator.device)
     guard = FrozenBackboneGuard(backbone)
     set_seed(config.autoencoder.seed)
-    adapted = attach_adaptor(backbone, config.adaptor.to_peft_config(), ADAPTOR_NAME)
+    # What no stage trains is left out: it would make the adaptor larger, and change the backbone if not the identity.
+    hook_groups = [group for groups in trained_groups(config).values() for group in groups]
+    adapted = attach_adaptor(backbone, replace(config.adaptor, hook_groups=hook_groups).to_peft_config(), ADAPTOR_NAME)
     return accelerator, backbone, adapted, guard
 
 
 def prepare_data(
     config: AdaptConfig, accelerator: Accelerator, backbone: ReconstructionBackbone, fingerprint: str
-) -> tuple[dict[str, list[Phase]], Pairs]:
+) -> tuple[dict[str, list[Phase]], ValidationPairs]:
     """The phases of each stage's training, and pairs to validate on."""
 
     def encode(images: Tensor) -> Tensor:
@@ -208,7 +226,11 @@ def prepare_data(
 
 
 def validate(
-    backbone: ReconstructionBackbone, pairs: Pairs, accelerator: Accelerator, mode: EnhancementMode, steps: int
+    backbone: ReconstructionBackbone,
+    pairs: ValidationPairs,
+    accelerator: Accelerator,
+    mode: EnhancementMode,
+    steps: int,
 ) -> Validation:
     """PSNR and SSIM in the field of view, low and enhanced against high, and a sheet low | enhanced | high."""
     sampler = EvaluationBatchSampler(
@@ -265,40 +287,18 @@ def main(
     )
     # What cannot be stored is refused now, not after the training.
     AdaptorMetadata.from_dict(metadata.to_dict(), origin=f"{config.output_folder}, card")
-    groups = {point.group for point in backbone.hook_points()}
-    chosen = {
-        group
-        for group in groups
-        for hook in config.adaptor.hook_groups
-        if group == hook or group.startswith(f"{hook}.")
+    stages: dict[str, tuple[TrainingSettings, nn.Module, EnhancementMode]] = {
+        "autoencoder": (config.autoencoder, AutoencoderAdaptationStep(backbone, config.loss_weights), "fast"),
+        "denoiser": (config.denoiser, DenoiserAdaptationStep(backbone), "diffusion"),
     }
-    stages: dict[str, tuple[TrainingSettings, nn.Module, EnhancementMode, set[str]]] = {
-        "autoencoder": (
-            config.autoencoder,
-            AutoencoderAdaptationStep(backbone, config.loss_weights),
-            "fast",
-            # Without a loss on pictures, nothing reaches an adaptor in the decoder.
-            chosen & ({"encoder", "decoder"} if config.loss_weights.on_pictures else {"encoder"}),
-        ),
-        "denoiser": (
-            config.denoiser,
-            DenoiserAdaptationStep(backbone),
-            "diffusion",
-            chosen - {"encoder", "decoder"},
-        ),
-    }
-    if not any(settings.steps and stage_groups for settings, _, _, stage_groups in stages.values()):
-        raise ConfigurationError(
-            "nothing would be trained: no stage has both steps and an adaptor that its losses reach; see "
-            "adaptor.hook_groups, autoencoder.steps, denoiser.steps and loss_weights"
-        )
     metrics: dict[str, float] = {}
     steps_done: dict[str, int] = {}
-    for stage, (settings, step, mode, stage_groups) in stages.items():
-        if not stage_groups or settings.steps == 0:
+    for stage, (settings, step, mode) in stages.items():
+        hook_groups = trained_groups(config)[stage]
+        if not hook_groups:
             continue
-        trained = sum(parameter.numel() for parameter in train_only(adapted, ADAPTOR_NAME, stage_groups))
-        accelerator.print(f"stage {stage}: {trained:,} trainable parameters in {', '.join(sorted(stage_groups))}")
+        trained = sum(parameter.numel() for parameter in train_only(adapted, ADAPTOR_NAME, hook_groups))
+        accelerator.print(f"stage {stage}: {trained:,} trainable parameters in {', '.join(hook_groups)}")
         backbone.enable_gradient_checkpointing(settings.gradient_checkpointing)
         validation = train(
             step,

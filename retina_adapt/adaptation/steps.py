@@ -64,13 +64,13 @@ class AutoencoderAdaptationStep(AdaptationStep):
         if encoder_is_frozen:
             # Latents that nothing changes need no graph, and losses on them would teach nothing.
             adapted_low = self.frozen_latents(batch, "low")
-        elif self.weights.on_latents:
-            high_latent = self.frozen_latents(batch, "high")
+        elif self.weights.latent_preservation > 0:
             adapted_low, adapted_high = self.backbone.encode(torch.cat([low, high])).chunk(2)
-            losses["latent_adaptation"] = latent_adaptation_loss(high_latent, adapted_low)
-            losses["latent_preservation"] = latent_preservation_loss(high_latent, adapted_high)
+            losses["latent_preservation"] = latent_preservation_loss(self.frozen_latents(batch, "high"), adapted_high)
         else:
             adapted_low = self.backbone.encode(low)
+        if self.weights.latent_adaptation > 0 and not encoder_is_frozen:
+            losses["latent_adaptation"] = latent_adaptation_loss(self.frozen_latents(batch, "high"), adapted_low)
         if self.weights.on_pictures:
             frozen_low = adapted_low if encoder_is_frozen else self.frozen_latents(batch, "low")
             with self.frozen_backbone() as backbone:

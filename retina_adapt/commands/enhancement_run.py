@@ -99,8 +99,7 @@ class EnhancementRun:
     def planned_results(self, listed: ListedPhotograph) -> list[PhotographRecord]:
         """A record for each adaptor, as if the photograph had failed."""
         mask = self._mask_of(listed)
-        content = [self.request, _state_of(listed.path), None if mask is None else _state_of(mask)]
-        key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        states = [_state_of(listed.path), None if mask is None else _state_of(mask)]
         return [
             PhotographRecord(
                 photograph=str(listed.path),
@@ -109,10 +108,16 @@ class EnhancementRun:
                 status="failed",
                 message=f"{listed.path}: not enhanced: the process that it was given to was lost; run the same command "
                 "again",
-                request=key,
+                request=self._key_of(name, states),
             )
             for name in self.names
         ]
+
+    def _key_of(self, name: str, states: list[Any]) -> str:
+        """What a result under the adaptor `name` depends on: not on other adaptors, nor on what shares its batch."""
+        settings = {key: value for key, value in self.request["settings"].items() if key != "batch_size"}
+        request = {**self.request, "adaptors": self.request["adaptors"][name], "settings": settings}
+        return hashlib.sha256(json.dumps([request, *states], sort_keys=True).encode()).hexdigest()
 
     def status_before(
         self, record: PhotographRecord, before: dict[str, PhotographRecord], *, skip_existing: bool

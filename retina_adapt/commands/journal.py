@@ -95,8 +95,8 @@ def read_journals(output: Path) -> dict[str, PhotographRecord]:
     return newest
 
 
-def write_summary(output: Path, records: Sequence[PhotographRecord], settings: dict[str, Any]) -> dict[str, Any]:
-    """Write `summary.json` and `summary.csv`, a row a result; return what the JSON holds.
+def write_summary(output: Path, records: Sequence[PhotographRecord], settings: dict[str, Any]) -> None:
+    """Write `summary.json` and `summary.csv`, a row a result.
 
     A file name that is no UTF-8 has escapes such as `\\udcfc` in both, for each byte that is none.
 
@@ -121,4 +121,3 @@ def write_summary(output: Path, records: Sequence[PhotographRecord], settings: d
         writer = csv.DictWriter(stream, columns, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(dataclasses.asdict(record) for record in records)
-    return summary

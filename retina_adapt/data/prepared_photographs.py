@@ -24,7 +24,7 @@ from retina_adapt.imaging import FieldOfViewShape
 _logger = logging.getLogger(__name__)
 
 # Raise it when preparation changes what it computes: prepared files of earlier versions are then left alone.
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 
 # How many broken photographs the warning names; all of them are in `PreparedPhotographs.broken`.
 _NAMED_IN_WARNING = 5
@@ -36,6 +36,7 @@ _FEATURES = datasets.Features(
         "mask": datasets.Value("large_binary"),
         "channels": datasets.Value("int32"),
         "bit_depth": datasets.Value("int32"),
+        "companion_bit_depth": datasets.Value("int32"),
         "name": datasets.Value("string"),
         "error": datasets.Value("string"),
     }
@@ -129,26 +130,21 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
 
     def __getitem__(self, index: int) -> PreparedPhotograph:
         row = self._rows[index]
-        return PreparedPhotograph(self._pixels(row, "image"), self._mask(row))
+        return PreparedPhotograph(self._pixels(row, "image", row["bit_depth"]), self._mask(row))
 
     def companion(self, index: int) -> PreparedPhotograph:
         """The companion image, with the mask that it shares with the image."""
         row = self._rows[index]
-        return PreparedPhotograph(self._pixels(row, "companion"), self._mask(row))
-
-    @property
-    def channels(self) -> int:
-        """Channels of every image: 3 (RGB) or 1 (grey)."""
-        return self._rows[0]["channels"]
+        return PreparedPhotograph(self._pixels(row, "companion", row["companion_bit_depth"]), self._mask(row))
 
     @property
     def names(self) -> list[str]:
         """Path or row of every image."""
         return list(self._rows["name"])
 
-    def _pixels(self, row: dict[str, Any], column: str) -> np.ndarray:
-        levels = np.frombuffer(row[column], dtype=np.uint8 if row["bit_depth"] == 8 else np.uint16)
-        pixels = levels.astype(np.float32) / np.float32(2 ** row["bit_depth"] - 1)
+    def _pixels(self, row: dict[str, Any], column: str, bit_depth: int) -> np.ndarray:
+        levels = np.frombuffer(row[column], dtype=np.uint8 if bit_depth == 8 else np.uint16)
+        pixels = levels.astype(np.float32) / np.float32(2**bit_depth - 1)
         return pixels.reshape(self.size, self.size, row["channels"])
 
     def _mask(self, row: dict[str, Any]) -> np.ndarray:
@@ -241,7 +237,8 @@ def _prepare_row(
             companion_name = row_name(row[companion_column], companion_column, index)
             require_same_frame(companion, companion_name, photograph, name)
             square = cut_and_resize(companion.pixels, crop, size, companion_name)
-            prepared["companion"] = _stored(square.image, photograph.bit_depth)
+            prepared["companion"] = _stored(square.image, companion.bit_depth)
+            prepared["companion_bit_depth"] = companion.bit_depth
     except RetinaAdaptError as error:
         return prepared | {"error": str(error)}
     return prepared | {"channels": photograph.pixels.shape[2], "bit_depth": photograph.bit_depth}

@@ -160,7 +160,7 @@ def open_training_images(
     return UnpairedImages(prepared, transform)
 
 
-def open_sources(sources: list[PhotographSource], image_column: str = "image") -> datasets.Dataset:
+def open_sources(sources: list[PhotographSource]) -> datasets.Dataset:
     """The photographs of all sources, one after the other, as rows with one undecoded image column "image".
 
     Raises:
@@ -168,7 +168,7 @@ def open_sources(sources: list[PhotographSource], image_column: str = "image") -
         MissingColumnError: a source has no such column.
     """
     _require_positions(sources)
-    return datasets.concatenate_datasets(_parts(sources, image_column))
+    return datasets.concatenate_datasets(_parts(sources))
 
 
 def _require_one_way(source: PairSource) -> None:
@@ -183,6 +183,10 @@ def _require_one_way(source: PairSource) -> None:
         given = [name for name in of_clear if getattr(source, name) != getattr(PairSource(), name)]
         if given:
             raise PairingError(f"{', '.join(given)}: for photographs of `clear` only; real pairs stay as they are")
+    if source.rows is None:
+        given = [name for name in ("low_column", "high_column") if getattr(source, name) != getattr(PairSource(), name)]
+        if given:
+            raise PairingError(f"{', '.join(given)}: for `rows` only, whose columns they name")
     if source.clear and source.degradation is None:
         raise PairingError("clear photographs become pairs by a degradation: name a preset")
     if bool(source.low_folder) != bool(source.high_folder):
@@ -226,12 +230,8 @@ def _streams(sources: list[PhotographSource]) -> bool:
     return streaming == {True}
 
 
-def _parts(sources: list[PhotographSource], image_column: str = "image") -> list[AnyDataset]:
-    parts = []
-    for source in sources:
-        rows = as_undecoded_images(_open(source), image_column).select_columns([image_column])
-        parts.append(rows if image_column == "image" else rows.rename_column(image_column, "image"))
-    return parts
+def _parts(sources: list[PhotographSource]) -> list[AnyDataset]:
+    return [as_undecoded_images(_open(source), "image").select_columns(["image"]) for source in sources]
 
 
 def _open(source: PhotographSource) -> AnyDataset:

@@ -53,6 +53,7 @@ class StreamedImages(Generic[Item]):
 
     Raises:
         MissingColumnError: a column does not exist.
+        PreparationError: `largest_broken_share` is out of range.
     """
 
     def __init__(
@@ -66,6 +67,10 @@ class StreamedImages(Generic[Item]):
         field_of_view: FieldOfViewShape = "auto",
         largest_broken_share: float = 0.0,
     ) -> None:
+        if not 0.0 <= largest_broken_share <= 1.0:
+            raise PreparationError(
+                f"largest_broken_share must lie in [0, 1], got {largest_broken_share}; 0.05 allows 5 broken in 100"
+            )
         self.columns = [column for column in (image_column, companion_column) if column is not None]
         self.streams = [as_undecoded_images(stream, *self.columns).select_columns(self.columns) for stream in streams]
         self.size = size
@@ -146,8 +151,8 @@ def _share_of(stream: datasets.IterableDataset, seed: int, consumer: int, consum
 class StreamShare(torch.utils.data.IterableDataset[Item], Generic[Item]):
     """What one process gets of `StreamedImages`; its workers share that in turn. See `StreamedImages.share`.
 
-    Iterating raises PreparationError where more photographs are broken than allowed, and DataSourceError where a
-    worker gets no photograph at all.
+    Iterating raises PreparationError where more photographs are broken than allowed, or all of an epoch's are, or grey
+    ones and those in colour are mixed; and DataSourceError where a worker gets no photograph at all.
     """
 
     def __init__(
@@ -181,7 +186,9 @@ class StreamShare(torch.utils.data.IterableDataset[Item], Generic[Item]):
         """The items from number `first` on. Item k is made of row k or, if that is broken, of the next whole one."""
         read = tried = waiting = 0
         broken: list[str] = []
+        shape: tuple[int, ...] = ()
         for epoch in count() if self.epochs is None else range(self.epochs):
+            tried_before, broken_before = tried, len(broken)
             for row in self.images.rows(self.seed, epoch, consumer, consumers):
                 read += 1
                 if read <= first:
@@ -194,14 +201,31 @@ class StreamShare(torch.utils.data.IterableDataset[Item], Generic[Item]):
                     self._require_few(broken, tried)
                     waiting += 1
                     continue
+                shape = shape or photographs[0].image.shape
+                self._require_one_kind(photographs, shape, row)
                 for stand_in in range(waiting, -1, -1):
                     draw = Draw(identity, seed_of(self.seed, epoch, identity, stand_in))
                     yield self.images.transform(*photographs, draw)
                 waiting = 0
+            if tried > tried_before and tried - tried_before == len(broken) - broken_before:
+                raise PreparationError(
+                    f"none of {tried - tried_before} streamed photographs can be prepared; mend or replace them:\n  "
+                    + "\n  ".join(broken[broken_before:])
+                )
             if read == 0 and self.epochs is None:
                 raise DataSourceError(
                     f"worker {consumer} of {consumers} gets no photograph: the stream has fewer than workers, or none "
                     "meets the conditions; use fewer workers, or a map-style data set"
+                )
+
+    def _require_one_kind(
+        self, photographs: list[PreparedPhotograph], shape: tuple[int, ...], row: dict[str, Any]
+    ) -> None:
+        for column, photograph in zip(self.images.columns, photographs, strict=True):
+            if photograph.image.shape != shape:
+                raise PreparationError(
+                    f"{row_name(row[column], column, 0)}: number of channels: {photograph.image.shape[2]}, of those "
+                    f"before it: {shape[2]}; use two data sets, or convert grey photographs to RGB"
                 )
 
     def _require_few(self, broken: list[str], tried: int) -> None:

@@ -176,6 +176,7 @@ class Enhancer:
         adapted = self._require(name)
         is_last = self.adaptors == [name]
         detach_adaptor(adapted, name)
+        self._metadata.pop(name, None)
         self._adapted = None if is_last else adapted.requires_grad_(False)
         if name in self._active:
             self._active = {}

@@ -1,7 +1,8 @@
 """Frames and tiles through the network, in as large batches and tiles as memory allows."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -32,15 +33,14 @@ def small_changes(
     for photograph in prepared:
         _require_channels(backbone, photograph)
     changes: list[SmallChange] = []
-    for first in range(0, len(prepared), settings.batch_size):
-        batch = prepared[first : first + settings.batch_size]
+    for batch in _batches(prepared, settings.batch_size):
         frames = np.stack([photograph.frame for photograph in batch])
         try:
             changed = _change_of(backbone, frames, [settings.seed] * len(batch), settings)
         except _OutOfMemoryError as error:
             raise EnhancementMemoryError(
                 f"{batch[0].name}: a frame of {frames.shape[1]} px does not fit in memory; close other programs, or "
-                "use --device cpu"
+                "use the device cpu"
             ) from error
         changes += [
             SmallChange(photograph.frame, change, follow_detail=settings.detail != "kept")
@@ -51,6 +51,14 @@ def small_changes(
         return changes
     tile_side = larger_copy[1]
     return [_with_tiles(backbone, *pair, tile_side, settings) for pair in zip(prepared, changes, strict=True)]
+
+
+def _batches(prepared: Sequence[PreparedPhotograph], batch_size: int) -> Iterator[list[PreparedPhotograph]]:
+    """The photographs in their order; grey ones and those in colour, which cannot be stacked, in batches apart."""
+    for _, alike in groupby(prepared, key=lambda photograph: photograph.frame.shape):
+        photographs = list(alike)
+        for first in range(0, len(photographs), batch_size):
+            yield photographs[first : first + batch_size]
 
 
 class _OutOfMemoryError(Exception):
@@ -92,7 +100,7 @@ def _with_tiles(
             if smaller < SMALLEST_TILE:
                 raise EnhancementMemoryError(
                     f"{photograph.name}: tiles of {tile_side} px do not fit in memory; close other programs, or use "
-                    "--detail guided"
+                    "the detail guided"
                 ) from error
             tile_side = smaller
 

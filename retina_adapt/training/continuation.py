@@ -1,6 +1,7 @@
 """Whether what is to be trained is what the checkpoints in the run's folder were trained for."""
 
-from dataclasses import fields
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,12 @@ def require_same_run(configuration: Any, output_folder: Path) -> None:
     checkpoints = output_folder / "checkpoints"
     if not any(list_checkpoints(checkpoints / training) for training in earlier.get("trainings", {})):
         return
-    before = _what_decides(earlier.get("config", {}))
-    now = _what_decides(configuration_to_dict(configuration))
+    sections = tuple(_training_sections(configuration))
+    before = _what_decides(earlier.get("config", {}), sections)
+    now = _what_decides(configuration_to_dict(configuration), sections)
     # A setting that an earlier version did not have, or has no more, is no other choice of the user's.
     changed = [name for name in before if name in now and before[name] != now[name]]
-    changed += [name for name in before.keys() ^ now.keys() if _is_in_a_list(name)]
+    changed += [name for name in before.keys() ^ now.keys() if _is_the_users_own(name)]
     if changed:
         shown = "; ".join(f"{name}: {before.get(name)} then, {now.get(name)} now" for name in sorted(changed)[:5])
         raise CheckpointError(
@@ -45,14 +47,24 @@ def require_same_run(configuration: Any, output_folder: Path) -> None:
         )
 
 
-def _what_decides(values: dict[str, Any]) -> dict[str, Any]:
+def _what_decides(values: dict[str, Any], sections: tuple[str, ...]) -> dict[str, Any]:
+    how_to_train = {f"{section}{setting}" for section in sections for setting in _HOW_TO_TRAIN}
     return {
         name: value
         for name, value in flattened(values).items()
-        if name.split(".")[-1] not in _HOW_TO_TRAIN and not _ELSEWHERE & set(name.split("."))
+        if name not in how_to_train and not _ELSEWHERE & set(name.split("."))
     }
 
 
-def _is_in_a_list(name: str) -> bool:
-    """Whether it is an entry of a list, `train.clear.1.path` for instance, or below one."""
-    return any(part.isdigit() for part in name.split("."))
+def _training_sections(configuration: Any, prefix: str = "") -> Iterator[str]:
+    """The dotted beginnings of the settings that are a training loop's: `autoencoder.` for instance."""
+    if isinstance(configuration, TrainingSettings):
+        yield prefix
+    elif is_dataclass(configuration):
+        for field in fields(configuration):
+            yield from _training_sections(getattr(configuration, field.name), f"{prefix}{field.name}.")
+
+
+def _is_the_users_own(name: str) -> bool:
+    """Whether it is an entry of a list, or of conditions: `train.clear.1.path`, `train.rows.where.grade`."""
+    return any(part.isdigit() or part == "where" for part in name.split("."))

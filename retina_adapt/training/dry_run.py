@@ -87,7 +87,8 @@ def try_out(
         supervision.training_step,
         settings,
         accelerator.device,
-        seconds_per_step=seconds[-1],
+        # A training of no steps is a validation.
+        seconds_per_step=seconds[-1] if seconds else 0.0,
         seconds_per_validation=time.perf_counter() - started,
         seconds_per_checkpoint=seconds_per_checkpoint,
         checkpoint_bytes=size,

@@ -1,4 +1,4 @@
-"""What several processes share: scores of a validation, and failures of one of them."""
+"""What several processes share: scores of a validation, failures of one of them, and what any of them is told."""
 
 from collections.abc import Callable
 
@@ -30,6 +30,11 @@ def mean_scores(accelerator: Accelerator, scores: list[dict[str, float]]) -> dic
         for name, value in item.items():
             by_name.setdefault(name, []).append(value)
     return {name: sum(values) / len(values) for name, values in by_name.items()}
+
+
+def on_any_process(accelerator: Accelerator, here: bool) -> bool:
+    """Whether it is so on this process or on another; every process calls this."""
+    return any(gather_object([here])) if accelerator.num_processes > 1 else here
 
 
 def fail_together(accelerator: Accelerator, work: Callable[[], object]) -> None:

@@ -11,7 +11,8 @@ from torch import nn
 from retina_adapt.training.checkpoint import load_checkpoint
 from retina_adapt.training.checkpoint_folder import checkpoint_folder
 from retina_adapt.training.dry_run import try_out
-from retina_adapt.training.interruption import StopRequest, TrainingStopped
+from retina_adapt.training.gather import on_any_process
+from retina_adapt.training.interruption import StopRequest
 from retina_adapt.training.optimization import Batch, prepare_training, require_that_all_are_used, take_step
 from retina_adapt.training.schedule import learning_rate_factor
 from retina_adapt.training.settings import TrainingSettings
@@ -130,22 +131,20 @@ def train(
             progress.set_postfix(loss=f"{losses['loss']:.4f}")
             progress.update()
             supervision.save_if_due(stops=stops)
-            if stops and state.step < settings.steps:
-                accelerator.print(
-                    f"{name}: SIGTERM; stopped after step {state.step}, the same command goes on from "
-                    f"{checkpoints.newest() or 'the start'}"
-                )
-                supervision.note("stopped")
-                raise TrainingStopped
+            if stops:
+                supervision.stop()
             if supervision.validation_is_due:
                 validation = supervision.validate()
                 progress.set_postfix(validation.scores)
+        if validation is None:
+            validation = supervision.validate()
+        # A recipe's next training shall not begin.
+        if on_any_process(accelerator, stop.is_requested):
+            supervision.stop()
     progress.close()
     ends_early = state.step < settings.steps
     if ends_early:
         accelerator.print(f"{name}: ended after step {state.step}; {settings.patience} validations brought no gain")
-    if validation is None:
-        validation = supervision.validate()
     if settings.result == "best" and (best := checkpoints.best()) is not None and best != checkpoints.of(state.step):
         load_checkpoint(best, state)
         accelerator.print(f"{name}: the result is {best}")

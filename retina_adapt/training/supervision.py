@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 from accelerate import Accelerator
@@ -17,6 +18,7 @@ from retina_adapt.training.checkpoint import TrainingState, load_checkpoint
 from retina_adapt.training.checkpoint_folder import CheckpointFolder
 from retina_adapt.training.divergence import CALM_FACTOR, DIVERGED_FACTOR, DivergenceWatch, TrainingDivergedError
 from retina_adapt.training.gather import fail_together
+from retina_adapt.training.interruption import TrainingStopped
 from retina_adapt.training.run_record import Status, note_progress
 from retina_adapt.training.settings import TrainingSettings, TrainingSettingsError
 from retina_adapt.training.sharding import gathered_parameters, whole
@@ -165,6 +167,19 @@ class Supervision:
         if self.accelerator.is_main_process:
             step, steps = self.state.step, self.settings.steps
             note_progress(self.output_folder, self.name, status=status, step=step, steps=steps, scores=scores)
+
+    def stop(self) -> NoReturn:
+        """End after SIGTERM: say so, and where the same command goes on.
+
+        Raises:
+            TrainingStopped: always.
+        """
+        self.accelerator.print(
+            f"{self.name}: SIGTERM; stopped after step {self.state.step}, the same command goes on from "
+            f"{self.checkpoints.newest() or 'the start'}"
+        )
+        self.note("stopped")
+        raise TrainingStopped
 
     def _record(self, validation: Validation) -> None:
         norms = {

@@ -157,3 +157,13 @@ def test_the_denoiser_aims_where_the_decoder_is_at_home(
         with adaptors_bypassed(backbone):
             frozen_latent = backbone.encode(batch["high"])
     torch.testing.assert_close(aims[0], adapted_latent if "decoder" in groups else frozen_latent)
+
+
+def test_a_latent_loss_without_weight_is_not_computed(
+    backbone: ReconstructionBackbone, batch: dict[str, Tensor]
+) -> None:
+    adapted(backbone, ["encoder"])
+    encoded = watch_encoder(backbone)
+    losses = AutoencoderAdaptationStep(backbone, AdaptationLossWeights(latent_adaptation=1.0))(batch)
+    assert "latent_preservation" not in losses
+    assert [len(output) for output in encoded if output.requires_grad] == [2]

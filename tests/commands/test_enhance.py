@@ -153,6 +153,8 @@ def test_the_same_command_resumes_and_another_does_not(enhance, drawn: Path, tmp
     changed = {Path(path).name for path in again if again[path] != first.get(path)}
     assert changed == {"later.png", "drawn_0001.png"}
     assert {row["status"] for row in summary_of(output).values()} == {"enhanced"}
+    assert enhance(drawn, ["--batch-size", "2"]).exit_code == 0
+    assert times(output) == again
     # Other settings, another photograph under the same name, or the wish to: all are made anew.
     enhance(drawn, ["--detail", "kept"])
     assert not set(times(output).items()) & set(again.items())

@@ -268,6 +268,23 @@ def test_what_is_done_to_clear_photographs_is_refused_for_real_pairs(given, tmp_
         open_pairs(source, SIZE)
 
 
+def test_columns_without_rows_are_refused(fundus_folder):
+    source = PairSource(clear=[PhotographSource(str(fundus_folder))], degradation="light", high_column="clear")
+    with pytest.raises(PairingError, match="high_column: for `rows` only"):
+        open_pairs(source, SIZE)
+
+
+def test_each_photograph_of_a_pair_keeps_its_own_bit_depth(tmp_path, fundus_drawings):
+    pixels = fundus_drawings[0]
+    for name, bit_depth in (("low", 16), ("high", 8)):
+        (tmp_path / name).mkdir()
+        write_photograph(Photograph(pixels=pixels, bit_depth=bit_depth), tmp_path / name / "eye.png")
+    item = paired_folders(tmp_path / "low", tmp_path / "high", 2 * max(pixels.shape))[Draw(0, 0)]
+    levels = {key: 255 * item[key].double() for key in ("low", "high")}
+    assert (levels["high"] - levels["high"].round()).abs().max() < 1e-3
+    assert (levels["low"] - levels["low"].round()).abs().max() > 0.1
+
+
 def test_an_unknown_preset_or_severity_is_an_error_before_anything_is_prepared(fundus_rows):
     with pytest.raises(UnknownPresetError):
         degraded_pairs(fundus_rows, SIZE, preset="mixd")

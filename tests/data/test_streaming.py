@@ -202,3 +202,28 @@ def test_what_a_stream_cannot_do_is_an_error_that_says_so(shards):
         LatentCache(images, lambda batch: batch, variants=1, seed=0, key="backbone")
     with pytest.raises(DataSourceError, match="use fewer workers"):
         next(iter(images.share(seed=0, rank=20, world_size=30)))
+
+
+def stream_of(*encoded_photographs: bytes) -> datasets.IterableDataset:
+    rows = {"image": [{"bytes": data, "path": f"{n}.png"} for n, data in enumerate(encoded_photographs)]}
+    features = datasets.Features({"image": datasets.Image(decode=False)})
+    return datasets.Dataset.from_dict(rows, features=features).to_iterable_dataset()
+
+
+def test_grey_and_color_photographs_in_one_stream_are_an_error_that_names_one(photographs):
+    grey = encoded(draw_fundus(3, 64)[0][:, :, 1])
+    share = StreamedImages([stream_of(*photographs[:3], grey)], 48, RandomCrop(32)).share(seed=0, epochs=1)
+    with pytest.raises(PreparationError, match=r"\d\.png: number of channels"):
+        list(share)
+
+
+def test_a_stream_of_broken_photographs_alone_ends(photographs):
+    images = StreamedImages([stream_of(b"torn", b"torn too")], 48, RandomCrop(32), largest_broken_share=1.0)
+    with pytest.raises(PreparationError, match="none of 2 streamed photographs can be prepared"):
+        next(iter(images.share(seed=0)))
+
+
+@pytest.mark.parametrize("share", [-0.1, 5.0])
+def test_a_share_of_broken_photographs_lies_between_none_and_all(photographs, share):
+    with pytest.raises(PreparationError, match=r"must lie in \[0, 1\]"):
+        StreamedImages([stream_of(*photographs)], 48, RandomCrop(32), largest_broken_share=share)

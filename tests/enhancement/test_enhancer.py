@@ -273,3 +273,15 @@ def test_of_a_blend_that_was_made_here_no_metadata_is_known(enhancer: Enhancer, 
     interpolate_adaptors(enhancer.adapted, {first: 0.5, second: 0.5}, "mean")
     with pytest.raises(AdaptorNameError, match="'mean' was not loaded from a file"):
         enhancer.metadata_of("mean")
+
+
+def test_nothing_is_known_of_a_deleted_adaptor_whose_name_another_takes(
+    enhancer: Enhancer, adaptor_folders: list[Path]
+) -> None:
+    first, second = adaptor_folders
+    enhancer.load_adaptor(first, name="kept")
+    enhancer.load_adaptor(second, name="gone")
+    enhancer.delete_adaptor("gone")
+    interpolate_adaptors(enhancer.adapted, {"kept": 1.0}, "gone")
+    with pytest.raises(AdaptorNameError, match="'gone' was not loaded from a file"):
+        enhancer.metadata_of("gone")

@@ -150,3 +150,11 @@ def test_deleting_an_adaptor_of_other_hook_points_leaves_their_modules_as_they_w
     assert [name for name, _ in encoder_only.backbone.named_modules()] == with_encoder
     encoder_only.delete_adaptor("light")
     assert [name for name, _ in encoder_only.backbone.named_modules()] == plain
+
+
+def test_grey_and_color_pictures_share_a_call(enhancer: Enhancer) -> None:
+    color = wide_frame()
+    grey = color[..., 1]
+    together = enhancer([color, grey, color], batch_size=2)
+    for picture, result in zip((color, grey, color), together, strict=True):
+        assert np.abs(result - enhancer(picture)).max() < 1e-4

@@ -73,7 +73,7 @@ def test_where_not_even_a_frame_fits_the_error_names_a_remedy(
     toy_enhancer: Enhancer, limit: Limit, low: np.ndarray
 ) -> None:
     limit(0)
-    with pytest.raises(EnhancementMemoryError, match="--device cpu"):
+    with pytest.raises(EnhancementMemoryError, match="the device cpu"):
         toy_enhancer(low)
 
 

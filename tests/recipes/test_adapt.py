@@ -143,3 +143,27 @@ def test_a_run_on_streamed_photographs_gives_the_same_again(run: Callable[..., d
     once, again = (run(name, ["decoder"], train=train, denoiser=LOOP | {"steps": 0}) for name in ("once", "again"))
     torch.testing.assert_close(again, once, rtol=0, atol=0)
     assert any(tensor.abs().max() > 0 for name, tensor in once.items() if name.endswith("weight"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"denoiser": {"steps": 0}}, {"encoder", "decoder"}),
+        (
+            {
+                "loss_weights": {
+                    "latent_adaptation": 1.0,
+                    "latent_preservation": 1.0,
+                    **dict.fromkeys(("pixel", "structural", "logarithmic", "detail"), 0.0),
+                }
+            },
+            {"encoder", "denoiser"},
+        ),
+    ],
+)
+def test_an_adaptor_that_no_stage_trains_is_left_out(
+    run: Callable[..., dict[str, Tensor]], changes: dict[str, object], kept: set[str]
+) -> None:
+    tensors = run("trained", ["encoder", "decoder", "denoiser.mid"], **changes)
+    parts = {part for name in tensors for part in ("encoder", "decoder", "denoiser") if f"{part}." in name}
+    assert parts == kept

@@ -16,10 +16,19 @@ class Source:
 
 
 @dataclass
+class Beginning:
+    """Has a setting that is called as one of the training loop's, and is none."""
+
+    steps: int = 4
+
+
+@dataclass
 class Recipe:
     output_folder: str
     degradation: str = "light"
     clear: list[Source] = field(default_factory=lambda: [Source("photographs")])
+    where: dict[str, int] = field(default_factory=lambda: {"grade": 3})
+    small: Beginning = field(default_factory=lambda: Beginning())
     validation: list[Source] = field(default_factory=list)
     toy: TrainingSettings = field(default_factory=toy_settings)
 
@@ -44,6 +53,9 @@ def start(recipe: Recipe) -> None:
         ({"degradation": "haze"}, r"degradation: light then, haze now"),
         ({"clear": [Source("others")]}, r"clear\.0\.path: photographs then, others now"),
         ({"clear": [Source("photographs"), Source("more")]}, r"clear\.1\.path: None then, more now"),
+        ({"where": {}}, r"where\.grade: 3 then, None now"),
+        ({"where": {"grade": 3, "quality": 2}}, r"where\.quality: None then, 2 now"),
+        ({"small": Beginning(steps=2)}, r"small\.steps: 4 then, 2 now"),
         ({"toy": toy_settings(seed=3)}, r"toy\.seed: 0 then, 3 now"),
     ],
 )

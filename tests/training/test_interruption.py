@@ -74,10 +74,14 @@ def test_sigterm_keeps_a_checkpoint_of_the_step_and_ends_with_the_stated_status(
 
 
 class Signalling(ToyStep):
-    """Gets SIGTERM in its third step."""
+    """Gets SIGTERM in a step, the third one by default."""
+
+    def __init__(self, step: int = 3) -> None:
+        super().__init__()
+        self.step = step
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        if batch["step"] == 2:
+        if batch["step"] == self.step - 1:
             signal.raise_signal(signal.SIGTERM)
         return super().forward(batch)
 
@@ -88,6 +92,24 @@ def test_sigterm_has_its_old_action_after_the_training(tmp_path: Path) -> None:
         train_toy(Signalling(), tmp_path, toy_settings())
     assert signal.getsignal(signal.SIGTERM) is before
     assert checkpoints(tmp_path) == [3]
+
+
+@pytest.mark.parametrize("when", ["last step", "last validation"])
+def test_sigterm_at_the_very_end_keeps_what_comes_next_from_beginning(tmp_path: Path, when: str) -> None:
+    settings, validated = toy_settings(steps=6, validate_every=6), []
+
+    def validate() -> Validation:
+        validated.append(when)
+        if when == "last validation":
+            signal.raise_signal(signal.SIGTERM)
+        return Validation({"score": 1.0})
+
+    step = Signalling(6) if when == "last step" else ToyStep()
+    with pytest.raises(TrainingStopped):
+        train_toy(step, tmp_path, settings, validate=validate)
+    assert max(checkpoints(tmp_path)) == 6
+    assert len(validated) == (when == "last validation")
+    train_toy(ToyStep(), tmp_path, settings, validate=lambda: Validation({"score": 1.0}))
 
 
 def test_a_full_disk_is_a_clear_error_and_the_checkpoint_before_it_stays(tmp_path: Path) -> None:

@@ -81,12 +81,14 @@ class AdaptorCardSettings:
 
     Args:
         name: what the adaptor is called, of letters, digits, '_' and '-'.
+        degradation: what is wrong with the low photographs of real pairs, in words; of simulated ones it is the preset.
         data_sets: names and credits of the photographs.
         license: SPDX identifier of the adaptor's licence.
         intended_use: what the adaptor is good for, and what not.
     """
 
     name: str = ADAPTOR_NAME
+    degradation: str = "the degradation of real pairs"
     data_sets: list[str] = field(default_factory=lambda: ["the user's own photographs"])
     license: str = "Apache-2.0"
     intended_use: str = (
@@ -270,7 +272,7 @@ def main(
     pairs = phases_of["denoiser"][0].pairs
     metadata = AdaptorMetadata(
         data_sets=config.card.data_sets,
-        degradation=config.train.degradation or "the degradation of real pairs",
+        degradation=config.train.degradation or config.card.degradation,
         severity=config.train.severity,
         # Nobody counts a stream.
         pairs_seen=None if isinstance(pairs, StreamedImages) else len(pairs),

@@ -76,7 +76,7 @@ class AutoencoderDataSettings:
         degradation_probability: how often a training photograph is degraded first: the backbone has to
             reconstruct photographs of any quality.
         degradations: presets to choose from.
-        largest_broken_share: share of the photographs, in [0, 1], that may be broken and are then left out.
+        largest_broken_share: share of the training photographs, in [0, 1], that may be broken and are then left out.
     """
 
     train: list[PhotographSource] = field(default_factory=list)

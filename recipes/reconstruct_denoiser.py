@@ -68,7 +68,7 @@ class DenoiserDataSettings:
         prepared_size: side in pixels of the squares that frames of the backbone's size are cut from.
         degradation_probability: how often a training photograph is degraded first.
         degradations: presets to choose from.
-        largest_broken_share: share of the photographs, in [0, 1], that may be broken and are then left out.
+        largest_broken_share: share of the training photographs, in [0, 1], that may be broken and are then left out.
         latent_cache_variants: crops of each photograph whose latents are encoded once and kept on disk, beside the
             prepared photographs; 0 draws a new crop and encodes it at every step.
     """

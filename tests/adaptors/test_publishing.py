@@ -15,7 +15,8 @@ from toy_files import save_toy_adaptor
 from toy_hub import serve_toy_hub
 
 from retina_adapt.adaptors import describe_adaptor
-from retina_adapt.backbones import ReconstructionBackbone, load_backbone, save_backbone
+from retina_adapt.backbones import load_backbone
+from retina_adapt.embedded import backbone_folder
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "publishing.md"
 # Every command in this one process: a new one for each would spend most of its time importing.
@@ -56,11 +57,12 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_commands_take_an_adaptor_to_a_hub_and_back(toy_backbone: ReconstructionBackbone, tmp_path: Path) -> None:
-    save_backbone(toy_backbone, tmp_path / "runs" / "backbone")
+def test_the_commands_take_an_adaptor_to_a_hub_and_back(tmp_path: Path) -> None:
     metadata = dataclasses.replace(METADATA, name="light")
-    saved = save_toy_adaptor(toy_backbone, tmp_path / "runs" / "light" / "adaptor", metadata=metadata)
-    lora_of_peft(load_backbone(tmp_path / "runs" / "backbone")).save_pretrained(tmp_path / "lora")
+    backbone = load_backbone(backbone_folder("nano"))
+    saved = save_toy_adaptor(backbone, tmp_path / "runs" / "pairs_few" / "adaptor", metadata=metadata)
+    convolutions = r"autoencoder\.encoder\.blocks\.\d\.branch\.[02]"
+    lora_of_peft(load_backbone(backbone_folder("nano")), target_modules=convolutions).save_pretrained(tmp_path / "lora")
     (tmp_path / "light.yaml").write_text(blocks("yaml")[0])
     with serve_toy_hub() as hub:
         done = subprocess.run(

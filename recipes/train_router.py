@@ -25,8 +25,8 @@ from retina_adapt.data import (
     EvaluationBatchSampler,
     PhotographSource,
     PreparedPhotographs,
-    TrainingBatchSampler,
     open_sources,
+    training_batches,
 )
 from retina_adapt.routing import (
     CLASSES,
@@ -155,21 +155,6 @@ class RoutingStep(nn.Module):
         }
 
 
-def batches_from(
-    examples: RoutingExamples, settings: TrainingSettings, accelerator: Accelerator, first: int
-) -> Iterator[dict[str, Tensor]]:
-    sampler = TrainingBatchSampler(
-        len(examples),
-        settings.batch_size,
-        steps=settings.steps * settings.gradient_accumulation,
-        seed=settings.seed,
-        rank=accelerator.process_index,
-        world_size=accelerator.num_processes,
-        first_step=first,
-    )
-    return iter(DataLoader(examples, batch_sampler=sampler, num_workers=settings.workers))
-
-
 def judgements(
     router: Router, examples: RoutingExamples, seeds: range, *, rank: int = 0, world_size: int = 1
 ) -> Iterator[tuple[Tensor, float, int, float]]:
@@ -250,7 +235,16 @@ def main(config: TrainRouterConfig) -> None:
         name="router",
         accelerator=accelerator,
         settings=config.training,
-        batches_from=lambda first: batches_from(examples, config.training, accelerator, first),
+        batches_from=lambda first: training_batches(
+            examples,
+            config.training.batch_size,
+            steps=config.training.steps * config.training.gradient_accumulation,
+            seed=config.training.seed,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
+            first_step=first,
+            workers=config.training.workers,
+        ),
         validate=lambda: validate(router, clear_validation, config.presets, config.validation_draws, accelerator),
         output_folder=config.output_folder,
     )

@@ -51,7 +51,7 @@ class PrecisionChoice(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
-class FieldOfViewShape(StrEnum):
+class FieldOfViewChoice(StrEnum):
     """Where to look for the field of view."""
 
     AUTO = "auto"
@@ -73,7 +73,7 @@ def _complete_preset(incomplete: str) -> list[str]:
 
 Source = Annotated[Path, typer.Argument(help="A photograph, or a folder of them, searched with its subfolders.")]
 Output = Annotated[Path, typer.Argument(help="Folder for the results.")]
-Shape = Annotated[FieldOfViewShape, typer.Option(help="Shape of the field of view; full_frame where there is none.")]
+Shape = Annotated[FieldOfViewChoice, typer.Option(help="Shape of the field of view; full_frame where there is none.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same results.")]
 
 
@@ -113,7 +113,7 @@ def enhance(
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Tiles that go through the network at once.")] = 4,
     precision: Annotated[PrecisionChoice, typer.Option(help="bfloat16: half precision.")] = PrecisionChoice.FLOAT32,
-    field_of_view: Shape = FieldOfViewShape.AUTO,
+    field_of_view: Shape = FieldOfViewChoice.AUTO,
     masks: Annotated[
         Path | None, typer.Option(help="Folder of known fields of view, named as the photographs.")
     ] = None,
@@ -198,7 +198,7 @@ def degrade(
     seed: Seed = 0,
     severity: Annotated[float | None, typer.Option(min=0, max=1, help="By default drawn for each photograph.")] = None,
     replay: Annotated[Path | None, typer.Option(help="A degradations.json of an earlier run, applied again.")] = None,
-    field_of_view: Shape = FieldOfViewShape.AUTO,
+    field_of_view: Shape = FieldOfViewChoice.AUTO,
 ) -> None:
     """Simulate faults on clear photographs; OUTPUT/degradations.json records what was drawn."""
     from retina_adapt.commands.degrade import degrade_photographs

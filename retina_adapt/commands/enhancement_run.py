@@ -24,7 +24,7 @@ from retina_adapt.enhancement import (
     EnhancementInputError,
     EnhancementSettings,
     Enhancer,
-    PreparedPhotograph,
+    PhotographCopies,
     SmallChange,
     apply_at_own_size,
 )
@@ -46,7 +46,7 @@ from retina_adapt.routing import Router
 class _ReadPhotograph:
     photograph: Photograph
     mask: np.ndarray | None
-    prepared: PreparedPhotograph
+    prepared: PhotographCopies
     doubt: str
 
 

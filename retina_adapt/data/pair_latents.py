@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,7 +66,7 @@ class PairsWithLatents(torch.utils.data.Dataset[PairItemWithLatents]):
 
     Args:
         pairs: taken twice by a camera, not degraded for each draw.
-        encode, key, batch_size, workers, folder: see `LatentCache`.
+        encode, key, batch_size, workers: see `LatentCache`.
 
     Raises:
         LatentCacheError: the pairs are not real ones, or see `LatentCache`.
@@ -81,7 +80,6 @@ class PairsWithLatents(torch.utils.data.Dataset[PairItemWithLatents]):
         key: str,
         batch_size: int = 8,
         workers: int = 0,
-        folder: Path | None = None,
     ) -> None:
         if not isinstance(pairs, RealPairs):
             raise LatentCacheError(
@@ -91,7 +89,7 @@ class PairsWithLatents(torch.utils.data.Dataset[PairItemWithLatents]):
         self.pairs = pairs
         flips = pairs.flips or Flips(horizontal=False, vertical=False)
         self.flips = flips
-        options: dict[str, Any] = {"key": key, "batch_size": batch_size, "workers": workers, "folder": folder}
+        options: dict[str, Any] = {"key": key, "batch_size": batch_size, "workers": workers}
         self.caches = {
             (horizontal, vertical): LatentCache(
                 _MirroredPairs(pairs.prepared, _Mirror(horizontal, vertical)), encode, variants=1, seed=0, **options

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import datasets
 
@@ -24,6 +25,7 @@ from retina_adapt.data.rows import AnyDataset, as_undecoded_images
 from retina_adapt.data.sources import DataSourceError, load_images
 from retina_adapt.data.streaming import StreamedImages
 from retina_adapt.data.unpaired import ImageItem, UnpairedImages
+from retina_adapt.imaging import FieldOfViewShape
 
 
 @dataclass
@@ -71,6 +73,7 @@ class PairSource:
         high_column: column of the clear photographs, for `rows`.
         low_folder: folder of low-quality photographs, whose partners in `high_folder` have the same names.
         high_folder: folder of clear photographs.
+        field_of_view: where the clear photographs show tissue: auto, circle or full_frame; see `find_field_of_view`.
         largest_broken_share: share of the pairs, in [0, 1], that may be broken and are then left out with a warning;
             more are an error. 0 takes any broken photograph for an error.
     """
@@ -86,6 +89,7 @@ class PairSource:
     high_column: str = "high"
     low_folder: str | None = None
     high_folder: str | None = None
+    field_of_view: FieldOfViewShape = "auto"
     largest_broken_share: float = 0.05
 
 
@@ -98,7 +102,7 @@ def open_pairs(source: PairSource, size: int, *, flips: Flips | None = None) -> 
             where the source streams.
     """
     _require_one_way(source)
-    share = source.largest_broken_share
+    preparation = _preparation(source)
     if source.clear:
         return degraded_pairs(
             open_sources(source.clear),
@@ -108,17 +112,13 @@ def open_pairs(source: PairSource, size: int, *, flips: Flips | None = None) -> 
             flips=flips,
             clear_share=source.clear_share,
             tones=_tones(source),
-            largest_broken_share=share,
+            **preparation,
         )
     if source.rows is not None:
         _require_positions([source.rows])
         rows = _open(source.rows)
-        return paired_columns(
-            rows, source.low_column, source.high_column, size, flips=flips, largest_broken_share=share
-        )
-    return paired_folders(
-        source.low_folder or "", source.high_folder or "", size, flips=flips, largest_broken_share=share
-    )
+        return paired_columns(rows, source.low_column, source.high_column, size, flips=flips, **preparation)
+    return paired_folders(source.low_folder or "", source.high_folder or "", size, flips=flips, **preparation)
 
 
 def open_training_pairs(
@@ -126,10 +126,10 @@ def open_training_pairs(
 ) -> DegradedPairs | RealPairs | StreamedImages[PairItem]:
     """As `open_pairs`, but a stream where the source says so."""
     _require_one_way(source)
-    share = source.largest_broken_share
+    preparation = _preparation(source)
     if source.clear and _streams(source.clear):
         degrade = DegradePair(source.degradation or "", _severity(source), flips, source.clear_share, _tones(source))
-        return StreamedImages(_parts(source.clear), size, degrade, largest_broken_share=share)
+        return StreamedImages(_parts(source.clear), size, degrade, **preparation)
     if source.rows is not None and source.rows.streaming:
         return StreamedImages(
             [_open(source.rows)],
@@ -137,7 +137,7 @@ def open_training_pairs(
             MirrorPair(flips),
             image_column=source.high_column,
             companion_column=source.low_column,
-            largest_broken_share=share,
+            **preparation,
         )
     return open_pairs(source, size, flips=flips)
 
@@ -191,6 +191,10 @@ def _require_one_way(source: PairSource) -> None:
         raise PairingError("clear photographs become pairs by a degradation: name a preset")
     if bool(source.low_folder) != bool(source.high_folder):
         raise PairingError("low_folder and high_folder go together: give both")
+
+
+def _preparation(source: PairSource) -> dict[str, Any]:
+    return {"field_of_view": source.field_of_view, "largest_broken_share": source.largest_broken_share}
 
 
 def _severity(source: PairSource) -> tuple[float, float] | None:

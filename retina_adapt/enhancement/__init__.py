@@ -1,6 +1,6 @@
 """Enhancement: photographs in, photographs out."""
 
-from retina_adapt.enhancement.copies import PreparedPhotograph, apply_at_own_size
+from retina_adapt.enhancement.copies import PhotographCopies, apply_at_own_size
 from retina_adapt.enhancement.detail import Detail, SmallChange
 from retina_adapt.enhancement.enhancer import Enhancer
 from retina_adapt.enhancement.errors import EnhancementInputError, EnhancementMemoryError
@@ -19,7 +19,7 @@ __all__ = [
     "EnhancementMode",
     "EnhancementSettings",
     "Enhancer",
-    "PreparedPhotograph",
+    "PhotographCopies",
     "RetinaEnhancementOutput",
     "RetinaEnhancementPipeline",
     "SmallChange",

@@ -16,7 +16,7 @@ _ROWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, eq=False)
-class PreparedPhotograph:
+class PhotographCopies:
     """A photograph and the copies of the square around its field of view.
 
     Attributes:
@@ -46,7 +46,7 @@ def prepare_copies(
     field_of_view: FieldOfViewShape = "auto",
     mask: np.ndarray | None = None,
     name: str = "photograph",
-) -> PreparedPhotograph:
+) -> PhotographCopies:
     """Find the field of view and make the copies.
 
     Args:
@@ -61,7 +61,7 @@ def prepare_copies(
     crop = SquareCrop.around(found)
     side = min(crop.side, max(frame_size, working_size or _COPY_SIDE))
     working, working_mask = _copy_of_square(pixels, crop, side)
-    return PreparedPhotograph(
+    return PhotographCopies(
         pixels=pixels,
         field_of_view=found,
         crop=crop,
@@ -72,7 +72,7 @@ def prepare_copies(
     )
 
 
-def apply_at_own_size(prepared: PreparedPhotograph, small: SmallChange) -> np.ndarray:
+def apply_at_own_size(prepared: PhotographCopies, small: SmallChange) -> np.ndarray:
     """The photograph with the change in its field of view; float32 (H, W, C) in [0, 1], a new array.
 
     Works a band of rows at a time: besides photograph and result it needs little memory, however large they are.

@@ -23,7 +23,7 @@ from retina_adapt.adaptors import (
 )
 from retina_adapt.backbones import ReconstructionBackbone, load_backbone
 from retina_adapt.embedded import DEFAULT_BACKBONE, adaptor_folder, backbone_folder
-from retina_adapt.enhancement.copies import PreparedPhotograph, apply_at_own_size, prepare_copies
+from retina_adapt.enhancement.copies import PhotographCopies, apply_at_own_size, prepare_copies
 from retina_adapt.enhancement.detail import SmallChange
 from retina_adapt.enhancement.errors import EnhancementInputError, require_choice
 from retina_adapt.enhancement.images import AnyImage, take_apart
@@ -277,7 +277,7 @@ class Enhancer:
         field_of_view: FieldOfViewShape = "auto",
         mask: np.ndarray | None = None,
         name: str = "photograph",
-    ) -> PreparedPhotograph:
+    ) -> PhotographCopies:
         """The first of the three stages of `enhance`, for programs that let stages overlap: no network in it.
 
         Args:
@@ -297,7 +297,7 @@ class Enhancer:
             name=name,
         )
 
-    def small_changes(self, prepared: Sequence[PreparedPhotograph], settings: EnhancementSettings) -> list[SmallChange]:
+    def small_changes(self, prepared: Sequence[PhotographCopies], settings: EnhancementSettings) -> list[SmallChange]:
         """The second stage, the network, with the active adaptor; `apply_at_own_size` is the third.
 
         Raises:

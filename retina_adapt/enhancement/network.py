@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from retina_adapt.backbones import ReconstructionBackbone
-from retina_adapt.enhancement.copies import PreparedPhotograph
+from retina_adapt.enhancement.copies import PhotographCopies
 from retina_adapt.enhancement.detail import SmallChange
 from retina_adapt.enhancement.errors import EnhancementInputError, EnhancementMemoryError
 from retina_adapt.enhancement.modes import enhance_frames
@@ -20,7 +20,7 @@ _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory",
 
 
 def small_changes(
-    backbone: ReconstructionBackbone, prepared: Sequence[PreparedPhotograph], settings: EnhancementSettings
+    backbone: ReconstructionBackbone, prepared: Sequence[PhotographCopies], settings: EnhancementSettings
 ) -> list[SmallChange]:
     """What the network, with whatever adaptors are active, changes in each photograph's copies.
 
@@ -53,7 +53,7 @@ def small_changes(
     return [_with_tiles(backbone, *pair, tile_side, settings) for pair in zip(prepared, changes, strict=True)]
 
 
-def _batches(prepared: Sequence[PreparedPhotograph], batch_size: int) -> Iterator[list[PreparedPhotograph]]:
+def _batches(prepared: Sequence[PhotographCopies], batch_size: int) -> Iterator[list[PhotographCopies]]:
     """The photographs in their order; grey ones and those in colour, which cannot be stacked, in batches apart."""
     for _, alike in groupby(prepared, key=lambda photograph: photograph.frame.shape):
         photographs = list(alike)
@@ -67,7 +67,7 @@ class _OutOfMemoryError(Exception):
 
 def _with_tiles(
     backbone: ReconstructionBackbone,
-    photograph: PreparedPhotograph,
+    photograph: PhotographCopies,
     frame_change: SmallChange,
     tile_side: int,
     settings: EnhancementSettings,
@@ -141,7 +141,7 @@ def _change_of_batch(
     return change.mean(axis=3, keepdims=True) if frames.shape[3] < channels else change
 
 
-def _require_channels(backbone: ReconstructionBackbone, photograph: PreparedPhotograph) -> None:
+def _require_channels(backbone: ReconstructionBackbone, photograph: PhotographCopies) -> None:
     channels = backbone.settings.image_channels
     if photograph.pixels.shape[2] not in (1, channels):
         raise EnhancementInputError(

@@ -290,3 +290,15 @@ def test_an_unknown_preset_or_severity_is_an_error_before_anything_is_prepared(f
         degraded_pairs(fundus_rows, SIZE, preset="mixd")
     with pytest.raises(SeverityError):
         degraded_pairs(fundus_rows, SIZE, preset="mixed", severity=(0.5, 1.5))
+
+
+def test_the_field_of_view_of_pairs_may_be_the_whole_frame(tmp_path, fundus_drawings):
+    for name in ("low", "high"):
+        (tmp_path / name).mkdir()
+        write_photograph(Photograph(pixels=fundus_drawings[0]), tmp_path / name / "eye.png")
+    folders = {"low_folder": str(tmp_path / "low"), "high_folder": str(tmp_path / "high")}
+    found, whole = (
+        open_pairs(PairSource(**folders, field_of_view=shape), SIZE)[Draw(0, 0)]["mask"]
+        for shape in ("auto", "full_frame")
+    )
+    assert found.float().mean() < whole.float().mean()

@@ -20,7 +20,7 @@ from PIL import Image
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.degradations import apply_degradation, draw_degradation
 from retina_adapt.embedded import DEFAULT_BACKBONE
-from retina_adapt.enhancement import EnhancementSettings, Enhancer, PreparedPhotograph, SmallChange, apply_at_own_size
+from retina_adapt.enhancement import EnhancementSettings, Enhancer, PhotographCopies, SmallChange, apply_at_own_size
 from retina_adapt.enhancement.tiles import lay_tiles, seam_ratio
 from retina_adapt.evaluation import score_image
 from retina_adapt.imaging import (
@@ -204,14 +204,14 @@ def enhanced(
     return results, measured
 
 
-def resized(prepared: PreparedPhotograph, change: SmallChange) -> np.ndarray:
+def resized(prepared: PhotographCopies, change: SmallChange) -> np.ndarray:
     """The enhanced frame, enlarged and put in place of the photograph."""
     crop = prepared.crop
     frame = (change.low + change.change).clip(0, 1)
     return crop.restore(resize(frame, crop.side, crop.side).clip(0, 1), onto=prepared.pixels)
 
 
-def seams_of(prepared: PreparedPhotograph, change: SmallChange) -> float | None:
+def seams_of(prepared: PhotographCopies, change: SmallChange) -> float | None:
     if change.tile_side is None:
         return None
     tiles = lay_tiles(change.change.shape[0], change.tile_side, prepared.working_mask)

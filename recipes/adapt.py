@@ -40,7 +40,7 @@ from retina_adapt.adaptors import (
     save_adaptor,
     train_only,
 )
-from retina_adapt.backbones import ReconstructionBackbone, load_backbone
+from retina_adapt.backbones import ReconstructionBackbone, load_backbone, select_hook_points
 from retina_adapt.configuration import ConfigurationError
 from retina_adapt.data import (
     DegradedPairs,
@@ -185,6 +185,8 @@ def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, Pef
     backbone = load_backbone(backbone_folder(config.backbone)).to(accelerator.device)
     guard = FrozenBackboneGuard(backbone)
     set_seed(config.autoencoder.seed)
+    # An error for groups that the backbone does not have, be they trained or not.
+    select_hook_points(backbone.hook_points(), config.adaptor.hook_groups)
     # What no stage trains is left out: it would make the adaptor larger, and change the backbone if not the identity.
     hook_groups = [group for groups in trained_groups(config).values() for group in groups]
     adapted = attach_adaptor(backbone, replace(config.adaptor, hook_groups=hook_groups).to_peft_config(), ADAPTOR_NAME)

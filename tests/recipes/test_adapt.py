@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from retina_adapt.adaptors import MetadataError
-from retina_adapt.backbones import ReconstructionBackbone, save_backbone
+from retina_adapt.backbones import HookPointError, ReconstructionBackbone, save_backbone
 from retina_adapt.commands.draw import draw_photographs
 from retina_adapt.commands.recipes import recipes_folder
 from retina_adapt.configuration import ConfigurationError, parse_configuration
@@ -167,3 +167,8 @@ def test_an_adaptor_that_no_stage_trains_is_left_out(
     tensors = run("trained", ["encoder", "decoder", "denoiser.mid"], **changes)
     parts = {part for name in tensors for part in ("encoder", "decoder", "denoiser") if f"{part}." in name}
     assert parts == kept
+
+
+def test_a_mistyped_hook_group_is_an_error(run: Callable[..., dict[str, Tensor]]) -> None:
+    with pytest.raises(HookPointError, match="no hook group 'decodr'"):
+        run("refused", ["encoder", "decodr"])

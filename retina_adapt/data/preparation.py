@@ -64,6 +64,14 @@ def prepare_photograph(
     return cut_and_resize(photograph.pixels, crop, size, name)
 
 
+def require_share(largest_broken_share: float) -> None:
+    """Raises PreparationError where the share of photographs that may be broken is none."""
+    if not 0.0 <= largest_broken_share <= 1.0:
+        raise PreparationError(
+            f"largest_broken_share must lie in [0, 1], got {largest_broken_share}; 0.05 allows 5 broken in 100"
+        )
+
+
 def find_crop(
     photograph: Photograph, name: str, *, mask: np.ndarray | None, field_of_view: FieldOfViewShape
 ) -> SquareCrop:

@@ -16,6 +16,7 @@ from retina_adapt.data.preparation import (
     cut_and_resize,
     find_crop,
     require_same_frame,
+    require_share,
 )
 from retina_adapt.data.rows import as_undecoded_images, row_name, row_photograph
 from retina_adapt.errors import RetinaAdaptError
@@ -84,10 +85,7 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
         field_of_view: FieldOfViewShape = "auto",
         largest_broken_share: float = 0.0,
     ) -> None:
-        if not 0.0 <= largest_broken_share <= 1.0:
-            raise PreparationError(
-                f"largest_broken_share must lie in [0, 1], got {largest_broken_share}; 0.05 allows 5 broken in 100"
-            )
+        require_share(largest_broken_share)
         columns = [column for column in (image_column, companion_column, mask_column) if column is not None]
         dataset = as_undecoded_images(dataset, *columns)
         arguments = {

@@ -17,6 +17,7 @@ from retina_adapt.data.preparation import (
     cut_and_resize,
     find_crop,
     require_same_frame,
+    require_share,
 )
 from retina_adapt.data.rows import as_undecoded_images, row_bytes, row_name
 from retina_adapt.data.sources import DataSourceError, shuffled_stream
@@ -67,10 +68,7 @@ class StreamedImages(Generic[Item]):
         field_of_view: FieldOfViewShape = "auto",
         largest_broken_share: float = 0.0,
     ) -> None:
-        if not 0.0 <= largest_broken_share <= 1.0:
-            raise PreparationError(
-                f"largest_broken_share must lie in [0, 1], got {largest_broken_share}; 0.05 allows 5 broken in 100"
-            )
+        require_share(largest_broken_share)
         self.columns = [column for column in (image_column, companion_column) if column is not None]
         self.streams = [as_undecoded_images(stream, *self.columns).select_columns(self.columns) for stream in streams]
         self.size = size
@@ -202,7 +200,7 @@ class StreamShare(torch.utils.data.IterableDataset[Item], Generic[Item]):
                     waiting += 1
                     continue
                 shape = shape or photographs[0].image.shape
-                self._require_one_kind(photographs, shape, row)
+                self._require_one_kind(photographs, shape, row, read - 1)
                 for stand_in in range(waiting, -1, -1):
                     draw = Draw(identity, seed_of(self.seed, epoch, identity, stand_in))
                     yield self.images.transform(*photographs, draw)
@@ -219,13 +217,14 @@ class StreamShare(torch.utils.data.IterableDataset[Item], Generic[Item]):
                 )
 
     def _require_one_kind(
-        self, photographs: list[PreparedPhotograph], shape: tuple[int, ...], row: dict[str, Any]
+        self, photographs: list[PreparedPhotograph], shape: tuple[int, ...], row: dict[str, Any], number: int
     ) -> None:
         for column, photograph in zip(self.images.columns, photographs, strict=True):
             if photograph.image.shape != shape:
+                name = row_name(row[column], column, number)
                 raise PreparationError(
-                    f"{row_name(row[column], column, 0)}: number of channels: {photograph.image.shape[2]}, of those "
-                    f"before it: {shape[2]}; use two data sets, or convert grey photographs to RGB"
+                    f"{name}: number of channels: {photograph.image.shape[2]}, of those before it: {shape[2]}; use two "
+                    "data sets, or convert grey photographs to RGB"
                 )
 
     def _require_few(self, broken: list[str], tried: int) -> None:

@@ -12,7 +12,7 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 from safetensors.torch import load_file
 from torch import Tensor
 
-from retina_adapt.adaptors import MetadataError
+from retina_adapt.adaptors import MetadataError, describe_adaptor
 from retina_adapt.backbones import HookPointError, ReconstructionBackbone, save_backbone
 from retina_adapt.commands.draw import draw_photographs
 from retina_adapt.commands.recipes import recipes_folder
@@ -172,3 +172,10 @@ def test_an_adaptor_that_no_stage_trains_is_left_out(
 def test_a_mistyped_hook_group_is_an_error(run: Callable[..., dict[str, Tensor]]) -> None:
     with pytest.raises(HookPointError, match="no hook group 'decodr'"):
         run("refused", ["encoder", "decodr"])
+
+
+def test_the_card_says_what_is_wrong_with_real_pairs(run: Callable[..., dict[str, Tensor]], tmp_path: Path) -> None:
+    run("named", ["decoder"], card={"degradation": "haze of an old lens"})
+    metadata = describe_adaptor(tmp_path / "named" / "adaptor").metadata
+    assert metadata.degradation == "haze of an old lens"
+    assert "haze of an old lens" in (tmp_path / "named" / "adaptor" / "README.md").read_text()

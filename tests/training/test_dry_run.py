@@ -49,3 +49,8 @@ def test_it_meets_the_errors_of_the_full_run(tmp_path: Path) -> None:
         train_toy(
             ToyStep(), tmp_path, toy_settings(dry_run=True, best_by="x"), validate=lambda: Validation({"psnr": 1.0})
         )
+
+
+def test_a_training_of_no_steps_can_be_tried_out(tmp_path: Path) -> None:
+    train_toy(ToyStep(), tmp_path, toy_settings(dry_run=True, steps=0))
+    assert json.loads((tmp_path / "dry_run_toy.json").read_text())["seconds_per_step"] == 0

@@ -109,7 +109,12 @@ def train(
         first_step = state.step
         supervision.start_timing()
         while state.step < settings.steps and not supervision.has_converged:
-            factor = learning_rate_factor(state.step, steps=settings.steps, warmup_steps=settings.warmup_steps)
+            factor = learning_rate_factor(
+                state.step,
+                steps=settings.steps,
+                warmup_steps=settings.warmup_steps,
+                decay=settings.learning_rate_decay,
+            )
             for group in state.optimizer.param_groups:
                 group["lr"] = settings.learning_rate * factor
             losses, stops = take_step(

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.suggestions import did_you_mean
+from retina_adapt.training.schedule import DECAYS
 
 _CHOICES = {
     "mixed_precision": ("no", "bf16"),
     "resume": ("auto", "never", "always"),
     "result": ("last", "best"),
+    "learning_rate_decay": DECAYS,
 }
 
 
@@ -26,7 +28,8 @@ class TrainingSettings:
             processes times `gradient_accumulation`.
         gradient_accumulation: micro-batches per optimiser step.
         learning_rate: peak learning rate of AdamW.
-        warmup_steps: steps over which the learning rate rises linearly; it then falls to zero along a cosine.
+        warmup_steps: steps over which the learning rate rises linearly; it then falls to zero.
+        learning_rate_decay: how it falls, "linear" or "cosine". Short trainings gain from the straight line.
         weight_decay: AdamW's decoupled weight decay.
         gradient_clip: largest norm of the gradient.
         seed: of the data order, the augmentations, the degradations and the diffusion noise.
@@ -58,7 +61,8 @@ class TrainingSettings:
     batch_size: int = 4
     gradient_accumulation: int = 1
     learning_rate: float = 1e-3
-    warmup_steps: int = 20
+    warmup_steps: int = 5
+    learning_rate_decay: str = "linear"
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
     seed: int = 0

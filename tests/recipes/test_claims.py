@@ -4,6 +4,7 @@ import importlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 
@@ -128,7 +129,7 @@ def test_a_training_whose_result_may_be_another_has_another_key(
         "batch_size": 1,
         "learning_rate": 1.0,
         "small_frames_share": 0.1,
-        "clear_share": 0.1,
+        "clear_share": 0.3,
         "tone_variation": 0.1,
         "color_variation": 0.1,
         "data_sets": training.data_sets[:1],
@@ -168,20 +169,17 @@ def test_one_seed_of_the_arms_comes_first_and_questions_share_trainings(
     assert {len(rows) for rows in questions["unseen"].values()} == {1}
 
 
-def test_arms_are_compared_at_their_own_learning_rates_and_only_there(
-    module: Callable[[str], ModuleType], full: object
-) -> None:
+def test_every_arm_has_its_own_learning_rate(module: Callable[[str], ModuleType], full: object) -> None:
     plan = module("claims.plan")
     config = replace(full, learning_rates={"ours": 0.5, "scratch": 0.25}, default_learning_rate=0.125)
+    of_degradation = {
+        name: values["learning_rate"] for name, values in config.of_degradation.items() if "learning_rate" in values
+    }
     questions = plan.plan_trainings(config)
-    for question in ("arms", "pairs"):
-        for name, trainings in questions[question].items():
-            expected = config.learning_rates.get(name.split(" | ")[0], 0.125)
-            assert {training.learning_rate for training in trainings} == {expected}
-    for question in ("degradations", "unseen", "ablations", "parameters", "backbones", "modality"):
-        own = {values["learning_rate"] for values in config.of_degradation.values() if "learning_rate" in values}
-        rates = {training.learning_rate for row in questions[question].values() for training in row}
-        assert rates - own == {0.125}
+    for question in questions.keys() - {"learning_rates"}:
+        for training in chain.from_iterable(questions[question].values()):
+            expected = config.learning_rates.get(training.arm, 0.125)
+            assert training.learning_rate in {expected, of_degradation.get(training.degradation, expected)}
 
 
 def test_a_degradation_with_values_of_its_own_is_trained_without_them_besides(

@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.claims import plots, targets
 from benchmarks.claims.arms import SCRATCH
-from benchmarks.claims.plan import LONGER, OURS, Rows
+from benchmarks.claims.plan import LONGER, Rows
 from benchmarks.claims.section import Material, Section
 from benchmarks.claims.tables import (
     by_two,
@@ -54,10 +54,8 @@ def arms(about: Material) -> Section:
             "### Arms",
             f"Degradation `{config.degradation}`, all pairs; PSNR / SSIM. The last column is the PSNR between a clear "
             "photograph and itself enhanced. CLAHE and illumination correction with the options that are best on the "
-            "validation photographs; `backbone alone` is the photograph reconstructed without an adaptor. In this "
-            "section and the next three each arm has the learning rate that is best for it, or nearly so, of those "
-            "that were tried (*Learning rates*); all "
-            f"others use {config.default_learning_rate:g}.",
+            "validation photographs; `backbone alone` is the photograph reconstructed without an adaptor. Each arm "
+            "has the learning rate that is best for it, or nearly so, of those that were tried (*Learning rates*).",
             markdown_table(header, lines),
         ]
     )
@@ -96,9 +94,8 @@ def size(about: Material) -> Section:
     return Section(
         [
             "### Fewer parameters",
-            f"Our adaptor as in the table of arms, and in several sizes at the learning rate "
-            f"{about.config.default_learning_rate:g}; the other arms stand in the plot and in their own table.",
-            variants({OURS: arms_rows.get(OURS, [])} | sizes, results),
+            "Our adaptor in several sizes; the other arms stand in the plot and in their own table.",
+            variants(sizes, results),
             *map(str, verdicts),
             f"![PSNR over parameters]({about.link}/parameters.png)",
         ],

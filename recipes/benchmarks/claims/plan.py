@@ -73,8 +73,8 @@ class ClaimsConfig:
         adaptor: our adaptor.
         losses: weights of the losses of every arm but the paper's.
         arms: to compare, in the tables' order.
-        learning_rates: of each arm where arms are compared (`COMPARING`), chosen on validation photographs.
-        default_learning_rate: of every arm that `learning_rates` does not name, and in all other questions.
+        learning_rates: of each arm, chosen on validation photographs.
+        default_learning_rate: of every arm that `learning_rates` does not name.
         tried_learning_rates: for the question of learning rates, which trains every arm with each.
         seeds: of the trainings of `repeated`; tables give mean and standard deviation.
         repeated: questions whose trainings are repeated with every seed; all others take the first.
@@ -146,9 +146,6 @@ class ClaimsConfig:
 AS_THE_OTHERS = ", trained as the others"
 """Ends the name of a row whose degradation has values of its own and is trained without them."""
 
-COMPARING = ("arms", "pairs", "convergence", "learning_rates")
-"""Questions in which arms are compared with each other, each at the learning rate that is best for it."""
-
 LONGER = 10
 """How many times as long as the others the long trainings of the question of convergence are."""
 
@@ -164,7 +161,6 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
     def trainings(question: str, arm: str, variant: Variant | None = None, **changes: object) -> list[Training]:
         """One for each seed of the question; those that are as the arm itself is have a curve."""
         variant = variant or Variant(arm, arm)
-        rates = config.learning_rates if question in COMPARING else {}
         groups = {"hook_groups": variant.hook_groups} if variant.hook_groups else {}
         adaptor, losses = arm_settings(
             arm, replace(config.adaptor, **variant.adaptor, **groups), replace(config.losses, **variant.losses)
@@ -176,7 +172,7 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
             seed=0,
             steps=config.steps,
             batch_size=config.batch_size,
-            learning_rate=rates.get(arm, config.default_learning_rate),
+            learning_rate=config.learning_rates.get(arm, config.default_learning_rate),
             small_frames_share=config.small_frames_share,
             clear_share=config.clear_share,
             tone_variation=0.0,

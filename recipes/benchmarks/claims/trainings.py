@@ -23,7 +23,7 @@ from retina_adapt.embedded import UnknownModelError, backbone_folder
 from retina_adapt.training.schedule import learning_rate_factor
 
 GRADIENT_CLIP = 1.0
-WARMUP_STEPS = 20
+WARMUP_STEPS = 5
 ALL_PAIRS = 0
 
 
@@ -36,7 +36,7 @@ class Training:
         degradation: the preset that makes pairs of clear photographs.
         pairs: fixed pairs to train on; 0 is every clear photograph, degraded anew for every draw.
         seed: of weights, order, and which photographs are taken.
-        steps, batch_size, learning_rate: of the optimisation; half a cosine after a warm-up of 20 steps.
+        steps, batch_size, learning_rate: of the optimisation; the rate falls to zero along a straight line.
         small_frames_share: the first share of the autoencoder's steps, which see frames of half the size.
         clear_share: how often a photograph is trained on as it is, clear.
         tone_variation, color_variation: of photographs before they are degraded anew, see `PairSource`; fixed pairs
@@ -137,7 +137,7 @@ def _fit(arm: Arm, training: Training, size: int, validation: DegradedPairs) -> 
         small_steps = round(training.small_frames_share * steps) if stage.begins_on_small_frames else 0
         started = time.process_time()
         for step, batch in enumerate(_batches([(small, small_steps), (whole, steps)], training)):
-            factor = learning_rate_factor(step, steps=steps, warmup_steps=min(WARMUP_STEPS, steps // 5))
+            factor = learning_rate_factor(step, steps=steps, warmup_steps=WARMUP_STEPS, decay="linear")
             for group in optimizer.param_groups:
                 group["lr"] = training.learning_rate * factor
             _optimize(stage, optimizer, batch)

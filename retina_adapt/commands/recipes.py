@@ -38,7 +38,8 @@ def recipe_summary(name: str) -> str:
 def copy_recipe(name: str, output: Path) -> list[Path]:
     """Copy a recipe and its configurations to a folder; return the new files.
 
-    Another recipe that it imports comes with it, except for what is there already: that may be a changed copy.
+    Another recipe that it imports comes with it, and so do the launcher's configurations for several processes, except
+    for what is there already: that may be a changed copy.
 
     Raises:
         RecipeError: for an unknown name, or where a file is there already.
@@ -57,13 +58,23 @@ def copy_recipe(name: str, output: Path) -> list[Path]:
     taken = [str(output / file) for file in files if (output / file).exists()]
     if taken:
         raise RecipeError(f"{', '.join(taken)}: exists already; copy to another folder with --to")
-    if name in _IMPORTS:
-        files += [file for file in _files_of(_IMPORTS[name]) if not (output / file).exists()]
+    companions = _files_of(_IMPORTS[name]) if name in _IMPORTS else []
+    companions += _launcher_files(name)
+    files += [file for file in companions if not (output / file).exists()]
     for file in files:
         target = output / file
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / file, target)
     return [output / file for file in files]
+
+
+def _launcher_files(name: str) -> list[Path]:
+    """Configurations of `accelerate launch`, for a recipe that is started by it."""
+    script = (recipes_folder() / f"{name}.py").read_text(encoding="utf-8")
+    if "accelerate launch" not in script:
+        return []
+    found = sorted((recipes_folder() / "configs" / "accelerate").glob("*.yaml"))
+    return [path.relative_to(recipes_folder()) for path in found]
 
 
 def _files_of(name: str) -> list[Path]:

@@ -18,6 +18,13 @@ def test_a_recipe_is_copied_with_its_configurations_and_overwrites_nothing(tmp_p
     assert {"adapt", "evaluate", "reconstruct_autoencoder", "reconstruct_denoiser"} <= set(recipe_names())
 
 
+def test_what_starts_several_processes_comes_with_a_recipe_that_trains(tmp_path: Path) -> None:
+    launcher = {tmp_path / "configs" / "accelerate" / f"{name}.yaml" for name in ("ddp", "fsdp2", "two_cpu_processes")}
+    assert launcher <= set(copy_recipe("adapt", tmp_path))
+    assert not launcher & set(copy_recipe("reconstruct_denoiser", tmp_path))
+    assert not launcher & set(copy_recipe("evaluate", tmp_path / "elsewhere"))
+
+
 def test_recipes_are_not_copied_to_a_file(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("mine")
     with pytest.raises(RecipeError, match="taken: is a file; give a folder to copy to with --to"):

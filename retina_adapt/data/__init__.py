@@ -5,6 +5,7 @@ from retina_adapt.data.draws import Draw
 from retina_adapt.data.duplicates import find_duplicates
 from retina_adapt.data.latent_cache import LatentCache, LatentCacheError, LatentItem
 from retina_adapt.data.loading import training_batches
+from retina_adapt.data.opening import open_pairs, open_sources, open_training_images, open_training_pairs
 from retina_adapt.data.pair_latents import PairItemWithLatents, PairsWithLatents
 from retina_adapt.data.pairs import (
     DegradedPairs,
@@ -21,14 +22,7 @@ from retina_adapt.data.preparation import PreparationError, PreparedPhotograph, 
 from retina_adapt.data.prepared_photographs import PreparedPhotographs
 from retina_adapt.data.rows import MissingColumnError
 from retina_adapt.data.sampling import EvaluationBatchSampler, SamplingError, TrainingBatchSampler
-from retina_adapt.data.settings import (
-    PairSource,
-    PhotographSource,
-    open_pairs,
-    open_sources,
-    open_training_images,
-    open_training_pairs,
-)
+from retina_adapt.data.settings import PairSource, PhotographSource
 from retina_adapt.data.sources import DataSourceError, load_images
 from retina_adapt.data.splits import PatientLeakError, SplitError, check_no_patient_leak, split_by_patient
 from retina_adapt.data.streaming import StreamedImages, StreamShare

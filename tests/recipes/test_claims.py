@@ -128,6 +128,7 @@ def test_a_training_whose_result_may_be_another_has_another_key(
         "steps": 1,
         "batch_size": 1,
         "learning_rate": 1.0,
+        "learning_rate_decay": "cosine",
         "small_frames_share": 0.1,
         "clear_share": 0.3,
         "tone_variation": 0.1,

@@ -32,7 +32,7 @@ class Variant:
     adaptor: dict[str, int | bool | str] = field(default_factory=dict)
     losses: dict[str, float] = field(default_factory=dict)
     hook_groups: list[str] = field(default_factory=list)
-    training: dict[str, int | float] = field(default_factory=dict)
+    training: dict[str, int | float | str] = field(default_factory=dict)
     backbone: str = DEFAULT_BACKBONE
 
 
@@ -173,6 +173,7 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
             steps=config.steps,
             batch_size=config.batch_size,
             learning_rate=config.learning_rates.get(arm, config.default_learning_rate),
+            learning_rate_decay="linear",
             small_frames_share=config.small_frames_share,
             clear_share=config.clear_share,
             tone_variation=0.0,

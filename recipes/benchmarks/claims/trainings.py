@@ -36,7 +36,7 @@ class Training:
         degradation: the preset that makes pairs of clear photographs.
         pairs: fixed pairs to train on; 0 is every clear photograph, degraded anew for every draw.
         seed: of weights, order, and which photographs are taken.
-        steps, batch_size, learning_rate: of the optimisation; the rate falls to zero along a straight line.
+        steps, batch_size, learning_rate, learning_rate_decay: of the optimisation, as in `TrainingSettings`.
         small_frames_share: the first share of the autoencoder's steps, which see frames of half the size.
         clear_share: how often a photograph is trained on as it is, clear.
         tone_variation, color_variation: of photographs before they are degraded anew, see `PairSource`; fixed pairs
@@ -56,6 +56,7 @@ class Training:
     steps: int
     batch_size: int
     learning_rate: float
+    learning_rate_decay: str
     small_frames_share: float
     clear_share: float
     tone_variation: float
@@ -137,7 +138,9 @@ def _fit(arm: Arm, training: Training, size: int, validation: DegradedPairs) -> 
         small_steps = round(training.small_frames_share * steps) if stage.begins_on_small_frames else 0
         started = time.process_time()
         for step, batch in enumerate(_batches([(small, small_steps), (whole, steps)], training)):
-            factor = learning_rate_factor(step, steps=steps, warmup_steps=WARMUP_STEPS, decay="linear")
+            factor = learning_rate_factor(
+                step, steps=steps, warmup_steps=WARMUP_STEPS, decay=training.learning_rate_decay
+            )
             for group in optimizer.param_groups:
                 group["lr"] = training.learning_rate * factor
             _optimize(stage, optimizer, batch)

@@ -85,6 +85,14 @@ class EvaluateConfig:
     seed: int = 0
     pictures: int = 2
 
+    def __post_init__(self) -> None:
+        labels = [label_of(degradation) for degradation in self.degradations]
+        repeated = sorted({label for label in labels if labels.count(label) > 1})
+        if repeated:
+            raise ConfigurationError(
+                f"degradations: {', '.join(repeated)} is there more than once; give all of its adaptors in one entry"
+            )
+
 
 def labels_of(adaptors: list[str]) -> dict[str, str]:
     """What tables call each adaptor: its folder's name, or all of its path where others are called the same."""

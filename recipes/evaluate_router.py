@@ -32,6 +32,7 @@ from retina_adapt.routing import (
     load_router,
     rank_correlation,
 )
+from retina_adapt.suggestions import did_you_mean
 from retina_adapt.training import run_recipe
 
 
@@ -65,6 +66,11 @@ class GradedDataSet:
     column: str
     fault: str
     edges: list[float]
+
+    def __post_init__(self) -> None:
+        if self.fault not in CLASSES:
+            hint = did_you_mean(self.fault, CLASSES) or f"; there are {', '.join(CLASSES)}"
+            raise ConfigurationError(f"graded: {self.name}: there is no class '{self.fault}'{hint}")
 
 
 @dataclass

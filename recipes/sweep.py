@@ -116,7 +116,8 @@ class SearchedSetting:
         for part in self.name.split("."):
             value = getattr(value, part)
         if self.choices:
-            return {self.name: json.dumps(value)} if value in self.choices else {}
+            # As the choice is written: 1.0 equals 1, but optuna compares texts.
+            return {self.name: json.dumps(self.choices[self.choices.index(value)])} if value in self.choices else {}
         return {self.name: value} if self.low <= value <= self.high else {}
 
     @property
@@ -239,6 +240,12 @@ def next_trial(study: optuna.Study, seed: int) -> optuna.Trial:
     return study.ask()
 
 
+def has_settings_of_base(trial: optuna.Trial, config: SweepConfig) -> bool:
+    """Whether a trial changes nothing, so that what does not fit is the user's own configuration."""
+    base = trial_config(config, Path(config.output_folder), {})
+    return all(setting.of(base) == {setting.name: trial.params[setting.name]} for setting in config.space)
+
+
 def run_trial(trial: optuna.Trial, study: optuna.Study, config: SweepConfig) -> None:
     """Train, and tell the study how it went; SIGTERM and other ends of the process leave the trial to be resumed."""
     folder, score = Path(config.output_folder) / "trials" / f"{trial.number:04d}", config.score.removeprefix("-")
@@ -261,7 +268,7 @@ def run_trial(trial: optuna.Trial, study: optuna.Study, config: SweepConfig) -> 
     except optuna.TrialPruned:
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
     except (TrainingDivergedError, torch.OutOfMemoryError, *UNFIT) as error:
-        if trial.number == 0 and isinstance(error, UNFIT):
+        if isinstance(error, UNFIT) and has_settings_of_base(trial, config):
             raise
         # What the search has to learn, too: a learning rate too high, a batch too large, a rank that does not fit.
         trial.set_user_attr("error", str(error))

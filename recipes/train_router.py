@@ -70,6 +70,16 @@ class RouterDecision:
     views: int = 16
     smallest_crop: float = 0.9
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.largest_touched_share < 1:
+            raise ConfigurationError(
+                f"decision.largest_touched_share is {self.largest_touched_share}; it must be at least 0 and below 1"
+            )
+        if self.views < 1:
+            raise ConfigurationError(f"decision.views is {self.views}; it must be at least 1")
+        if not 0 < self.smallest_crop <= 1:
+            raise ConfigurationError(f"decision.smallest_crop is {self.smallest_crop}; it must lie in (0, 1]")
+
 
 @dataclass
 class RouterCardSettings:

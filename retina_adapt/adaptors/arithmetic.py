@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from peft import PeftConfig, PeftModel
 
-from retina_adapt.adaptors.attach import attach_adaptor
+from retina_adapt.adaptors.attach import attach_adaptor, detach_adaptor
 from retina_adapt.adaptors.kinds import KINDS, kind_of
 from retina_adapt.adaptors.layers import tuner_layers
 from retina_adapt.adaptors.merging import require_unmerged
@@ -93,7 +93,11 @@ def interpolate_adaptors(adapted: PeftModel, weights: Mapping[str, float], new_n
         for key in tensors[first]
     }
     attach_adaptor(adapted, copy.deepcopy(adapted.peft_config[first]), new_name, without_values=True)
-    assign_adaptor_tensors(adapted, new_name, mean)
+    try:
+        assign_adaptor_tensors(adapted, new_name, mean)
+    except BaseException:  # such as a full accelerator
+        detach_adaptor(adapted, new_name)
+        raise
 
 
 def _differing_settings(first: PeftConfig, other: PeftConfig) -> list[str]:

@@ -7,6 +7,7 @@ identity.
 
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,6 @@ class _Layer:
         """From the file's own tensor, from the settings, or, as diffusers does where both are silent, the rank."""
         if "alpha" in self.tensors:
             return self.tensors["alpha"].item()
-        # PEFT takes patterns as regular expressions; names, or ends of names, are what files hold.
         for pattern, alpha in settings["alpha_pattern"].items():
             if self.name_in_file == pattern or self.name_in_file.endswith(f".{pattern}"):
                 return alpha
@@ -111,7 +111,7 @@ def attach_foreign_lora(backbone: ReconstructionBackbone | PeftModel, source: st
         raise AdaptorFileError(f"{path}: {error}") from error
     # Layers that the LoRA leaves alone have random values in `lora_A`, without which they could not be trained later.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         adapted = attach_adaptor(backbone, config, name)
     try:
         assign_adaptor_tensors(adapted, name, adaptor_tensors(adapted, name) | tensors)
@@ -238,6 +238,13 @@ def _read_settings(source: Path) -> dict[str, Any]:
     patterns = values.get("alpha_pattern") or {}
     if not isinstance(patterns, dict):
         raise AdaptorFileError(f"{origin}: alpha_pattern must hold a number for each of some layers")
+    # PEFT takes them as regular expressions, which nobody should run that comes from a file.
+    expressions = [pattern for pattern in patterns if not re.fullmatch(r"[\w.]+", pattern)]
+    if expressions:
+        raise AdaptorFileError(
+            f"{origin}: alpha_pattern has {expressions[0]!r}, which is no layer's name or its end; write one entry for "
+            "each layer that it means"
+        )
     return {
         "alpha_pattern": patterns,
         "lora_alpha": values.get("lora_alpha"),

@@ -43,8 +43,12 @@ class MergedAdaptor:
             raise
 
     def unmerge(self) -> None:
-        """Give the backbone its own weights back, bit for bit; the adaptor acts as an attached one again."""
-        for layer, weights in zip(self._layers, self._own_weights, strict=True):
+        """Give the backbone its own weights back, bit for bit; the adaptor acts as an attached one again.
+
+        A second time it does nothing: another adaptor may be merged by then.
+        """
+        layers, self._layers = self._layers, []
+        for layer, weights in zip(layers, self._own_weights[: len(layers)], strict=True):
             _restore(layer.get_base_layer(), weights)
             layer.merged_adapters.clear()
 

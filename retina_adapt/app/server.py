@@ -17,9 +17,10 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Route
 
 from retina_adapt import __version__
-from retina_adapt.app.studio import Studio, StudioError
+from retina_adapt.app.studio import LoadedPhotograph, Studio, StudioError
 from retina_adapt.enhancement import EnhancementSettings
 from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.report import ReportEntry
 from retina_adapt.report.page import ASSETS as REPORT_ASSETS
 from retina_adapt.report.page import render_photograph
 
@@ -36,6 +37,7 @@ _SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
@@ -48,6 +50,7 @@ def create_app(studio: Studio) -> Starlette:
         routes=[
             Route("/", routes.page),
             Route("/assets/{name}", routes.asset),
+            Route("/photographs", routes.loaded, methods=["GET"]),
             Route("/photographs", routes.add, methods=["POST"]),
             Route("/photographs/{number:int}", routes.remove, methods=["DELETE"]),
             Route("/photographs/{number:int}/enhance", routes.enhance, methods=["POST"]),
@@ -81,6 +84,11 @@ class _Requests:
             return Response(status_code=404)
         return FileResponse(folder / name, headers=_SECURITY_HEADERS)
 
+    async def loaded(self, request: Request) -> Response:
+        """What is loaded, for a page that is loaded anew."""
+        _require_own_page(request)
+        return _json({"photographs": [_shown(*item) for item in list(self.studio.photographs.items())]})
+
     async def add(self, request: Request) -> Response:
         _require_own_page(request)
         content = bytearray()
@@ -90,11 +98,7 @@ class _Requests:
                 raise StudioError(f"files of more than {LARGEST_FILE // 2**20} MB are not taken; scale it down")
         name = request.query_params.get("name", "photograph")
         number = await run_in_threadpool(self.studio.add, name, bytes(content))
-        loaded = self.studio.photographs[number]
-        width, height = loaded.size
-        return _json(
-            {"number": number, "name": loaded.name, "width": width, "height": height, "preview": loaded.preview}
-        )
+        return _json(_shown(number, self.studio.photographs[number]))
 
     async def enhance(self, request: Request) -> Response:
         _require_own_page(request)
@@ -109,14 +113,7 @@ class _Requests:
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise StudioError(f"the request is not understood ({error!r}); reload the page") from error
         entry = await run_in_threadpool(self.studio.enhance, number, weights, settings, seeds)
-        return _json(
-            {
-                "html": render_photograph(entry, number),
-                "download": f"/photographs/{number}/result",
-                "warned": bool(entry.reasons),
-                "file": self.studio.result(number).name,
-            }
-        )
+        return _json(_shown_result(number, entry, self.studio.result(number)))
 
     async def result(self, request: Request) -> Response:
         path = self.studio.result(request.path_params["number"])
@@ -130,6 +127,31 @@ class _Requests:
         _require_own_page(request)
         await run_in_threadpool(self.studio.remove, request.path_params["number"])
         return _json({})
+
+
+def _shown(number: int, loaded: LoadedPhotograph) -> dict[str, Any]:
+    """A photograph as the page knows it, with its last result, if there is one."""
+    width, height = loaded.size
+    result = None
+    if loaded.entry is not None and loaded.result is not None:
+        result = _shown_result(number, loaded.entry, loaded.result)
+    return {
+        "number": number,
+        "name": loaded.name,
+        "width": width,
+        "height": height,
+        "preview": loaded.preview,
+        "result": result,
+    }
+
+
+def _shown_result(number: int, entry: ReportEntry, result: Path) -> dict[str, Any]:
+    return {
+        "html": render_photograph(entry, number),
+        "download": f"/photographs/{number}/result",
+        "warned": bool(entry.reasons),
+        "file": result.name,
+    }
 
 
 def _require_own_page(request: Request) -> None:

@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from retina_adapt import __version__
-from retina_adapt.enhancement import EnhancementSettings, Enhancer
+from retina_adapt.enhancement import EnhancementSettings, Enhancer, provenance_of
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import (
-    Provenance,
+    Photograph,
     UsedAdaptor,
     decode_photograph,
     sha256_of,
@@ -26,7 +25,8 @@ from retina_adapt.report.pictures import data_address, shown_picture
 PREVIEW_SIDE = 900
 LARGEST_WEIGHT = 2.0
 MOST_SEEDS = 8
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+_JPEG_SUFFIXES = (".jpg", ".jpeg")
+_SUFFIXES = (*_JPEG_SUFFIXES, ".png", ".tif", ".tiff")
 
 
 class StudioError(RetinaAdaptError):
@@ -44,6 +44,7 @@ class LoadedPhotograph:
         preview: a small picture of it, as a `data:` address.
         is_dicom: whether it was read from DICOM.
         entry: what was found of its last enhancement; None before.
+        adaptors: that took part in it, by name.
         result: file of its last enhancement; None before.
     """
 
@@ -53,6 +54,7 @@ class LoadedPhotograph:
     preview: str
     is_dicom: bool
     entry: ReportEntry | None = None
+    adaptors: tuple[str, ...] = ()
     result: Path | None = None
 
 
@@ -140,18 +142,23 @@ class Studio:
             loaded.name,
             photograph.pixels,
             first.image.pixels,
-            adaptor=" + ".join(name if weight == 1 else f"{weight:g} {name}" for name, weight in chosen.items())
-            or "none",
+            adaptor=first.adaptor or "none",
             mask=first.field_of_view.mask,
             versions=[enhancement.image.pixels for enhancement in enhancements] if versions > 1 else (),
         )
-        result = self._result_path(loaded)
-        provenance = self._provenance(sha256_of(encoded), chosen, settings)
+        result = self._result_path(loaded, photograph)
+        provenance = provenance_of(
+            settings,
+            backbone=self.backbone.name,
+            backbone_fingerprint=self.backbone.fingerprint,
+            adaptors=[UsedAdaptor(name, self.adaptors[name].fingerprint, weight) for name, weight in chosen.items()],
+            input_sha256=sha256_of(encoded),
+        )
         with self._files_lock:
             # Writing would make the folder of a photograph that was removed meanwhile anew.
             self._loaded(number)
             write_photograph(dataclasses.replace(first.image, provenance=provenance), result)
-            loaded.entry, loaded.result = entry, result
+            loaded.entry, loaded.adaptors, loaded.result = entry, tuple(chosen), result
         return entry
 
     def result(self, number: int) -> Path:
@@ -172,12 +179,15 @@ class Studio:
             StudioError: nothing was, or the disk refuses.
         """
         # A copy, for others add and remove photographs meanwhile.
-        entries = [loaded.entry for loaded in list(self.photographs.values()) if loaded.entry is not None]
+        enhanced = [loaded for loaded in list(self.photographs.values()) if loaded.entry is not None]
+        entries = [loaded.entry for loaded in enhanced if loaded.entry is not None]
         if not entries:
             raise StudioError("nothing is enhanced yet; enhance a photograph first")
         path = self._folder / "report.html"
+        used = {name for loaded in enhanced for name in loaded.adaptors}
+        models = [self.backbone, *(identity for name, identity in self.adaptors.items() if name in used)]
         with self._asking_the_disk("the report"):
-            write_report(entries, path, models=[self.backbone, *self.adaptors.values()], settings={})
+            write_report(entries, path, models=models, settings={})
         return path
 
     def remove(self, number: int) -> None:
@@ -202,12 +212,13 @@ class Studio:
             raise StudioError("there is no such photograph any more; load it again")
         return self.photographs[number]
 
-    def _result_path(self, loaded: LoadedPhotograph) -> Path:
+    def _result_path(self, loaded: LoadedPhotograph, photograph: Photograph) -> Path:
         name = PurePosixPath(loaded.name)
         suffix = name.suffix.lower()
         if loaded.is_dicom:
             suffix = ".dcm"
-        elif suffix not in _SUFFIXES:
+        elif suffix not in _SUFFIXES or (suffix in _JPEG_SUFFIXES and not photograph.fits_jpeg):
+            # A file may be another format than its name says.
             suffix = ".png"
         return loaded.file.with_name(f"{name.stem[:80]}_enhanced{suffix}")
 
@@ -221,18 +232,3 @@ class Studio:
                 f"{name}: the disk refuses ({error.strerror or error}); free space in {self._folder.parent}, "
                 "and load it again"
             ) from error
-
-    def _provenance(self, input_sha256: str, weights: Mapping[str, float], settings: EnhancementSettings) -> Provenance:
-        is_sampled = settings.mode == "diffusion"
-        return Provenance(
-            software=f"retina_adapt {__version__}",
-            backbone=self.backbone.name,
-            backbone_fingerprint=self.backbone.fingerprint,
-            adaptors=tuple(
-                UsedAdaptor(name, self.adaptors[name].fingerprint, weight) for name, weight in weights.items()
-            ),
-            mode=settings.mode,
-            steps=settings.steps if is_sampled else None,
-            seed=settings.seed if is_sampled else None,
-            input_sha256=input_sha256,
-        )

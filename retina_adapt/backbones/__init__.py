@@ -33,7 +33,6 @@ from retina_adapt.backbones.reconstruction_backbone import (
 )
 from retina_adapt.backbones.registry import (
     BackboneEntryPointError,
-    BackboneShapeError,
     UnknownBackboneError,
     backbone_names,
     build_backbone,
@@ -44,6 +43,7 @@ from retina_adapt.backbones.schedulers import SCHEDULER_CLASSES, UnknownSchedule
 from retina_adapt.backbones.shape import (
     AutoencoderShape,
     BackboneShape,
+    BackboneShapeError,
     DenoiserShape,
     NoiseSchedule,
     NoiseScheduleError,

@@ -8,8 +8,8 @@ from retina_adapt.backbones.autoencoders import IsotropicAutoencoder, KLAutoenco
 from retina_adapt.backbones.denoisers import TransformerDenoiser, UNetDenoiser
 from retina_adapt.backbones.parts import LatentAutoencoder, LatentDenoiser
 from retina_adapt.backbones.reconstruction_backbone import BackboneSettings, ReconstructionBackbone
-from retina_adapt.backbones.registry import BackboneShapeError, register_backbone
-from retina_adapt.backbones.shape import BackboneShape, NoiseSchedule
+from retina_adapt.backbones.registry import register_backbone
+from retina_adapt.backbones.shape import BackboneShape, BackboneShapeError, NoiseSchedule
 
 AutoencoderBuilder = Callable[[BackboneShape], LatentAutoencoder]
 DenoiserBuilder = Callable[[BackboneShape, LatentAutoencoder], LatentDenoiser]

@@ -15,7 +15,7 @@ from retina_adapt.backbones.hook_points import HookPoint
 from retina_adapt.backbones.parts import LatentAutoencoder, register_part
 from retina_adapt.backbones.reconstruction_backbone import ReconstructionBackbone
 from retina_adapt.backbones.registry import register_backbone
-from retina_adapt.backbones.shape import BackboneShape
+from retina_adapt.backbones.shape import BackboneShape, BackboneShapeError
 
 
 class ChannelNorm(nn.Module):
@@ -124,6 +124,12 @@ class NAFNetAutoencoder(LatentAutoencoder, ModelMixin, ConfigMixin):
 @register_backbone("nafnet")
 def build_nafnet(shape: BackboneShape) -> ReconstructionBackbone:
     """A backbone of an autoencoder alone: enhancement knows the mode `fast` only."""
+    stride = shape.autoencoder.space_to_depth * 2 ** (len(shape.autoencoder.channels) - 1)
+    if shape.image_size % stride:
+        raise BackboneShapeError(
+            f"backbone.image_size is {shape.image_size}; an autoencoder of {len(shape.autoencoder.channels)} levels "
+            f"needs a multiple of {stride}"
+        )
     autoencoder = NAFNetAutoencoder(
         in_channels=shape.image_channels * shape.autoencoder.space_to_depth**2,
         channels=tuple(shape.autoencoder.channels),

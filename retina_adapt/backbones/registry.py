@@ -24,10 +24,6 @@ class UnknownBackboneError(RetinaAdaptError):
     """No backbone is registered under this name."""
 
 
-class BackboneShapeError(RetinaAdaptError):
-    """A shape that the named backbone cannot take."""
-
-
 class BackboneEntryPointError(RetinaAdaptError):
     """An installed package offers a backbone that cannot be imported, or whose name is taken."""
 

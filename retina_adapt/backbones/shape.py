@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from retina_adapt.errors import RetinaAdaptError
 
 
+class BackboneShapeError(RetinaAdaptError):
+    """A shape that no backbone, or not the named one, can take."""
+
+
 class NoiseScheduleError(RetinaAdaptError):
     """Settings of the diffusion process that contradict each other."""
 
@@ -32,6 +36,10 @@ class AutoencoderShape:
     codebook_size: int = 8192
     posterior_deviation: float = 0.03
 
+    def __post_init__(self) -> None:
+        counts = ("blocks_per_level", "latent_channels", "space_to_depth", "normalization_groups", "codebook_size")
+        _require_positive(self, "autoencoder", counts)
+
 
 @dataclass
 class DenoiserShape:
@@ -54,6 +62,10 @@ class DenoiserShape:
     attention_head_channels: int = 32
     normalization_groups: int = 16
     patch_size: int = 2
+
+    def __post_init__(self) -> None:
+        counts = ("blocks_per_level", "attention_head_channels", "normalization_groups", "patch_size")
+        _require_positive(self, "denoiser", counts)
 
 
 @dataclass
@@ -112,3 +124,11 @@ class BackboneShape:
     denoiser: DenoiserShape = field(default_factory=DenoiserShape)
     noise_schedule: NoiseSchedule = field(default_factory=NoiseSchedule)
     pretrained: str | None = None
+
+
+def _require_positive(part: AutoencoderShape | DenoiserShape, name: str, counts: tuple[str, ...]) -> None:
+    if not part.channels or min(part.channels) < 1:
+        raise BackboneShapeError(f"backbone.{name}: channels is {part.channels}; give one positive number a level")
+    for count in counts:
+        if getattr(part, count) < 1:
+            raise BackboneShapeError(f"backbone.{name}: {count} is {getattr(part, count)}; it must be at least 1")

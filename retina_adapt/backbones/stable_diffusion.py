@@ -17,8 +17,8 @@ from retina_adapt.backbones.denoisers.unet import unet_hook_points
 from retina_adapt.backbones.hook_points import HookPoint
 from retina_adapt.backbones.parts import LatentDenoiser, register_part
 from retina_adapt.backbones.reconstruction_backbone import BackboneSettings, ReconstructionBackbone
-from retina_adapt.backbones.registry import BackboneShapeError, register_backbone
-from retina_adapt.backbones.shape import BackboneShape
+from retina_adapt.backbones.registry import register_backbone
+from retina_adapt.backbones.shape import BackboneShape, BackboneShapeError
 
 
 @register_part

@@ -11,7 +11,7 @@ import dataclasses
 import inspect
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import diffusers
 import safetensors
@@ -29,6 +29,7 @@ from retina_adapt.backbones.reconstruction_backbone import BackboneSettings, Rec
 from retina_adapt.backbones.registry import BackboneEntryPointError, register_installed_backbones
 from retina_adapt.backbones.schedulers import SCHEDULER_CLASSES
 from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.plain_values import fits_type
 
 INDEX_FILE = "model_index.json"
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
@@ -46,8 +47,15 @@ def save_backbone(backbone: ReconstructionBackbone, folder: str | Path) -> None:
     """Write the backbone to `folder`, atomically; an existing backbone there is replaced.
 
     Raises:
-        BackboneFileError: `folder` holds something else, which would be lost.
+        BackboneFileError: `folder` holds something else, which would be lost; or the backbone is not in single
+            precision, in which its fingerprint is taken.
     """
+    other = {str(tensor.dtype) for tensor in backbone.parameters() if tensor.dtype != torch.float32}
+    if other:
+        raise BackboneFileError(
+            f"{folder}: the backbone has weights of {', '.join(sorted(other))}; save it in single precision, "
+            "`backbone.float()`"
+        )
     # Every pipeline of diffusers has an index of this name.
     require_own_folder(folder, INDEX_FILE, BackboneFileError, what="backbone", says=f'"{_CLASS_NAME}"')
     parts: dict[str, Any] = {
@@ -85,6 +93,12 @@ def load_backbone(folder: str | Path) -> ReconstructionBackbone:
         settings = BackboneSettings(**index["settings"])
     except (KeyError, TypeError) as error:
         raise BackboneFileError(f"{folder / INDEX_FILE}: 'settings' missing or not understood: {error}") from error
+    for name, expected in get_type_hints(BackboneSettings).items():
+        if not fits_type(getattr(settings, name), expected):
+            raise BackboneFileError(
+                f"{folder / INDEX_FILE}: settings.{name} is {getattr(settings, name)!r}; it must be of the type "
+                f"{expected.__name__}"
+            )
     autoencoder = _load_part(folder, index, "autoencoder", LatentAutoencoder)
     denoiser = scheduler = None
     if "denoiser" in index:

@@ -11,6 +11,7 @@ from retina_adapt.enhancement import EnhancementInputError, EnhancementSettings,
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import FieldOfViewShape, Photograph, read_photograph
 from retina_adapt.report import ModelIdentity, ReportEntry, report_entry, write_report
+from retina_adapt.routing import CLEAR
 
 
 def require_report_seeds(seeds: int, settings: EnhancementSettings, report: Path | None) -> None:
@@ -52,23 +53,30 @@ def write_batch_report(
     Raises:
         ReportInputError, ReportWriteError: see `write_report`.
     """
-    entries, failures = [], []
+    entries, failures, clear = [], [], 0
     for record in records:
         if record.status == "failed":
             failures.append(record.message)
-        elif record.used_adaptor is not None:
+        elif record.status == "skipped":
+            # Nobody knows what made it: these settings, or others.
+            failures.append(f"{record.photograph}: not in this report: its result was there already")
+        elif record.route is not None and record.used_adaptor is None and record.route["fault"] != CLEAR:
+            found = f"{record.route['fault']} at {record.route['confidence']:.0%}"
+            failures.append(f"{record.photograph}: left as it is: {found}, but {record.route['note']}")
+        elif record.used_adaptor is None:
+            clear += 1
+        else:
             try:
                 entries.append(_entry(record, output, enhancer, settings, field_of_view, mask_of, seeds))
             except (RetinaAdaptError, OSError) as error:
                 # Somebody may have changed or removed a result of an earlier run.
                 failures.append(f"{record.photograph}: not in this report: {error}")
-    used = {record.used_adaptor for record in records if record.used_adaptor is not None}
+    used = {record.used_adaptor for record in records if record.used_adaptor and record.status != "skipped"}
     shown: dict[str, str | int] = {"mode": settings.mode, "detail": settings.detail}
     if settings.mode == "diffusion":
         shown |= {"steps": settings.steps, "seed": settings.seed}
-    copied = sum(record.status == "copied" for record in records)
     identities = [models["backbone"], *(identity for name, identity in models.items() if name in used)]
-    write_report(entries, path, models=identities, settings=shown, failures=failures, left_alone=copied)
+    write_report(entries, path, models=identities, settings=shown, failures=failures, left_alone=clear)
 
 
 def _entry(

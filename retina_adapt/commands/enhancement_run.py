@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from retina_adapt import __version__
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.commands.batch import Outcome, batch_progress, failure_message, overlapped
 from retina_adapt.commands.journal import PhotographRecord, Status
@@ -27,11 +26,12 @@ from retina_adapt.enhancement import (
     PhotographCopies,
     SmallChange,
     apply_at_own_size,
+    provenance_of,
 )
 from retina_adapt.imaging import (
     FieldOfViewShape,
+    ImageReadError,
     Photograph,
-    Provenance,
     UsedAdaptor,
     find_photographs,
     read_photograph,
@@ -166,6 +166,11 @@ class EnhancementRun:
 
     def _read(self, listed: ListedPhotograph) -> _ReadPhotograph:
         photograph = read_photograph(listed.path)
+        if listed.path.suffix.lower() in (".jpg", ".jpeg") and not photograph.fits_jpeg:
+            raise ImageReadError(
+                f"{listed.path}: is no JPEG file, but one of 16 bits a sample or with alpha under such a name, so that "
+                "its result could not have its name; rename it to what it is, .png or .tif"
+            )
         mask = self.known_mask(listed)
         prepared = self.enhancer.prepare(
             photograph.pixels,
@@ -215,7 +220,14 @@ class EnhancementRun:
                     shutil.copyfile(record.photograph, temporary)
             else:
                 pixels = apply_at_own_size(made.read.prepared, change)
-                provenance = self._provenance(Path(record.photograph), chosen)
+                digest = sha256_of(Path(record.photograph).read_bytes())
+                provenance = provenance_of(
+                    self.settings,
+                    backbone=self.models[BACKBONE].name,
+                    backbone_fingerprint=self.models[BACKBONE].fingerprint,
+                    adaptors=[UsedAdaptor(chosen, self.models[chosen].fingerprint)],
+                    input_sha256=digest,
+                )
                 write_photograph(dataclasses.replace(photograph, pixels=pixels, provenance=provenance), target)
             finished.append(
                 dataclasses.replace(
@@ -232,19 +244,6 @@ class EnhancementRun:
                 )
             )
         return finished
-
-    def _provenance(self, photograph: Path, adaptor: str) -> Provenance:
-        is_sampled = self.settings.mode == "diffusion"
-        return Provenance(
-            software=f"retina_adapt {__version__}",
-            backbone=self.models[BACKBONE].name,
-            backbone_fingerprint=self.models[BACKBONE].fingerprint,
-            adaptors=(UsedAdaptor(adaptor, self.models[adaptor].fingerprint),),
-            mode=self.settings.mode,
-            steps=self.settings.steps if is_sampled else None,
-            seed=self.settings.seed if is_sampled else None,
-            input_sha256=sha256_of(photograph.read_bytes()),
-        )
 
     @staticmethod
     def _records(

@@ -6,6 +6,7 @@ from retina_adapt.enhancement.enhancer import Enhancer
 from retina_adapt.enhancement.errors import EnhancementInputError, EnhancementMemoryError
 from retina_adapt.enhancement.modes import EnhancementMode, apply_change, enhance_frames, reconstruct_frames
 from retina_adapt.enhancement.pipeline import RetinaEnhancementOutput, RetinaEnhancementPipeline
+from retina_adapt.enhancement.provenance import provenance_of
 from retina_adapt.enhancement.result import Enhancement
 from retina_adapt.enhancement.second_look import combine_looks
 from retina_adapt.enhancement.settings import FINE_SCALE, EnhancementSettings
@@ -27,5 +28,6 @@ __all__ = [
     "apply_change",
     "combine_looks",
     "enhance_frames",
+    "provenance_of",
     "reconstruct_frames",
 ]

@@ -67,7 +67,8 @@ class Enhancer:
     def adapted(self) -> PeftModel | None:
         """PEFT's model around the backbone, for blending and for swaps of tensors; None without adaptors.
 
-        Not for merging: an enhancement needs the frozen backbone's pass beside the adapted one.
+        Not for merging: an enhancement needs the frozen backbone's pass beside the adapted one. After a swap of
+        tensors `metadata_of` still tells of the adaptor that was loaded; load the new one to save it with its card.
         """
         return self._adapted
 

@@ -85,7 +85,7 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
         enhanced = self.enhancer(images, **options)
         return RetinaEnhancementOutput(images=enhanced) if return_dict else (enhanced,)
 
-    def save_pretrained(self, save_directory: str | Path, **_: Any) -> None:
+    def save_pretrained(self, save_directory: str | Path) -> None:
         """Write backbone, scheduler and all loaded adaptors to one folder, atomically; a pipeline there is replaced.
 
         Raises:

@@ -16,6 +16,8 @@ FINE_SCALE = 2
 # Below it, tiles hold too little of the eye for a network that was trained on whole ones.
 SMALLEST_TILE = 64
 WORKING_SIZE = 1024
+# PyTorch takes 64 bits; tiles and versions count on from the seed.
+LARGEST_SEED = 2**62
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class EnhancementSettings:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise EnhancementInputError(f"{name} is {value}; it must be at least {least}")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise EnhancementInputError(f"seed is {self.seed}; it must lie between 0 and {LARGEST_SEED}")
         for name in ("working_size", "tile_size"):
             if getattr(self, name) is not None and self.detail != "tiles":
                 raise EnhancementInputError(

@@ -100,6 +100,10 @@ def _header_of(dataset: "Dataset") -> bytes:
 
     if _is_lossy(dataset.file_meta.TransferSyntaxUID):
         dataset.LossyImageCompression = "01"  # once lost, always lost: PS3.3, C.7.6.1.1.5
+    # Programs that remove names from objects may leave what identifies the object to the file around it alone.
+    for keyword in ("SOPClassUID", "SOPInstanceUID"):
+        if keyword not in dataset:
+            setattr(dataset, keyword, getattr(dataset.file_meta, f"MediaStorage{keyword}"))
     del dataset.PixelData
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     buffer = BytesIO()
@@ -108,9 +112,18 @@ def _header_of(dataset: "Dataset") -> bytes:
 
 
 def _is_lossy(transfer_syntax: "UID") -> bool:
-    from pydicom.uid import JPEG2000Lossless, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
+    from pydicom import uid
 
-    lossless = (JPEG2000Lossless, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless)
+    lossless = (
+        uid.HTJ2KLossless,
+        uid.HTJ2KLosslessRPCL,
+        uid.JPEG2000Lossless,
+        uid.JPEG2000MCLossless,
+        uid.JPEGLossless,
+        uid.JPEGLosslessSV1,
+        uid.JPEGLSLossless,
+        uid.RLELossless,
+    )
     return transfer_syntax.is_compressed and transfer_syntax not in lossless
 
 

@@ -112,7 +112,8 @@ def _derive(original: "Dataset", provenance: Provenance | None) -> "Dataset":
     derived.SeriesInstanceUID = f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, series).int}"
     derived.file_meta.MediaStorageSOPClassUID = original.SOPClassUID
     derived.file_meta.MediaStorageSOPInstanceUID = derived.SOPInstanceUID
-    image_type = list(original.get("ImageType") or [])
+    image_type = original.get("ImageType") or []
+    image_type = [image_type] if isinstance(image_type, str) else list(image_type)
     derived.ImageType = ["DERIVED", *(image_type[1:] or ["PRIMARY"])]
     derived.DerivationDescription = sentence[:1024]  # the value representation ST holds no more
     # What has no provenance was not enhanced: a simulated fault, for instance.

@@ -66,6 +66,11 @@ class Photograph:
     provenance: Provenance | None = None
     dicom_header: bytes | None = None
 
+    @property
+    def fits_jpeg(self) -> bool:
+        """Whether JPEG can hold it: 8 bits a sample and no alpha."""
+        return self.bit_depth == 8 and self.alpha is None
+
 
 def read_photograph(path: Path | str) -> Photograph:
     """Read a JPEG, PNG or TIFF photograph of 8 or 16 bits, grey or RGB, with or without alpha or palette; or DICOM.
@@ -111,9 +116,7 @@ def decode_photograph(encoded: bytes, name: str) -> Photograph:
         samples = _samples_8bit(image) if bit_depth == 8 else _samples_16bit(image, encoded, name)
         # After loading, since Pillow and OpenCV turn TIFF pictures upright themselves and Pillow then drops
         # the tag.
-        samples = _turn_upright(samples, image.getexif().get(_ORIENTATION_TAG, 1))
-        exif = _exif(image)
-        provenance = provenance_of_xmp(image.info.get("xmp"))
+        samples = _turn_upright(samples, _orientation(image))
     except Image.DecompressionBombError as error:
         raise ImageReadError(f"{name}: too large ({error}); cut the picture to the eye or scale it down") from error
     except UnidentifiedImageError as error:
@@ -130,8 +133,8 @@ def decode_photograph(encoded: bytes, name: str) -> Photograph:
         bit_depth=bit_depth,
         alpha=scaled[:, :, color_count].copy() if samples.shape[2] > color_count else None,
         icc_profile=image.info.get("icc_profile"),
-        exif=exif,
-        provenance=provenance,
+        exif=_exif(image),
+        provenance=provenance_of_xmp(image.info.get("xmp")),
     )
 
 
@@ -245,12 +248,25 @@ def _turn_upright(samples: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(samples)
 
 
+def _orientation(image: Image.Image) -> int:
+    """From 1 to 8; 1, upright, where EXIF does not say or is damaged."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # whatever Pillow raises for damaged metadata
+        return 1
+    return orientation if isinstance(orientation, int) else 1
+
+
 def _exif(image: Image.Image) -> bytes | None:
-    tags = image.getexif()
-    for tag in list(tags):
-        if tag == _ORIENTATION_TAG or (image.format == "TIFF" and tag not in _DESCRIPTIVE_TAGS):
-            del tags[tag]
-    return tags.tobytes() if len(tags) else None
+    """EXIF without orientation; None where there is none, or where it is damaged, which spoils no picture."""
+    try:
+        tags = image.getexif()
+        for tag in list(tags):
+            if tag == _ORIENTATION_TAG or (image.format == "TIFF" and tag not in _DESCRIPTIVE_TAGS):
+                del tags[tag]
+        return tags.tobytes() if len(tags) else None
+    except Exception:  # whatever Pillow raises for values of unexpected types
+        return None
 
 
 def _encode(photograph: Photograph, path: Path) -> bytes:
@@ -269,19 +285,22 @@ def _encode(photograph: Photograph, path: Path) -> bytes:
         if samples.shape[2] == 2 and photograph.bit_depth == 16:
             raise ImageWriteError(f"{path}: few programs read 16-bit grey TIFF with alpha; write it as .png")
         return encode_tiff(samples, photograph.icc_profile, photograph.exif, xmp)
-    if photograph.bit_depth != 8 or photograph.alpha is not None:
+    if not photograph.fits_jpeg:
         excess = "16 bits a sample" if photograph.bit_depth != 8 else "an alpha channel"
         raise ImageWriteError(f"{path}: JPEG cannot hold {excess}; write it as .png or .tif")
     buffer = BytesIO()
-    Image.fromarray(samples.squeeze(2) if samples.shape[2] == 1 else samples).save(
-        buffer,
-        format="JPEG",
-        quality=95,
-        subsampling="4:4:4",
-        icc_profile=photograph.icc_profile,
-        exif=photograph.exif or b"",
-        xmp=xmp or b"",
-    )
+    try:
+        Image.fromarray(samples.squeeze(2) if samples.shape[2] == 1 else samples).save(
+            buffer,
+            format="JPEG",
+            quality=95,
+            subsampling="4:4:4",
+            icc_profile=photograph.icc_profile,
+            exif=photograph.exif or b"",
+            xmp=xmp or b"",
+        )
+    except ValueError as error:  # a segment of JPEG holds 64 kB; other formats have no such limit
+        raise ImageWriteError(f"{path}: JPEG cannot hold its metadata ({error}); write it as .png or .tif") from error
     return buffer.getvalue()
 
 

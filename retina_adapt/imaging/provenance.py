@@ -8,9 +8,11 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
+
+from retina_adapt.plain_values import fits_type
 
 NAMESPACE = "urn:retina-adapt:provenance:1"
 _MOST_BYTES = 2**20
@@ -51,6 +53,10 @@ class Provenance:
         mode: fast or diffusion.
         steps: denoiser calls; None in the mode fast.
         seed: of the noise; None in the mode fast.
+        scheduler: of the sampling, by name; None in the mode fast, or for the backbone's own.
+        detail: where detail finer than the backbone's frame came from.
+        working_size, tile_size: sides in pixels that were asked for, with the detail tiles; None for the defaults.
+        precision: of the network's convolutions.
         input_sha256: of the input file's bytes, see `sha256_of`; None where it was no file.
     """
 
@@ -61,6 +67,11 @@ class Provenance:
     mode: str
     steps: int | None = None
     seed: int | None = None
+    scheduler: str | None = None
+    detail: str | None = None
+    working_size: int | None = None
+    tile_size: int | None = None
+    precision: str | None = None
     input_sha256: str | None = None
 
     def sentence(self) -> str:
@@ -70,9 +81,13 @@ class Provenance:
             + ("" if adaptor.weight == 1 else f" with weight {adaptor.weight:g}")
             for adaptor in self.adaptors
         ]
-        sampling = "" if self.mode == "fast" else f", {self.steps} steps, seed {self.seed}"
+        how = [f"mode {self.mode}"]
+        if self.mode != "fast":
+            how += [f"{self.steps} steps", f"seed {self.seed}"]
+        named = ("scheduler", "detail", "working_size", "tile_size", "precision")
+        how += [f"{name.replace('_', ' ')} {getattr(self, name)}" for name in named if getattr(self, name) is not None]
         return (
-            f"Enhanced by {self.software}, a neural network: mode {self.mode}{sampling}; adaptors "
+            f"Enhanced by {self.software}, a neural network: {', '.join(how)}; adaptors "
             f"{', '.join(parts) or 'none'}; backbone {self.backbone} ({self.backbone_fingerprint[:12]}). "
             "Not the original photograph; not for diagnosis without it."
         )
@@ -104,13 +119,20 @@ def xmp_packet(provenance: Provenance) -> bytes:
     return text.encode("utf-8")
 
 
-def provenance_of_xmp(packet: bytes | None) -> Provenance | None:
-    """The record in an XMP packet; None where it has none: other programs write XMP too."""
-    if not packet or len(packet) > _MOST_BYTES or NAMESPACE.encode() not in packet or b"<!" in packet:
+def provenance_of_xmp(packet: object) -> Provenance | None:
+    """The record in an XMP packet; None where it has none: other programs write XMP too, and not always as bytes."""
+    if not isinstance(packet, bytes) or len(packet) > _MOST_BYTES:
+        return None
+    try:
+        # Ours are UTF-8. In another encoding the parser could see what the next check does not.
+        text = packet.decode("utf-8").strip("\x00 \r\n")
+    except UnicodeDecodeError:
+        return None
+    if NAMESPACE not in text or "<!" in text:
         # '<!' begins a document type, the only place from which entities can be blown up; XMP has none.
         return None
     try:
-        root = ElementTree.fromstring(packet.strip(b"\x00 \r\n"))
+        root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError):
         return None
     found = root.find(f".//{{{NAMESPACE}}}provenance")
@@ -123,15 +145,8 @@ def sha256_of(content: bytes) -> str:
 
 
 def _has_the_right_types(record: Provenance) -> bool:
-    def fits(value: Any, *types: type) -> bool:
-        return isinstance(value, types) and not isinstance(value, bool)
+    def fits(part: Any, *left_out: str) -> bool:
+        expected = get_type_hints(type(part))
+        return all(fits_type(getattr(part, name), expected[name]) for name in expected.keys() - set(left_out))
 
-    none = type(None)
-    return (
-        all(fits(text, str) for text in (record.software, record.backbone, record.backbone_fingerprint, record.mode))
-        and fits(record.steps, int, none)
-        and fits(record.seed, int, none)
-        and fits(record.input_sha256, str, none)
-        and all(fits(adaptor.name, str) and fits(adaptor.fingerprint, str) for adaptor in record.adaptors)
-        and all(fits(adaptor.weight, int, float) for adaptor in record.adaptors)
-    )
+    return fits(record, "adaptors") and all(fits(adaptor) for adaptor in record.adaptors)

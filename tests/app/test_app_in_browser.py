@@ -83,6 +83,17 @@ def test_a_broken_file_is_named_and_does_not_stop_the_rest(page, files):
     assert len(page.find_elements("css selector", ".photographs li")) == 1
 
 
+def test_a_page_that_is_loaded_anew_finds_its_photographs_and_results(page, files):
+    load(page, files[0])
+    page.find_element("id", "enhance").click()
+    wait_for(page, "#result .viewer")
+    page.refresh()
+    assert "enhanced" in wait_for(page, ".photographs li").text
+    assert wait_for(page, "#result .viewer")
+    page.find_element("css selector", ".photographs .remove").click()
+    wait_for(page, ".photographs li", visible=False)
+
+
 def test_a_removed_photograph_is_gone(page, files, studio):
     load(page, files[0])
     page.find_element("css selector", ".photographs .remove").click()

@@ -32,6 +32,9 @@ def test_a_photograph_goes_in_is_enhanced_and_comes_out(address, eye):
     status, headers, body = ask(address, "GET", answer["download"])
     assert body.startswith(b"\x89PNG")
     assert "attachment" in headers["content-disposition"]
+    (listed,) = json.loads(ask(address, "GET", "/photographs")[2])["photographs"]
+    assert listed == {**loaded, "result": answer}
+    assert ask(address, "GET", "/photographs", headers={})[0] == 400
     assert b"a b.png" in ask(address, "GET", "/report.html")[2]
     assert ask(address, "DELETE", f"/photographs/{loaded['number']}")[0] == 200
     assert ask(address, "GET", answer["download"])[0] == 400
@@ -44,6 +47,7 @@ def test_a_photograph_goes_in_is_enhanced_and_comes_out(address, eye):
         (b"[]", "not understood"),
         (json.dumps({**WANTED, "mode": "magic"}).encode(), "there is no mode 'magic'"),
         (json.dumps({**WANTED, "weights": {"other": 1}}).encode(), "no adaptor named 'other'"),
+        (json.dumps({**WANTED, "seed": 2**64}).encode(), "seed is 18446744073709551616"),
     ],
 )
 def test_a_bad_request_is_answered_with_a_reason(address, eye, body, reason):

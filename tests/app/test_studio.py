@@ -8,7 +8,15 @@ import pytest
 from retina_adapt.app import StudioError
 from retina_adapt.app.launch import load_studio
 from retina_adapt.enhancement import EnhancementSettings
-from retina_adapt.imaging import ImageReadError, decode_photograph, read_photograph, sha256_of
+from retina_adapt.imaging import (
+    ImageReadError,
+    Photograph,
+    decode_photograph,
+    read_photograph,
+    sha256_of,
+    write_photograph,
+)
+from retina_adapt.imaging.synthetic_fundus import draw_fundus
 
 FAST, SAMPLED = EnhancementSettings(), EnhancementSettings(mode="diffusion", steps=2, seed=5)
 
@@ -145,3 +153,19 @@ def test_a_photograph_that_is_removed_while_it_is_enhanced_leaves_nothing_on_the
     with pytest.raises(StudioError, match="no such photograph any more"):
         studio.enhance(number, {"light": 1}, FAST)
     assert not folder.exists()
+
+
+def test_a_file_that_is_another_format_than_its_name_says_is_enhanced_all_the_same(studio, tmp_path):
+    deep = Photograph(draw_fundus(0, 160)[0], bit_depth=16)
+    write_photograph(deep, tmp_path / "eye.png")
+    number = studio.add("eye.jpg", (tmp_path / "eye.png").read_bytes())
+    studio.enhance(number, {"light": 1}, FAST)
+    assert studio.result(number).name == "eye_enhanced.png"
+    assert read_photograph(studio.result(number)).bit_depth == 16
+
+
+def test_the_report_names_the_adaptors_that_took_part_alone(studio, eye):
+    studio.enhance(studio.add("eye.png", eye), {"light": 1, "haze": 0}, FAST)
+    page = studio.report().read_text(encoding="utf-8")
+    assert studio.adaptors["light"].fingerprint in page
+    assert studio.adaptors["haze"].fingerprint not in page

@@ -1,5 +1,6 @@
 """DICOM photographs are read as they are; what is written is a derived image that nobody takes for the original."""
 
+import dataclasses
 import sys
 import warnings
 from io import BytesIO
@@ -250,3 +251,33 @@ def test_any_damage_is_read_over_or_an_error_of_ours(example, changes, kept):
         except ImageReadError:
             return
     assert np.isfinite(photograph.pixels).all()
+
+
+def test_images_enhanced_with_other_settings_are_another_series(tmp_path):
+    photograph = read_photograph(original_at(tmp_path))
+    series = set()
+    for detail in ("fine", "kept"):
+        record = dataclasses.replace(RECORD, detail=detail)
+        write_photograph(dataclasses.replace(photograph, provenance=record), tmp_path / f"{detail}.dcm")
+        series.add(pydicom.dcmread(tmp_path / f"{detail}.dcm").SeriesInstanceUID)
+    assert len(series) == 2
+
+
+def test_an_image_type_of_one_value_is_kept_whole(tmp_path):
+    dataset = dicom_object(random_samples())
+    dataset.ImageType = "ORIGINAL"
+    (tmp_path / "eye.dcm").write_bytes(encoded(dataset))
+    write_photograph(read_photograph(tmp_path / "eye.dcm"), tmp_path / "derived.dcm")
+    assert list(pydicom.dcmread(tmp_path / "derived.dcm").ImageType) == ["DERIVED", "PRIMARY"]
+
+
+def test_an_object_that_only_its_file_identifies_is_enhanced_too(tmp_path):
+    dataset = dicom_object(random_samples())
+    del dataset.SOPClassUID, dataset.SOPInstanceUID
+    dataset.preamble = b"\0" * 128
+    pydicom.dcmwrite(tmp_path / "eye.dcm", dataset)
+    assert "SOPInstanceUID" not in pydicom.dcmread(tmp_path / "eye.dcm")
+    write_photograph(read_photograph(tmp_path / "eye.dcm"), tmp_path / "derived.dcm")
+    derived = pydicom.dcmread(tmp_path / "derived.dcm")
+    assert derived.SOPClassUID == OPHTHALMIC_8_BIT
+    assert derived.SourceImageSequence[0].ReferencedSOPInstanceUID == "1.2.3.1"

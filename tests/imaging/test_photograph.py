@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 
 from retina_adapt.imaging import (
     ImageReadError,
@@ -391,3 +391,27 @@ def test_a_tiff_file_whose_zero_is_white_is_read_with_zero_as_black(tmp_path, bi
     inverted = (tmp_path / "photo.tif").read_bytes().replace(black_is_zero, white_is_zero)
     (tmp_path / "inverted.tif").write_bytes(inverted)
     np.testing.assert_allclose(read_photograph(tmp_path / "inverted.tif").pixels, 1 - photograph.pixels, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [(271, TiffImagePlugin.IFDRational(1, 3)), (282, "far"), (296, "inches"), (274, "upright")],
+    ids=["maker", "resolution", "unit", "orientation"],
+)
+def test_metadata_of_unexpected_types_spoil_no_picture(tag, value):
+    directory = TiffImagePlugin.ImageFileDirectory_v2()
+    directory[tag] = value
+    directory.tagtype[tag] = 5 if isinstance(value, TiffImagePlugin.IFDRational) else 2
+    block = b"Exif\0\0II*\0\x08\0\0\0" + directory.tobytes(8)
+    buffer = BytesIO()
+    Image.new("RGB", (8, 6), (10, 20, 30)).save(buffer, "PNG", exif=block)
+    assert decode_photograph(buffer.getvalue(), "eye.png").pixels.shape == (6, 8, 3)
+
+
+def test_metadata_that_jpeg_cannot_hold_is_an_error_that_names_the_file(tmp_path):
+    exif = Image.Exif()
+    exif[270] = "a long description " * 5000
+    photograph = Photograph(np.zeros((4, 4, 3), np.float32), exif=exif.tobytes())
+    with pytest.raises(ImageWriteError, match=r"eye\.jpg: JPEG cannot hold its metadata"):
+        write_photograph(photograph, tmp_path / "eye.jpg")
+    write_photograph(photograph, tmp_path / "eye.png")

@@ -1,5 +1,7 @@
 """What enhanced an image is written into its file and read back from it."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -62,7 +64,7 @@ def test_a_photograph_of_a_camera_has_none(tmp_path):
 
 @settings(deadline=None)
 @given(
-    name=TEXT.filter(lambda text: all(c >= " " for c in text)),
+    name=TEXT.filter(lambda text: not any(unicodedata.category(c) == "Cc" for c in text)),
     weight=st.floats(allow_nan=False, allow_infinity=False),
     seed=st.none() | st.integers(0, 2**40),
 )
@@ -93,3 +95,18 @@ def test_a_packet_that_was_tampered_with_is_no_record(change):
     assert provenance_of_xmp(packet) is not None
     assert change[0] in packet
     assert provenance_of_xmp(packet.replace(*change)) is None
+
+
+def test_a_document_type_in_another_encoding_is_not_parsed():
+    packet = f"<!DOCTYPE x [<!ENTITY a 'b'>]>{NAMESPACE}<x/>".encode("utf-16-be") + NAMESPACE.encode()
+    assert provenance_of_xmp(packet) is None
+
+
+@pytest.mark.parametrize("packet", ["a text", 12, (1, 2), None])
+def test_a_packet_that_is_no_bytes_has_none(packet):
+    assert provenance_of_xmp(packet) is None
+
+
+def test_the_sentence_says_what_was_asked_for_and_nothing_else():
+    sentence = Provenance("s", "b", "0" * 64, (), "fast", detail="tiles", tile_size=128).sentence()
+    assert "mode fast, detail tiles, tile size 128; adaptors none" in sentence

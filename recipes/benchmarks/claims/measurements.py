@@ -36,7 +36,7 @@ class Measurement:
         folders += [backbone_folder(DEFAULT_BACKBONE), router_folder()]
         digest = hashlib.sha256()
         for folder in folders:
-            for path in sorted(folder.rglob("*.safetensors")):
+            for path in [folder] if folder.is_file() else sorted(folder.rglob("*.safetensors")):
                 digest.update(path.read_bytes())
         return {"settings": settings, "models": digest.hexdigest()}
 

@@ -63,6 +63,7 @@ def _frames(rows: list[Row]) -> str:
 
 def _targets(results: dict[str, Any]) -> str:
     ratios = {row["measured"]: row["ratio"] for row in results["frames"]}
+    seconds = {row["measured"]: row["seconds"] for row in results["frames"]}
     rows: list[list[str]] = []
 
     def judge(target: str, found: str, met: bool) -> None:
@@ -79,8 +80,8 @@ def _targets(results: dict[str, Any]) -> str:
     if MANY_STEPS in ratios:
         judge(
             f"`fast` at least {LEAST_SPEED_UP} times as fast as {REFERENCE[2]} steps",
-            f"{1 / ratios[FAST]:.0f} times",
-            1 / ratios[FAST] >= LEAST_SPEED_UP,
+            f"{seconds[MANY_STEPS] / seconds[FAST]:.0f} times",
+            seconds[MANY_STEPS] / seconds[FAST] >= LEAST_SPEED_UP,
         )
     for name, target, most in (
         (MERGED, "merged adaptors add nothing that repeats do not differ by, 5 %", LARGEST_COST_MERGED),

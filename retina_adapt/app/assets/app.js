@@ -129,3 +129,8 @@ form.addEventListener("submit", (event) => {
 $("enhance-all").addEventListener("click", () => enhance([...photographs.keys()]));
 form.dispatchEvent(new Event("change"));
 list();
+// A page that is loaded anew finds what the app still holds.
+ask("/photographs").then((answer) => {
+  for (const photograph of answer.photographs) photographs.set(photograph.number, photograph);
+  if (answer.photographs.length) show(answer.photographs[0].number);
+}).catch((error) => say(error.message));

@@ -88,6 +88,16 @@ def test_what_a_merged_adaptor_does_not_allow_is_refused_and_not_done_wrongly(
     guard.check()
 
 
+def test_unmerging_again_leaves_alone_what_was_merged_since(small_backbone: ReconstructionBackbone) -> None:
+    adapted = attach(small_backbone, "lora", "light")
+    first = merge_adaptor(adapted, "light")
+    first.unmerge()
+    with merge_adaptor(adapted, "light"):
+        merged = {name: tensor.clone() for name, tensor in small_backbone.named_parameters()}
+        first.unmerge()
+        assert all(torch.equal(merged[name], tensor) for name, tensor in small_backbone.named_parameters())
+
+
 def test_only_the_one_active_adaptor_can_be_merged(small_backbone: ReconstructionBackbone) -> None:
     adapted = attach(small_backbone, "lora", "light")
     attach(adapted, "lora", "haze")

@@ -124,6 +124,14 @@ def test_a_lora_of_peft_becomes_an_adaptor_that_does_the_same(
     assert describe_adaptor(tmp_path / "ours").kind == ("dora" if "DoRA" in case else "lora")
 
 
+def test_strengths_by_regular_expressions_are_refused_rather_than_ignored(
+    backbone: ReconstructionBackbone, another: ReconstructionBackbone, tmp_path: Path
+) -> None:
+    lora_of_peft(backbone, lora_alpha=4, alpha_pattern={"conv1|conv2": 64}).save_pretrained(tmp_path / "foreign")
+    with pytest.raises(AdaptorFileError, match=r"alpha_pattern has 'conv1\|conv2', which is no layer's name"):
+        attach_foreign_lora(another, tmp_path / "foreign", "imported")
+
+
 def test_importing_is_repeatable_and_leaves_the_random_state_alone(
     backbone: ReconstructionBackbone, another: ReconstructionBackbone, tmp_path: Path
 ) -> None:

@@ -85,6 +85,10 @@ REFUSED: list[tuple[str, str, dict, str]] = [
     ("kl-transformer", "denoiser", {"blocks_per_level": 2}, "at least 3"),
     ("isotropic-unet", "autoencoder", {"channels": [16, 16]}, r"autoencoder.channels is \[16, 16\]"),
     ("isotropic-unet", "autoencoder", {"latent_channels": 17}, "17 latent_channels from 16 channels"),
+    ("kl-unet", "autoencoder", {"channels": []}, r"autoencoder: channels is \[\]"),
+    ("kl-unet", "autoencoder", {"normalization_groups": 0}, "normalization_groups is 0"),
+    ("kl-unet", "denoiser", {"attention_head_channels": 0}, "attention_head_channels is 0"),
+    ("nafnet", "autoencoder", {"channels": [8] * 7}, "image_size is 64; .* 7 levels needs a multiple of"),
 ]
 
 

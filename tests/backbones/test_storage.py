@@ -74,6 +74,14 @@ def test_storing_replaces_neither_other_things_nor_another_pipeline_of_diffusers
         assert [path.name for path in (tmp_path / name).iterdir()] == [kept]
 
 
+def test_a_backbone_in_half_precision_is_not_stored_as_another(
+    toy_backbone: ReconstructionBackbone, tmp_path: Path
+) -> None:
+    with pytest.raises(BackboneFileError, match=r"weights of torch\.bfloat16; save it in single precision"):
+        save_backbone(toy_backbone.bfloat16(), tmp_path / "half")
+    assert not (tmp_path / "half").exists()
+
+
 def test_a_backbone_is_read_from_the_working_directory(
     toy_backbone_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +165,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         lambda f: edit_json(f / INDEX, settings={"image_size": 64, "image_sighs": 1}),
         INDEX,
         "image_sighs",
+    ),
+    "a setting in words": (
+        lambda f: edit_json(f / INDEX, settings={"image_size": "64"}),
+        INDEX,
+        "settings.image_size is '64'; it must be of the type int",
     ),
     "no latent statistics": (lambda f: edit_json(f / INDEX, latent_mean=None), INDEX, "'latent_mean' is None"),
     "words as statistics": (lambda f: edit_json(f / INDEX, latent_mean=["a"] * 4), INDEX, "must hold numbers"),

@@ -3,15 +3,18 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
 from retina_adapt import __version__
 from retina_adapt.adaptors import describe_adaptor
 from retina_adapt.cli import app
-from retina_adapt.enhancement import EnhancementInputError
-from retina_adapt.imaging import read_photograph, sha256_of
-from retina_adapt.report import ReportInputError
+from retina_adapt.commands.batch_report import write_batch_report
+from retina_adapt.commands.journal import PhotographRecord
+from retina_adapt.enhancement import EnhancementInputError, EnhancementSettings
+from retina_adapt.imaging import Photograph, read_photograph, sha256_of, write_photograph
+from retina_adapt.report import ModelIdentity, ReportInputError
 
 
 @pytest.fixture
@@ -76,3 +79,42 @@ def test_every_result_says_what_made_it(enhance, drawn: Path, tmp_path: Path, to
     assert found.input_sha256 == sha256_of((drawn / "drawn_0000.png").read_bytes())
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert found.backbone_fingerprint == summary["settings"]["backbone"]
+
+
+def test_results_of_unknown_settings_are_named_and_not_shown(enhance, tmp_path: Path) -> None:
+    enhance()
+    (tmp_path / "out" / "drawn_0001.png").unlink()
+    enhance("--detail", "kept", "--skip-existing", "--report", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "drawn_0000.png: not in this report: its result was there already" in page
+    assert 'data-value="drawn_0001.png"' in page
+    assert 'data-value="drawn_0000.png"' not in page
+
+
+def test_a_fault_without_an_adaptor_is_not_reported_as_clear(tmp_path: Path) -> None:
+    route = {"adaptor": None, "confidence": 0.97, "severity": 0.5, "probabilities": {}}
+    clear = PhotographRecord("clear.png", "clear.png", "auto", "copied", route={**route, "fault": "clear", "note": ""})
+    faulty = PhotographRecord(
+        "dim.png", "dim.png", "auto", "copied", route={**route, "fault": "light", "note": "no adaptor for it"}
+    )
+    write_batch_report(
+        tmp_path / "report.html",
+        [clear, faulty],
+        output=tmp_path,
+        enhancer=None,
+        models={"backbone": ModelIdentity("backbone", "nano", "0" * 64)},
+        settings=EnhancementSettings(),
+        field_of_view="auto",
+        mask_of=lambda path: None,
+    )
+    page = (tmp_path / "report.html").read_text()
+    assert "the router found them clear: 1" in page
+    assert "dim.png: left as it is: light at 97%, but no adaptor for it" in page
+
+
+def test_a_file_that_only_its_name_takes_for_jpeg_fails_with_the_remedy(enhance, drawn: Path, tmp_path: Path) -> None:
+    write_photograph(Photograph(np.full((64, 64, 3), 0.5, np.float32), bit_depth=16), drawn / "deep.png")
+    (drawn / "deep.png").rename(drawn / "deep.jpg")
+    result = enhance("--field-of-view", "full_frame")
+    assert result.exit_code == 1
+    assert "deep.jpg: is no JPEG file" in result.output

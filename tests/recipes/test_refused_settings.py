@@ -27,6 +27,15 @@ from retina_adapt.configuration import ConfigurationError
             {"output_folder": "a", "train": [], "validation": [], "severity": []},
             "the lowest and the highest",
         ),
+        ("train_router", "RouterDecision", {"largest_touched_share": 1.0}, "below 1"),
+        ("train_router", "RouterDecision", {"views": 0}, "views is 0"),
+        ("train_router", "RouterDecision", {"smallest_crop": 1.2}, "smallest_crop is 1.2"),
+        (
+            "evaluate_router",
+            "GradedDataSet",
+            {"name": "a", "photographs": None, "column": "score", "fault": "hase", "edges": []},
+            "no class 'hase'; did you mean 'haze'",
+        ),
     ],
 )
 def test_a_value_that_cannot_be_is_refused(
@@ -34,3 +43,10 @@ def test_a_value_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(ConfigurationError, match=said):
         getattr(load_recipe(recipe), name)(**values)
+
+
+def test_a_degradation_that_is_evaluated_twice_is_refused(load_recipe: Callable[[str], ModuleType]) -> None:
+    recipe = load_recipe("evaluate")
+    degradations = [recipe.EvaluatedDegradation("haze", ["haze"]), recipe.EvaluatedDegradation("haze", ["mixed"])]
+    with pytest.raises(ConfigurationError, match="haze is there more than once"):
+        recipe.EvaluateConfig("out", [], degradations)

@@ -157,6 +157,20 @@ def test_a_trial_whose_settings_do_not_fit_fails_and_the_search_goes_on(
     assert "blocks of 7" in found["boft"]["error"]
 
 
+def test_the_base_is_found_among_choices_that_are_written_otherwise(sweep: ModuleType, base: Path) -> None:
+    setting = sweep.SearchedSetting("loss_weights.structural", choices=[0, 1])
+    config = sweep.SweepConfig("out", str(base), [setting], overrides={"loss_weights.structural": 1.0})
+    assert setting.of(sweep.trial_config(config, Path("out"), {})) == {"loss_weights.structural": "1"}
+
+
+def test_a_first_trial_that_is_not_the_base_may_fail_like_any_other(
+    search: Callable[..., list[dict]], tmp_path: Path
+) -> None:
+    kinds = {"name": "adaptor.kind", "choices": ["boft"]}
+    (row,) = search(tmp_path / "search", space=[kinds], overrides={"adaptor.rank": 7}, trials=1)
+    assert row["state"] == "fail"
+
+
 def test_a_base_by_its_mere_name_is_the_one_beside_the_recipe(sweep: ModuleType) -> None:
     config = sweep.SweepConfig(output_folder="x", base="adapt_light.yaml", space=[sweep.SearchedSetting(**SPACE[0])])
     assert Path(config.base) == recipes_folder() / "configs" / "adapt_light.yaml"

@@ -11,8 +11,8 @@ from retina_adapt.adaptors.attach import backbone_tensors
 from retina_adapt.adaptors.errors import AdaptorFileError
 from retina_adapt.adaptors.files import describe_adaptor, read_adaptor
 from retina_adapt.adaptors.kinds import kind_of
-from retina_adapt.adaptors.layers import adaptor_layers
 from retina_adapt.adaptors.merging import require_unmerged
+from retina_adapt.adaptors.names import require_attached
 from retina_adapt.adaptors.stored_settings import settings_to_plain
 from retina_adapt.adaptors.tensors import AdaptorTensorError, adaptor_tensors, check_adaptor_tensors
 from retina_adapt.backbones import fingerprint_tensors
@@ -50,7 +50,7 @@ def hot_swap_file(adapted: PeftModel, name: str, adaptor: str | Path) -> None:
         AdaptorFileError: the file is damaged, or of another backbone, kind or setting.
         MergeError: as `hot_swap`.
     """
-    adaptor_layers(adapted, name)
+    require_attached(adapted, name)
     description = describe_adaptor(adaptor)
     resident = adapted.peft_config[name]
     own = {"kind": kind_of(resident), **settings_to_plain(resident)}

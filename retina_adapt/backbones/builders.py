@@ -1,6 +1,7 @@
 """The latent diffusion backbones of this package: every autoencoder with every denoiser."""
 
 from collections.abc import Callable
+from itertools import product
 
 from diffusers import DDIMScheduler
 
@@ -145,11 +146,10 @@ def backbone_settings(shape: BackboneShape) -> BackboneSettings:
     )
 
 
-for autoencoder_name, build_autoencoder in AUTOENCODERS.items():
-    for denoiser_name, build_denoiser in DENOISERS.items():
-        register_backbone(f"{autoencoder_name}-{denoiser_name}")(
-            latent_diffusion_builder(build_autoencoder, build_denoiser)
-        )
+for (_autoencoder, _build_autoencoder), (_denoiser, _build_denoiser) in product(
+    AUTOENCODERS.items(), DENOISERS.items()
+):
+    register_backbone(f"{_autoencoder}-{_denoiser}")(latent_diffusion_builder(_build_autoencoder, _build_denoiser))
 
 
 def _input_channels(shape: BackboneShape) -> int:

@@ -20,6 +20,7 @@ import numpy as np
 from skimage.filters import apply_hysteresis_threshold
 from skimage.morphology import remove_small_objects
 
+from retina_adapt.evaluation.field import distance_inside, field_diameter, green_channel, smoothed_inside
 from retina_adapt.evaluation.frame import require_frame, require_same_shape
 
 # Lengths are fractions of the field of view's diameter, so that one eye gives one map at any frame size.
@@ -117,10 +118,10 @@ def vessel_response(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
         FrameError: an image or mask of the wrong shape, type or range.
     """
     require_frame(pixels, mask, role="image")
-    diameter = _diameter(mask)
-    green = _green(pixels)
+    diameter = field_diameter(mask)
+    green = green_channel(pixels).astype(np.float32)
     # The rim is itself a strong edge: a vessel cannot be told from it there, and its contrast dwarfs the vessels'.
-    inside = _distance_inside(mask) > max(2, round(RIM_WIDTH * diameter))
+    inside = distance_inside(mask) > max(2, round(RIM_WIDTH * diameter))
     if not inside.any():
         return np.zeros(mask.shape, dtype=np.float32)
     normalized = _normalize_locally(green, mask, inside, sigma=BACKGROUND_SIGMA * diameter)
@@ -139,42 +140,27 @@ def vessel_response(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def vessels_of_response(response: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The vessels, bool (H, W), of a `vessel_response` (H, W), by hysteresis; specks are left out."""
     vessels = apply_hysteresis_threshold(response, POSSIBLE_RESPONSE, CERTAIN_RESPONSE)
-    return remove_small_objects(vessels, max_size=round((SMALLEST_VESSEL_SIDE * _diameter(mask)) ** 2))
+    return remove_small_objects(vessels, max_size=round((SMALLEST_VESSEL_SIDE * field_diameter(mask)) ** 2))
 
 
 def match_tolerance(mask: np.ndarray) -> int:
     """Pixels that a vessel may lie beside its match: 0.4 % of the field of view's diameter, at least 1."""
-    return max(1, round(MATCH_DISTANCE * _diameter(mask)))
+    return max(1, round(MATCH_DISTANCE * field_diameter(mask)))
 
 
 def _vessel_contrast(pixels: np.ndarray, vessels: np.ndarray, mask: np.ndarray) -> float:
     """Mean over the vessels of what the tissue around them is brighter by; 0 without vessels."""
     if not vessels.any():
         return 0.0
-    green, sigma = _green(pixels), BACKGROUND_SIGMA * _diameter(mask)
-    tissue = (mask & ~vessels).astype(np.float32)
-    share = np.maximum(cv2.GaussianBlur(tissue, (0, 0), sigma), 1e-3)
-    background = cv2.GaussianBlur(green * tissue, (0, 0), sigma) / share
+    green = green_channel(pixels).astype(np.float32)
+    background = smoothed_inside(green, mask & ~vessels, BACKGROUND_SIGMA * field_diameter(mask))
     return float(np.mean((background - green)[vessels]))
-
-
-def _green(pixels: np.ndarray) -> np.ndarray:
-    return pixels[..., 1 if pixels.shape[2] == 3 else 0].astype(np.float32)
-
-
-def _diameter(mask: np.ndarray) -> float:
-    """Diameter in pixels of the disc with the field of view's area."""
-    return 2 * math.sqrt(mask.sum() / math.pi)
 
 
 def _normalize_locally(channel: np.ndarray, mask: np.ndarray, inside: np.ndarray, *, sigma: float) -> np.ndarray:
     """Zero mean and about unit deviation in a Gaussian window over the field of view only; 0 outside it."""
-    weight = mask.astype(np.float32)
-    # Normalized convolution: dividing by the window's share of the mask keeps the black surround out.
-    share = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)
-    mean = cv2.GaussianBlur(channel * weight, (0, 0), sigma) / share
-    difference = (channel - mean) * weight
-    deviation = np.sqrt(cv2.GaussianBlur(difference**2, (0, 0), sigma) / share)
+    difference = (channel - smoothed_inside(channel, mask, sigma)) * mask
+    deviation = np.sqrt(smoothed_inside(difference**2, mask, sigma))
     overall = float(np.sqrt(np.mean(difference[inside] ** 2)))
     return difference / (deviation + FLAT_SHARE * overall + np.finfo(np.float32).eps)
 
@@ -193,12 +179,6 @@ def _line_kernels(sigma: float) -> list[np.ndarray]:
         kernel -= kernel.mean()
         kernels.append(kernel / np.abs(kernel).sum())
     return kernels
-
-
-def _distance_inside(mask: np.ndarray) -> np.ndarray:
-    """Distance in pixels to the nearest pixel outside the field of view; the frame's edge counts as such."""
-    padded = np.pad(mask.astype(np.uint8), 1)
-    return cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
 
 
 def _unmatched(vessels: np.ndarray, others: np.ndarray, tolerance: int) -> float:

@@ -5,12 +5,11 @@ compare a photograph before and after its enhancement. They reward noise and inv
 detail: read them together with the vessel overlay.
 """
 
-import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
+from retina_adapt.evaluation.field import distance_inside, field_diameter, green_channel, smoothed_inside
 from retina_adapt.evaluation.frame import require_frame
 from retina_adapt.imaging import resize, resize_mask
 
@@ -56,7 +55,7 @@ def measured_frame(pixels: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np
     Returns:
         Both, float32 and bool; unchanged where the field of view is small already.
     """
-    scale = min(1.0, MEASURED_DIAMETER / _diameter(mask)) if mask.any() else 1.0
+    scale = min(1.0, MEASURED_DIAMETER / field_diameter(mask)) if mask.any() else 1.0
     height, width = (max(1, round(scale * side)) for side in mask.shape)
     return resize(pixels, height, width), resize_mask(mask, height, width)
 
@@ -73,12 +72,12 @@ def measure_quality(pixels: np.ndarray, mask: np.ndarray) -> Quality:
     """
     require_frame(pixels, mask, role="photograph")
     pixels = pixels.astype(np.float32)
-    diameter = _diameter(mask)
-    green = pixels[..., 1 if pixels.shape[2] == 3 else 0]
+    diameter = field_diameter(mask)
+    green = green_channel(pixels)
     luminance = pixels @ _LUMINANCE if pixels.shape[2] == 3 else green
     inside = _inside(mask, RIM_WIDTH * diameter)
-    detail = _smoothed(green, mask, FINE_SIGMA * diameter) - _smoothed(green, mask, COARSE_SIGMA * diameter)
-    illumination = _smoothed(luminance, mask, ILLUMINATION_SIGMA * diameter)[inside]
+    detail = smoothed_inside(green, mask, FINE_SIGMA * diameter) - smoothed_inside(green, mask, COARSE_SIGMA * diameter)
+    illumination = smoothed_inside(luminance, mask, ILLUMINATION_SIGMA * diameter)[inside]
     clipped = (pixels.max(axis=2) >= _BRIGHTEST) | (pixels.max(axis=2) <= _DARKEST)
     return Quality(
         sharpness=1000 * float(np.sqrt(np.mean(detail[inside] ** 2))),
@@ -90,17 +89,5 @@ def measure_quality(pixels: np.ndarray, mask: np.ndarray) -> Quality:
 
 def _inside(mask: np.ndarray, rim: float) -> np.ndarray:
     """The field of view without its rim; all of it where nothing would be left."""
-    distance = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-    return distance > rim if (distance > rim).any() else mask
-
-
-def _smoothed(channel: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian mean over the field of view only, so that the black surround does not bleed in."""
-    weight = mask.astype(np.float32)
-    share = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)
-    return cv2.GaussianBlur(channel * weight, (0, 0), sigma) / share
-
-
-def _diameter(mask: np.ndarray) -> float:
-    """Diameter in pixels of the disc with the field of view's area."""
-    return 2 * math.sqrt(mask.sum() / math.pi)
+    without_rim = distance_inside(mask) > rim
+    return without_rim if without_rim.any() else mask

@@ -93,6 +93,7 @@ def read_router_metadata(folder: str | Path) -> RouterMetadata:
     Raises:
         RouterFileError: as for `load_router`.
     """
+    restore_interrupted_replacement(folder)
     return _read_config(Path(folder) / CONFIG_FILE)[1]
 
 

@@ -29,7 +29,7 @@ class TrainingSettings:
         gradient_accumulation: micro-batches per optimiser step.
         learning_rate: peak learning rate of AdamW.
         warmup_steps: steps over which the learning rate rises linearly; it then falls to zero.
-        learning_rate_decay: how it falls, "linear" or "cosine". Short trainings gain from the straight line.
+        learning_rate_decay: how it falls, "linear" or "cosine".
         weight_decay: AdamW's decoupled weight decay.
         gradient_clip: largest norm of the gradient.
         seed: of the data order, the augmentations, the degradations and the diffusion noise.

@@ -30,13 +30,13 @@ class MergedAdaptor:
     """
 
     def __init__(self, adapted: PeftModel, name: str) -> None:
-        self._layers = [layer for _, layer in adaptor_layers(adapted, name)]
-        self._own_weights = [
-            {key: parameter.detach().clone() for key, parameter in layer.get_base_layer().named_parameters()}
-            for layer in self._layers
+        # Each layer with its own weights.
+        self._merged = [
+            (layer, {key: parameter.detach().clone() for key, parameter in layer.get_base_layer().named_parameters()})
+            for _, layer in adaptor_layers(adapted, name)
         ]
         try:
-            for layer in self._layers:
+            for layer, _ in self._merged:
                 layer.merge(adapter_names=[name])
         except BaseException:
             self.unmerge()
@@ -47,8 +47,8 @@ class MergedAdaptor:
 
         A second time it does nothing: another adaptor may be merged by then.
         """
-        layers, self._layers = self._layers, []
-        for layer, weights in zip(layers, self._own_weights[: len(layers)], strict=True):
+        merged, self._merged = self._merged, []
+        for layer, weights in merged:
             _restore(layer.get_base_layer(), weights)
             layer.merged_adapters.clear()
 

@@ -13,9 +13,11 @@ from pathlib import Path, PurePosixPath
 from retina_adapt.enhancement import EnhancementSettings, Enhancer, provenance_of
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import (
+    ImageWriteError,
     Photograph,
     UsedAdaptor,
     decode_photograph,
+    require_format_for,
     sha256_of,
     write_photograph,
 )
@@ -25,8 +27,7 @@ from retina_adapt.report.pictures import data_address, shown_picture
 PREVIEW_SIDE = 900
 LARGEST_WEIGHT = 2.0
 MOST_SEEDS = 8
-_JPEG_SUFFIXES = (".jpg", ".jpeg")
-_SUFFIXES = (*_JPEG_SUFFIXES, ".png", ".tif", ".tiff")
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
 
 class StudioError(RetinaAdaptError):
@@ -214,11 +215,13 @@ class Studio:
 
     def _result_path(self, loaded: LoadedPhotograph, photograph: Photograph) -> Path:
         name = PurePosixPath(loaded.name)
-        suffix = name.suffix.lower()
+        suffix = name.suffix.lower() if name.suffix.lower() in _SUFFIXES else ".png"
         if loaded.is_dicom:
             suffix = ".dcm"
-        elif suffix not in _SUFFIXES or (suffix in _JPEG_SUFFIXES and not photograph.fits_jpeg):
-            # A file may be another format than its name says.
+        try:
+            require_format_for(photograph, Path(f"{name.stem}{suffix}"))
+        except ImageWriteError:
+            # The file is of another format than its name says; this one holds everything but DICOM.
             suffix = ".png"
         return loaded.file.with_name(f"{name.stem[:80]}_enhanced{suffix}")
 

@@ -31,10 +31,12 @@ from retina_adapt.enhancement import (
 from retina_adapt.imaging import (
     FieldOfViewShape,
     ImageReadError,
+    ImageWriteError,
     Photograph,
     UsedAdaptor,
     find_photographs,
     read_photograph,
+    require_format_for,
     sha256_of,
     write_photograph,
 )
@@ -166,11 +168,10 @@ class EnhancementRun:
 
     def _read(self, listed: ListedPhotograph) -> _ReadPhotograph:
         photograph = read_photograph(listed.path)
-        if listed.path.suffix.lower() in (".jpg", ".jpeg") and not photograph.fits_jpeg:
-            raise ImageReadError(
-                f"{listed.path}: is no JPEG file, but one of 16 bits a sample or with alpha under such a name, so that "
-                "its result could not have its name; rename it to what it is, .png or .tif"
-            )
+        try:
+            require_format_for(photograph, listed.path)
+        except ImageWriteError as error:
+            raise ImageReadError(f"{error}: rename the file to what it is, for its result has its name") from error
         mask = self.known_mask(listed)
         prepared = self.enhancer.prepare(
             photograph.pixels,

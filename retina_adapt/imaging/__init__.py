@@ -10,6 +10,7 @@ from retina_adapt.imaging.photograph import (
     decode_photograph,
     find_photographs,
     read_photograph,
+    require_format_for,
     write_photograph,
 )
 from retina_adapt.imaging.provenance import Provenance, UsedAdaptor, sha256_of
@@ -29,6 +30,7 @@ __all__ = [
     "find_field_of_view",
     "find_photographs",
     "read_photograph",
+    "require_format_for",
     "resize",
     "resize_mask",
     "sha256_of",

@@ -66,18 +66,13 @@ class Photograph:
     provenance: Provenance | None = None
     dicom_header: bytes | None = None
 
-    @property
-    def fits_jpeg(self) -> bool:
-        """Whether JPEG can hold it: 8 bits a sample and no alpha."""
-        return self.bit_depth == 8 and self.alpha is None
-
 
 def read_photograph(path: Path | str) -> Photograph:
     """Read a JPEG, PNG or TIFF photograph of 8 or 16 bits, grey or RGB, with or without alpha or palette; or DICOM.
 
     CMYK is read from JPEG files that programs of Adobe's convention wrote without a colour profile: there
     R = (1 - C) (1 - K), and so on, undoes how RGB was converted. With a profile the colours mean what a
-    printing press makes of them, and the file is refused.
+    printing press makes of them, and the file is refused. EXIF that is damaged is left out.
 
     Raises:
         ImageReadError: the file is missing, empty, truncated, not an image, too large to be one (Pillow's
@@ -157,6 +152,23 @@ def write_photograph(photograph: Photograph, path: Path | str) -> None:
             temporary.write_bytes(encoded)
     except OSError as error:
         raise ImageWriteError(f"{path}: cannot be written ({error.strerror}); check folder and free space") from error
+
+
+def require_format_for(photograph: Photograph, path: Path) -> None:
+    """Check, before anything is made of a photograph, that the format of a name can hold it.
+
+    Raises:
+        ImageWriteError: the suffix is unknown, or its format cannot hold the bit depth or alpha.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise ImageWriteError(f"{path}: unknown suffix {suffix!r}; use one of {', '.join(_SUFFIXES)}")
+    is_deep, has_alpha = photograph.bit_depth != 8, photograph.alpha is not None
+    if suffix in _JPEG_SUFFIXES and (is_deep or has_alpha):
+        excess = "16 bits a sample" if is_deep else "an alpha channel"
+        raise ImageWriteError(f"{path}: JPEG cannot hold {excess}; the name must end in .png or .tif")
+    if suffix in _TIFF_SUFFIXES and is_deep and has_alpha and photograph.pixels.shape[2] == 1:
+        raise ImageWriteError(f"{path}: few programs read 16-bit grey TIFF with alpha; the name must end in .png")
 
 
 def find_photographs(folder_or_file: Path | str) -> list[Path]:
@@ -270,9 +282,8 @@ def _exif(image: Image.Image) -> bytes | None:
 
 
 def _encode(photograph: Photograph, path: Path) -> bytes:
+    require_format_for(photograph, path)
     suffix = path.suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise ImageWriteError(f"{path}: unknown suffix {suffix!r}; use one of {', '.join(_SUFFIXES)}")
     samples = _integer_samples(photograph, path)
     if suffix in _DICOM_SUFFIXES:
         from retina_adapt.imaging.dicom_derivation import encode_dicom
@@ -282,12 +293,7 @@ def _encode(photograph: Photograph, path: Path) -> bytes:
     if suffix in _PNG_SUFFIXES:
         return encode_png(samples, photograph.icc_profile, photograph.exif, xmp)
     if suffix in _TIFF_SUFFIXES:
-        if samples.shape[2] == 2 and photograph.bit_depth == 16:
-            raise ImageWriteError(f"{path}: few programs read 16-bit grey TIFF with alpha; write it as .png")
         return encode_tiff(samples, photograph.icc_profile, photograph.exif, xmp)
-    if not photograph.fits_jpeg:
-        excess = "16 bits a sample" if photograph.bit_depth != 8 else "an alpha channel"
-        raise ImageWriteError(f"{path}: JPEG cannot hold {excess}; write it as .png or .tif")
     buffer = BytesIO()
     try:
         Image.fromarray(samples.squeeze(2) if samples.shape[2] == 1 else samples).save(

@@ -117,4 +117,5 @@ def test_a_file_that_only_its_name_takes_for_jpeg_fails_with_the_remedy(enhance,
     (drawn / "deep.png").rename(drawn / "deep.jpg")
     result = enhance("--field-of-view", "full_frame")
     assert result.exit_code == 1
-    assert "deep.jpg: is no JPEG file" in result.output
+    assert "deep.jpg: JPEG cannot hold 16 bits a sample" in result.output
+    assert "rename the file to what it is" in result.output

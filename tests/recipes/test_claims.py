@@ -173,14 +173,10 @@ def test_one_seed_of_the_arms_comes_first_and_questions_share_trainings(
 def test_every_arm_has_its_own_learning_rate(module: Callable[[str], ModuleType], full: object) -> None:
     plan = module("claims.plan")
     config = replace(full, learning_rates={"ours": 0.5, "scratch": 0.25}, default_learning_rate=0.125)
-    of_degradation = {
-        name: values["learning_rate"] for name, values in config.of_degradation.items() if "learning_rate" in values
-    }
     questions = plan.plan_trainings(config)
     for question in questions.keys() - {"learning_rates"}:
         for training in chain.from_iterable(questions[question].values()):
-            expected = config.learning_rates.get(training.arm, 0.125)
-            assert training.learning_rate in {expected, of_degradation.get(training.degradation, expected)}
+            assert training.learning_rate == config.learning_rates.get(training.arm, 0.125)
 
 
 def test_a_degradation_with_values_of_its_own_is_trained_without_them_besides(

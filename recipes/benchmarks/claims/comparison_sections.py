@@ -106,6 +106,7 @@ def size(about: Material) -> Section:
 def convergence(about: Material) -> Section:
     config, results, arms_rows = about.config, about.results, about.questions["arms"]
     long = about.questions.get("convergence", {})
+    names = [data_set.name for data_set in config.data_sets]
     rows = arms_rows | {f"{arm}, {LONGER * config.steps} steps": trainings for arm, trainings in long.items()}
     plots.draw_convergence(rows, results, about.figures / "convergence.png")
     verdict = targets.faster_convergence(arms_rows, long, results)
@@ -120,10 +121,10 @@ def convergence(about: Material) -> Section:
         [
             "### Faster convergence",
             f"PSNR on the validation photographs, degradation `{config.degradation}`. Training from scratch comes to "
-            f"{level:.2f} dB at best; where the arms first reach that. The last column is what each has on the test "
-            "photographs in the end.",
+            f"{level:.2f} dB at best; where the arms first reach that. The last columns are what each has on the "
+            "test photographs in the end.",
             markdown_table(
-                ["arm", "best", "steps to it", "seconds to it", "test"],
+                ["arm", "best", "steps to it", "seconds to it", "test", *names],
                 (
                     [
                         arm,
@@ -131,6 +132,7 @@ def convergence(about: Material) -> Section:
                         reaching(trainings, "step"),
                         reaching(trainings, "seconds"),
                         cell(measure(results, trainings, "psnr_enhanced")),
+                        *(cell(measure(results, trainings, "psnr_enhanced", name)) for name in names),
                     ]
                     for arm, trainings in rows.items()
                     if best[arm]

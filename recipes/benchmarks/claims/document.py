@@ -8,6 +8,7 @@ from benchmarks.claims import adaptor_sections, comparison_sections, measured_se
 from benchmarks.claims.plan import ClaimsConfig, Rows
 from benchmarks.claims.section import Material, Section
 from benchmarks.claims.tables import Results
+from benchmarks.claims.trainings import WARMUP_STEPS
 from retina_adapt.markdown import markdown_table
 
 # With the question that has to have results. Whatever arms have been run have parameters and curves.
@@ -52,7 +53,9 @@ def write_document(config: ClaimsConfig, questions: dict[str, Rows], gathered: d
         "```sh\nOMP_NUM_THREADS=1 accelerate launch recipes/benchmark.py claims \\\n"
         "    --config recipes/configs/benchmark_claims_full.yaml\n```",
         f"{len(planned & set(results))} of {len(planned)} planned trainings, of {config.steps} steps of "
-        f"{config.batch_size} pairs, the same pairs in the same order for every arm. Mean ± standard deviation over "
+        f"{config.batch_size} pairs, the same pairs in the same order for every arm, {config.clear_share:.0%} of them "
+        f"of a clear photograph with itself; the learning rate rises for {WARMUP_STEPS} steps and falls linearly, "
+        "unless a table says otherwise. Mean ± standard deviation over "
         f"the seeds {', '.join(map(str, config.seeds))} for {', '.join(config.repeated)}; seed {config.seeds[0]} for "
         "the rest; a cell without a deviation is one seed. PSNR in dB and SSIM in the field of view at the backbone's "
         "frame size, on the test splits; the same degradations for every arm. Seconds are of processor time, without "

@@ -37,6 +37,8 @@ from retina_adapt.adaptors import (
     FrozenBackboneGuard,
     adaptors_bypassed,
     attach_adaptor,
+    describe_adaptor,
+    hot_swap_file,
     save_adaptor,
     train_only,
 )
@@ -53,7 +55,7 @@ from retina_adapt.data import (
     open_pairs,
     open_training_pairs,
 )
-from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
+from retina_adapt.embedded import DEFAULT_BACKBONE, adaptor_folder, backbone_folder
 from retina_adapt.enhancement import FINE_SCALE, EnhancementMode, enhance_frames
 from retina_adapt.evaluation import SCORING_PROTOCOL, score_image
 from retina_adapt.training import (
@@ -111,6 +113,8 @@ class AdaptConfig:
             encoder's latents on disk beside the prepared photographs. It pays where there are more steps times
             `batch_size` than four times the pairs. Not for pairs that are degraded anew for every draw.
         adaptor: the adaptor's kind, place and size.
+        start_from: an adaptor to go on from, by its embedded name or its folder, instead of from the identity. It must
+            be of the same backbone and of what `adaptor` says. Hook groups that no stage trains stay as they are there.
         loss_weights: of stage one's losses.
         autoencoder: stage one's training loop.
         small_frames: how stage one begins.
@@ -128,6 +132,7 @@ class AdaptConfig:
     flips: bool = True
     latent_cache: bool = False
     adaptor: AdaptorSettings = field(default_factory=AdaptorSettings)
+    start_from: str | None = None
     loss_weights: AdaptationLossWeights = field(default_factory=AdaptationLossWeights)
     autoencoder: TrainingSettings = field(default_factory=TrainingSettings)
     small_frames: SmallFrames = field(default_factory=SmallFrames)
@@ -187,10 +192,24 @@ def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, Pef
     set_seed(config.autoencoder.seed)
     # An error for groups that the backbone does not have, be they trained or not.
     select_hook_points(backbone.hook_points(), config.adaptor.hook_groups)
+    if config.start_from is not None:
+        adapted = attach_adaptor(backbone, config.adaptor.to_peft_config(), ADAPTOR_NAME)
+        hot_swap_file(adapted, ADAPTOR_NAME, adaptor_folder(config.start_from))
+        return accelerator, backbone, adapted, guard
     # What no stage trains is left out: it would make the adaptor larger, and change the backbone if not the identity.
     hook_groups = [group for groups in trained_groups(config).values() for group in groups]
     adapted = attach_adaptor(backbone, replace(config.adaptor, hook_groups=hook_groups).to_peft_config(), ADAPTOR_NAME)
     return accelerator, backbone, adapted, guard
+
+
+def origin(config: AdaptConfig) -> tuple[list[str], str]:
+    """What the card says of the data sets that the adaptor has seen, and of the recipe that trained it."""
+    recipe = f"recipes/adapt.py of retina_adapt {__version__}"
+    if config.start_from is None:
+        return config.card.data_sets, recipe
+    start = describe_adaptor(adaptor_folder(config.start_from))
+    data_sets = list(dict.fromkeys([*start.metadata.data_sets, *config.card.data_sets]))
+    return data_sets, f"{recipe}, from the adaptor {start.metadata.name} ({start.sha256[:12]}…)"
 
 
 def prepare_data(
@@ -272,15 +291,16 @@ def main(
     accelerator, backbone, adapted, guard = setup(config)
     phases_of, validation_pairs = prepare_data(config, accelerator, backbone, guard.fingerprint)
     pairs = phases_of["denoiser"][0].pairs
+    data_sets, recipe = origin(config)
     metadata = AdaptorMetadata(
-        data_sets=config.card.data_sets,
+        data_sets=data_sets,
         degradation=config.train.degradation or config.card.degradation,
         severity=config.train.severity,
         # Nobody counts a stream.
         pairs_seen=None if isinstance(pairs, StreamedImages) else len(pairs),
         training_steps={},
         seed=config.autoencoder.seed,
-        recipe=f"recipes/adapt.py of retina_adapt {__version__}",
+        recipe=recipe,
         metrics={},
         protocol=f"Means over {len(validation_pairs)} validation pairs. "
         + "; ".join(f"{measure}: {how}" for measure, how in SCORING_PROTOCOL.items()),

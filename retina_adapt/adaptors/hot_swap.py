@@ -55,11 +55,15 @@ def hot_swap_file(adapted: PeftModel, name: str, adaptor: str | Path) -> None:
     resident = adapted.peft_config[name]
     own = {"kind": kind_of(resident), **settings_to_plain(resident)}
     stored = {"kind": kind_of(description.settings), **settings_to_plain(description.settings)}
-    differing = sorted(key for key in own.keys() | stored.keys() if own.get(key) != stored.get(key))
+    differing = [
+        f"{key} ({stored.get(key)}, not {own.get(key)})"
+        for key in sorted(own.keys() | stored.keys())
+        if own.get(key) != stored.get(key)
+    ]
     if differing:
         raise AdaptorFileError(
             f"{adaptor}: differs from the resident adaptor '{name}' in {', '.join(differing)}, so that its values "
-            "would mean something else in its place; load it beside that one instead"
+            "would mean something else in its place; give that one the same settings, or load this one beside it"
         )
     fingerprint = fingerprint_tensors(backbone_tensors(adapted.get_base_model()))
     if description.backbone_fingerprint != fingerprint:

@@ -4,6 +4,7 @@ Nothing here runs unless it is called. What is fetched is one commit, known by i
 no others; and only an adaptor that is whole is put in place.
 """
 
+import errno
 import json
 import re
 import shutil
@@ -25,6 +26,8 @@ from retina_adapt.errors import RetinaAdaptError
 
 ORIGIN_FILE = "adaptor_origin.json"
 MOST_MEGABYTES = 200.0
+# What this machine's disk says, and no network does.
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
 
 
 class HubError(RetinaAdaptError):
@@ -128,6 +131,7 @@ def fetch_adaptor(
     Raises:
         HubError: the Hub refuses, lacks a file, offers too much, or its adaptor is damaged or has another sha256.
         AdaptorFileError: `folder` exists already.
+        OSError: the disk is full, or must not be written to.
     """
     folder = Path(folder)
     _require_repository_name(repository)
@@ -190,6 +194,8 @@ def _hub_errors(repository: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # the client's own errors, those of its HTTP library, and what a proxy's answer causes
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+            raise
         message = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise HubError(
             f"{repository}: {message} (check the name and the revision, the network, HF_HUB_OFFLINE, and the token: "

@@ -1,10 +1,10 @@
 """What an adaptor knows of itself."""
 
 import dataclasses
-import re
 from dataclasses import dataclass
 from typing import Any
 
+from retina_adapt.adaptors.names import AdaptorNameError, require_usable_name
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.plain_values import fits_type
 
@@ -88,12 +88,12 @@ class AdaptorMetadata:
             raise MetadataError(
                 f"{origin}: metadata field 'severity' must hold the lowest and the highest: {_shortened(severity)}"
             )
-        # It becomes part of file names and of the card's commands.
-        if values["name"] is None or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", values["name"]):
-            raise MetadataError(
-                f"{origin}: metadata field 'name' is {_shortened(values['name'])}; it must start with a letter or "
-                "digit and hold at most 100 letters, digits, '_' and '-'"
-            )
+        if values["name"] is None:
+            raise MetadataError(f"{origin}: metadata field 'name' is missing")
+        try:
+            require_usable_name(values["name"])
+        except AdaptorNameError as error:
+            raise MetadataError(f"{origin}: metadata field 'name': {error}") from error
         return cls(**values)
 
 

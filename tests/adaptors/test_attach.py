@@ -52,7 +52,7 @@ def test_words_of_pytorchs_modules_are_refused_as_names(name: str, small_backbon
     assert trace(small_backbone) == before
 
 
-@pytest.mark.parametrize("name", ["first", "with.dot", "", "with space"])
+@pytest.mark.parametrize("name", ["first", "with.dot", "", "with space", "-option", "x" * 101])
 def test_a_name_that_is_taken_or_cannot_be_used_is_refused(name: str, small_backbone: ReconstructionBackbone) -> None:
     adapted = attach(small_backbone, "residual", "first")
     with pytest.raises(AdaptorNameError):

@@ -112,7 +112,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a name that is a path": (
         lambda f: change_config(f, lambda c: c["metadata"].update(name="../../escape")),
-        "'name' is '../../escape'",
+        "'name': '../../escape' cannot name an adaptor",
     ),
     "a number that is none": (
         lambda f: change_config(f, lambda c: c["metadata"].update(metrics={"psnr": float("nan")})),
@@ -346,7 +346,8 @@ def test_an_adaptor_that_is_not_finite_is_not_saved(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"metrics": {"psnr": float("inf")}}, {"name": "two words"}, {"severity": [0.1]}, {"seed": "0"}]
+    "wrong",
+    [{"metrics": {"psnr": float("inf")}}, {"name": "two words"}, {"name": "keys"}, {"severity": [0.1]}, {"seed": "0"}],
 )
 def test_metadata_that_could_not_be_read_back_is_not_saved(
     wrong: dict, toy_backbone: ReconstructionBackbone, tmp_path: Path

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -192,6 +193,21 @@ def test_without_network_the_error_says_so(adaptor: Path, tmp_path: Path) -> Non
         fetch_adaptor(REPOSITORY, tmp_path / "fetched")
     with pytest.raises(HubError, match="HF_HUB_OFFLINE"):
         publish_adaptor(adaptor, REPOSITORY)
+
+
+def test_a_full_disk_is_not_blamed_on_the_network(adaptor: Path, hub: ToyHub, api: HfApi, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    publish_adaptor(adaptor, REPOSITORY, api=api)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            fetch_adaptor(REPOSITORY, tmp_path / "fetched", api=api)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert traces(tmp_path) == []
 
 
 def test_a_forged_adaptor_is_caught_by_the_sha256_that_came_by_another_way(

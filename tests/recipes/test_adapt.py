@@ -12,7 +12,7 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 from safetensors.torch import load_file
 from torch import Tensor
 
-from retina_adapt.adaptors import MetadataError, describe_adaptor
+from retina_adapt.adaptors import AdaptorFileError, MetadataError, describe_adaptor
 from retina_adapt.backbones import HookPointError, ReconstructionBackbone, save_backbone
 from retina_adapt.commands.draw import draw_photographs
 from retina_adapt.commands.recipes import recipes_folder
@@ -167,6 +167,35 @@ def test_an_adaptor_that_no_stage_trains_is_left_out(
     tensors = run("trained", ["encoder", "decoder", "denoiser.mid"], **changes)
     parts = {part for name in tensors for part in ("encoder", "decoder", "denoiser") if f"{part}." in name}
     assert parts == kept
+
+
+def test_a_run_goes_on_from_another_adaptor(run: Callable[..., dict[str, Tensor]], tmp_path: Path) -> None:
+    groups = ["decoder", "denoiser.mid"]
+    first = run("first", groups, card={"name": "first", "data_sets": ["one", "both"]})
+    start = str(tmp_path / "first" / "adaptor")
+    second = run(
+        "second",
+        groups,
+        start_from=start,
+        autoencoder=LOOP | {"learning_rate": 1e-9},
+        denoiser=LOOP | {"steps": 0},
+        card={"name": "second", "data_sets": ["both", "another"]},
+    )
+    for name, tensor in second.items():
+        # What no stage trains is kept to the bit; what is trained has begun where the first run ended.
+        torch.testing.assert_close(tensor, first[name], rtol=0, atol=0 if ".denoiser." in f".{name}" else 1e-7)
+    assert any(not torch.equal(tensor, first[name]) for name, tensor in second.items())
+    metadata = describe_adaptor(tmp_path / "second" / "adaptor").metadata
+    assert metadata.data_sets == ["one", "both", "another"]
+    assert f"from the adaptor first ({describe_adaptor(start).sha256[:12]}…)" in metadata.recipe
+    assert metadata.training_steps == {"autoencoder": 3}
+
+
+def test_an_adaptor_of_another_size_is_no_start(run: Callable[..., dict[str, Tensor]], tmp_path: Path) -> None:
+    run("first", ["decoder"])
+    other = {"hook_groups": ["decoder"], "bottleneck_channels": 6, "context_channels": 4}
+    with pytest.raises(AdaptorFileError, match=r"differs .* in bottleneck_channels \(4, not 6\)"):
+        run("second", [], adaptor=other, start_from=str(tmp_path / "first" / "adaptor"))
 
 
 def test_a_mistyped_hook_group_is_an_error(run: Callable[..., dict[str, Tensor]]) -> None:

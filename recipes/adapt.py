@@ -32,14 +32,14 @@ from retina_adapt.adaptation import (
     batches_of_phases,
 )
 from retina_adapt.adaptors import (
+    AdaptorDescription,
     AdaptorMetadata,
     AdaptorSettings,
     FrozenBackboneGuard,
     adaptors_bypassed,
     attach_adaptor,
-    describe_adaptor,
-    hot_swap_file,
     save_adaptor,
+    start_from_file,
     train_only,
 )
 from retina_adapt.backbones import ReconstructionBackbone, load_backbone, select_hook_points
@@ -114,7 +114,7 @@ class AdaptConfig:
             `batch_size` than four times the pairs. Not for pairs that are degraded anew for every draw.
         adaptor: the adaptor's kind, place and size.
         start_from: an adaptor to go on from, by its embedded name or its folder, instead of from the identity. It must
-            be of the same backbone and of what `adaptor` says. Hook groups that no stage trains stay as they are there.
+            be of the same backbone, kind and size; of its hook groups, those that a stage trains are taken.
         loss_weights: of stage one's losses.
         autoencoder: stage one's training loop.
         small_frames: how stage one begins.
@@ -154,7 +154,10 @@ def trained_groups(config: AdaptConfig) -> dict[str, list[str]]:
     }
 
 
-def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, PeftModel, FrozenBackboneGuard]:
+def setup(
+    config: AdaptConfig,
+) -> tuple[Accelerator, ReconstructionBackbone, PeftModel, FrozenBackboneGuard, AdaptorDescription | None]:
+    """Check the configuration, start the run, and attach the adaptor; the last is what it goes on from, if anything."""
     if config.denoiser.steps and config.denoiser.mixed_precision != config.autoencoder.mixed_precision:
         raise ConfigurationError("autoencoder.mixed_precision and denoiser.mixed_precision differ: give both the same")
     if not (config.loss_weights.on_latents or config.loss_weights.on_pictures):
@@ -192,24 +195,40 @@ def setup(config: AdaptConfig) -> tuple[Accelerator, ReconstructionBackbone, Pef
     set_seed(config.autoencoder.seed)
     # An error for groups that the backbone does not have, be they trained or not.
     select_hook_points(backbone.hook_points(), config.adaptor.hook_groups)
-    if config.start_from is not None:
-        adapted = attach_adaptor(backbone, config.adaptor.to_peft_config(), ADAPTOR_NAME)
-        hot_swap_file(adapted, ADAPTOR_NAME, adaptor_folder(config.start_from))
-        return accelerator, backbone, adapted, guard
     # What no stage trains is left out: it would make the adaptor larger, and change the backbone if not the identity.
     hook_groups = [group for groups in trained_groups(config).values() for group in groups]
     adapted = attach_adaptor(backbone, replace(config.adaptor, hook_groups=hook_groups).to_peft_config(), ADAPTOR_NAME)
-    return accelerator, backbone, adapted, guard
+    start = None
+    if config.start_from is not None:
+        start = start_from_file(adapted, ADAPTOR_NAME, adaptor_folder(config.start_from))
+        require_start_fits(config, start)
+    return accelerator, backbone, adapted, guard, start
 
 
-def origin(config: AdaptConfig) -> tuple[list[str], str]:
+def require_start_fits(config: AdaptConfig, start: AdaptorDescription) -> None:
+    if adaptor_folder(config.start_from).resolve() == (Path(config.output_folder) / ADAPTOR_NAME).resolve():
+        raise ConfigurationError(
+            f"start_from: {config.start_from} is where this run writes its own adaptor; take another output_folder"
+        )
+    if start.metadata.license != config.card.license:
+        raise ConfigurationError(
+            f"start_from: {config.start_from} has the licence {start.metadata.license}, and card.license says "
+            f"{config.card.license}; what goes on from it must keep its terms: give card.license the same"
+        )
+
+
+def origin(config: AdaptConfig, start: AdaptorDescription | None) -> tuple[list[str], str]:
     """What the card says of the data sets that the adaptor has seen, and of the recipe that trained it."""
-    recipe = f"recipes/adapt.py of retina_adapt {__version__}"
-    if config.start_from is None:
-        return config.card.data_sets, recipe
-    start = describe_adaptor(adaptor_folder(config.start_from))
-    data_sets = list(dict.fromkeys([*start.metadata.data_sets, *config.card.data_sets]))
-    return data_sets, f"{recipe}, from the adaptor {start.metadata.name} ({start.sha256[:12]}…)"
+    data_sets, recipe = config.card.data_sets, f"recipes/adapt.py of retina_adapt {__version__}"
+    if start is None:
+        return data_sets, recipe
+    name = start.metadata.name
+    seen_before = [
+        f"{data_set}, by the adaptor {name} that it goes on from"
+        for data_set in start.metadata.data_sets
+        if data_set not in data_sets
+    ]
+    return [*data_sets, *seen_before], f"{recipe}, from the adaptor {name} ({start.sha256[:12]}…)"
 
 
 def prepare_data(
@@ -288,10 +307,10 @@ def main(
         config: see `AdaptConfig`.
         observe_validations: called with "autoencoder" or "denoiser", and all validations of that stage so far.
     """
-    accelerator, backbone, adapted, guard = setup(config)
+    accelerator, backbone, adapted, guard, start = setup(config)
     phases_of, validation_pairs = prepare_data(config, accelerator, backbone, guard.fingerprint)
     pairs = phases_of["denoiser"][0].pairs
-    data_sets, recipe = origin(config)
+    data_sets, recipe = origin(config, start)
     metadata = AdaptorMetadata(
         data_sets=data_sets,
         degradation=config.train.degradation or config.card.degradation,
@@ -316,6 +335,10 @@ def main(
         "denoiser": (config.denoiser, DenoiserAdaptationStep(backbone), "diffusion"),
     }
     metrics: dict[str, float] = {}
+    if start is not None:
+        scores = validate(backbone, validation_pairs, accelerator, "fast", config.sampling_steps).scores
+        accelerator.print(f"{config.start_from}, before any step: {scores}")
+        metrics |= {f"start {key}": value for key, value in scores.items()}
     steps_done: dict[str, int] = {}
     for stage, (settings, step, mode) in stages.items():
         hook_groups = trained_groups(config)[stage]

@@ -190,6 +190,12 @@ def check_base(config: SweepConfig) -> AdaptConfig:
             raise ConfigurationError(
                 f"stage '{config.stage}' shall judge the trials, but adaptor.hook_groups {groups} has no adaptor in it"
             )
+    of_adaptor = [entry.name for entry in config.space if entry.name.startswith("adaptor.")]
+    if base.start_from is not None and of_adaptor:
+        raise ConfigurationError(
+            f"trials go on from {base.start_from}, whose shape is given, so that {', '.join(of_adaptor)} cannot be "
+            "searched; leave it out of space, or start_from out of the base"
+        )
     if PartialState().num_processes > 1:
         raise ConfigurationError("a search runs its trials on one process; start it without a launcher")
     return base

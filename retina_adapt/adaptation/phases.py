@@ -81,17 +81,21 @@ def batches_of_phases(
         begins = [0, *(phase.last_step for phase in phases)]
         with_steps = [phase for phase, begin in zip(phases, begins, strict=False) if phase.last_step > begin]
         phases = [max(with_steps, key=lambda phase: phase.batch_size * phase.frames)]
+    begin, first_position = 0, 0
     for phase in phases:
         last = phase.last_step * settings.gradient_accumulation
         if first < last:
             yield from training_batches(
                 phase.pairs,
                 phase.batch_size,
-                steps=last,
+                steps=last - begin,
                 seed=settings.seed,
                 rank=accelerator.process_index,
                 world_size=accelerator.num_processes,
-                first_step=first,
+                first_step=max(0, first - begin),
+                first_position=first_position,
                 workers=settings.workers,
             )
-            first = last
+        # Smaller batches go on where larger ones ended, not where they themselves would be by now: each draw is new.
+        first_position += (last - begin) * phase.batch_size * accelerator.num_processes
+        begin = last

@@ -17,7 +17,7 @@ from retina_adapt.adaptors.errors import AdaptorFileError
 from retina_adapt.adaptors.files import describe_adaptor, load_adaptor, save_adaptor
 from retina_adapt.adaptors.hook_point.config import AdaptorConfigError, HookPointAdaptorConfig
 from retina_adapt.adaptors.hook_point.layout import HookLayoutError
-from retina_adapt.adaptors.hot_swap import hot_swap, hot_swap_file
+from retina_adapt.adaptors.hot_swap import hot_swap, hot_swap_file, start_from_file
 from retina_adapt.adaptors.kinds import KINDS, Kind, kind_of
 from retina_adapt.adaptors.merging import MergedAdaptor, MergeError, merge_adaptor
 from retina_adapt.adaptors.metadata import AdaptorMetadata, MetadataError
@@ -99,5 +99,6 @@ __all__ = [
     "register_adaptor_kind",
     "save_adaptor",
     "set_adaptor_weights",
+    "start_from_file",
     "train_only",
 ]

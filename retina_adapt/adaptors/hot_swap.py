@@ -8,6 +8,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from retina_adapt.adaptors.attach import backbone_tensors
+from retina_adapt.adaptors.description import AdaptorDescription
 from retina_adapt.adaptors.errors import AdaptorFileError
 from retina_adapt.adaptors.files import describe_adaptor, read_adaptor
 from retina_adapt.adaptors.kinds import kind_of
@@ -51,19 +52,57 @@ def hot_swap_file(adapted: PeftModel, name: str, adaptor: str | Path) -> None:
         MergeError: as `hot_swap`.
     """
     require_attached(adapted, name)
-    description = describe_adaptor(adaptor)
+    _require_alike(adapted, name, describe_adaptor(adaptor), adaptor)
+    tensors = read_adaptor(adaptor)[1]
+    try:
+        hot_swap(adapted, name, tensors)
+    except AdaptorTensorError as error:
+        raise AdaptorFileError(f"{adaptor}: {error}") from error
+
+
+def start_from_file(adapted: PeftModel, name: str, adaptor: str | Path) -> AdaptorDescription:
+    """Copy the values of a stored adaptor into the adaptor `name`, which may have fewer hook groups than it.
+
+    Args:
+        adaptor: a folder or a single file, of the same backbone and kind, and in all else of the same settings.
+
+    Returns:
+        The stored adaptor's description.
+
+    Raises:
+        AdaptorNameError: no adaptor of this name is attached.
+        AdaptorFileError: the file is damaged, of another backbone, kind or setting, or lacks a hook group.
+        MergeError: as `hot_swap`.
+    """
+    require_attached(adapted, name)
+    description, tensors = read_adaptor(adaptor)
+    _require_alike(adapted, name, description, adaptor, but_for="hook_groups")
+    own = adaptor_tensors(adapted, name)
+    missing = sorted(own.keys() - tensors.keys())
+    if missing:
+        raise AdaptorFileError(
+            f"{adaptor}: has adaptors in {', '.join(description.settings.hook_groups)} alone, and none at "
+            f"'{missing[0]}'; leave that hook group out"
+        )
+    hot_swap(adapted, name, {key: tensors[key] for key in own})
+    return description
+
+
+def _require_alike(
+    adapted: PeftModel, name: str, description: AdaptorDescription, adaptor: str | Path, *, but_for: str | None = None
+) -> None:
     resident = adapted.peft_config[name]
     own = {"kind": kind_of(resident), **settings_to_plain(resident)}
     stored = {"kind": kind_of(description.settings), **settings_to_plain(description.settings)}
     differing = [
         f"{key} ({stored.get(key)}, not {own.get(key)})"
         for key in sorted(own.keys() | stored.keys())
-        if own.get(key) != stored.get(key)
+        if key != but_for and own.get(key) != stored.get(key)
     ]
     if differing:
         raise AdaptorFileError(
-            f"{adaptor}: differs from the resident adaptor '{name}' in {', '.join(differing)}, so that its values "
-            "would mean something else in its place; give that one the same settings, or load this one beside it"
+            f"{adaptor}: differs from the adaptor '{name}' in {', '.join(differing)}, so that its values would mean "
+            "something else in its place; both must have the same settings"
         )
     fingerprint = fingerprint_tensors(backbone_tensors(adapted.get_base_model()))
     if description.backbone_fingerprint != fingerprint:
@@ -71,8 +110,3 @@ def hot_swap_file(adapted: PeftModel, name: str, adaptor: str | Path) -> None:
             f"{adaptor}: was trained on another backbone, {description.metadata.backbone_name} with fingerprint "
             f"{description.backbone_fingerprint[:12]}…, not {fingerprint[:12]}…"
         )
-    tensors = read_adaptor(adaptor)[1]
-    try:
-        hot_swap(adapted, name, tensors)
-    except AdaptorTensorError as error:
-        raise AdaptorFileError(f"{adaptor}: {error}") from error

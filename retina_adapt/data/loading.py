@@ -20,6 +20,7 @@ def training_batches(
     rank: int = 0,
     world_size: int = 1,
     first_step: int = 0,
+    first_position: int = 0,
     workers: int = 0,
 ) -> Iterator[dict[str, Tensor]]:
     """The batches of this process from `first_step` to `steps`, the same ones whenever they are asked for.
@@ -34,10 +35,12 @@ def training_batches(
         seed: of the order and the draws.
         rank, world_size: this process and the number of processes.
         first_step: steps done already, when a run resumes.
+        first_position: items that were taken before step 0, on all processes together.
         workers: processes that prepare batches; 0 prepares them in this one.
     """
     if isinstance(items, StreamedImages):
-        share = items.share(seed=seed, rank=rank, world_size=world_size, batch_size=batch_size, first_batch=first_step)
+        first_batch = first_step + -(-first_position // (batch_size * world_size))
+        share = items.share(seed=seed, rank=rank, world_size=world_size, batch_size=batch_size, first_batch=first_batch)
         return islice(iter(DataLoader(share, batch_size=batch_size, num_workers=workers)), steps - first_step)
     sampler = TrainingBatchSampler(
         len(items),  # type: ignore[arg-type]  # PyTorch leaves `__len__` to those that have one
@@ -47,5 +50,6 @@ def training_batches(
         rank=rank,
         world_size=world_size,
         first_step=first_step,
+        first_position=first_position,
     )
     return iter(DataLoader(items, batch_sampler=sampler, num_workers=workers))

@@ -32,6 +32,7 @@ class TrainingBatchSampler(torch.utils.data.Sampler[list[Draw]]):
         seed: of the permutations and of each draw's own seed.
         rank, world_size: this process and the number of processes.
         first_step: steps done already, when a run resumes.
+        first_position: items of the sequence that were taken before step 0, by other batches.
 
     Raises:
         SamplingError: an empty data set or batch, or a rank or first step out of range.
@@ -47,6 +48,7 @@ class TrainingBatchSampler(torch.utils.data.Sampler[list[Draw]]):
         rank: int = 0,
         world_size: int = 1,
         first_step: int = 0,
+        first_position: int = 0,
     ) -> None:
         _require_shares(dataset_length, batch_size, rank, world_size)
         if not 0 <= first_step <= steps:
@@ -58,6 +60,7 @@ class TrainingBatchSampler(torch.utils.data.Sampler[list[Draw]]):
         self.rank = rank
         self.world_size = world_size
         self.first_step = first_step
+        self.first_position = first_position
 
     def __len__(self) -> int:
         return self.steps - self.first_step
@@ -66,7 +69,7 @@ class TrainingBatchSampler(torch.utils.data.Sampler[list[Draw]]):
         epoch_of_permutation, permutation = -1, np.empty(0, dtype=np.int64)
         for step in range(self.first_step, self.steps):
             batch = []
-            first = (step * self.world_size + self.rank) * self.batch_size
+            first = self.first_position + (step * self.world_size + self.rank) * self.batch_size
             for position in range(first, first + self.batch_size):
                 epoch, place = divmod(position, self.dataset_length)
                 if epoch != epoch_of_permutation:

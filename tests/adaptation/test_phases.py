@@ -56,6 +56,11 @@ def test_a_resumed_run_sees_what_it_would_have_seen(first: int) -> None:
     assert seen(first, small_steps=2, large_steps=2) == seen(0, small_steps=2, large_steps=2)[first:]
 
 
+def test_no_draw_comes_twice_whatever_the_batches() -> None:
+    seeds = [seed for _, seeds in seen(0, small_steps=2, large_steps=2) for seed in seeds]
+    assert len(set(seeds)) == len(seeds)
+
+
 @pytest.mark.parametrize(("large_steps", "batch_size", "tried"), [(1, 2, [128]), (0, 2, [64, 64]), (1, 6, [64] * 6)])
 def test_a_dry_run_tries_the_steps_that_cost_most(large_steps: int, batch_size: int, tried: list[int]) -> None:
     settings = replace(SETTINGS, dry_run=True, batch_size=batch_size)

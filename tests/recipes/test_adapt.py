@@ -132,7 +132,7 @@ def test_a_latent_cache_of_pairs_that_are_degraded_anew_is_refused(run: Callable
 def test_a_card_that_cannot_be_stored_is_refused_before_the_training(
     run: Callable[..., dict[str, Tensor]], tmp_path: Path
 ) -> None:
-    with pytest.raises(MetadataError, match="'name' is 'Light v1'"):
+    with pytest.raises(MetadataError, match="'name': 'Light v1' cannot name"):
         run("refused", ["decoder"], card={"name": "Light v1"})
     assert not (tmp_path / "refused" / "checkpoints").exists()
 
@@ -170,32 +170,56 @@ def test_an_adaptor_that_no_stage_trains_is_left_out(
 
 
 def test_a_run_goes_on_from_another_adaptor(run: Callable[..., dict[str, Tensor]], tmp_path: Path) -> None:
-    groups = ["decoder", "denoiser.mid"]
-    first = run("first", groups, card={"name": "first", "data_sets": ["one", "both"]})
-    start = str(tmp_path / "first" / "adaptor")
+    first = run("first", ["decoder", "denoiser.mid"], card={"name": "first", "data_sets": ["one", "both"]})
+    start = tmp_path / "first" / "adaptor"
     second = run(
         "second",
-        groups,
-        start_from=start,
+        ["denoiser.mid", "decoder"],
+        start_from=str(start),
         autoencoder=LOOP | {"learning_rate": 1e-9},
         denoiser=LOOP | {"steps": 0},
         card={"name": "second", "data_sets": ["both", "another"]},
     )
+    # What no stage trains would no longer fit the rest; what is trained has begun where the first run ended.
+    assert set(second) == {name for name in first if "decoder." in name}
     for name, tensor in second.items():
-        # What no stage trains is kept to the bit; what is trained has begun where the first run ended.
-        torch.testing.assert_close(tensor, first[name], rtol=0, atol=0 if ".denoiser." in f".{name}" else 1e-7)
+        torch.testing.assert_close(tensor, first[name], rtol=0, atol=1e-7)
     assert any(not torch.equal(tensor, first[name]) for name, tensor in second.items())
     metadata = describe_adaptor(tmp_path / "second" / "adaptor").metadata
-    assert metadata.data_sets == ["one", "both", "another"]
+    assert metadata.data_sets == ["both", "another", "one, by the adaptor first that it goes on from"]
     assert f"from the adaptor first ({describe_adaptor(start).sha256[:12]}…)" in metadata.recipe
     assert metadata.training_steps == {"autoencoder": 3}
+    assert metadata.metrics["start psnr"] == pytest.approx(describe_adaptor(start).metadata.metrics["fast psnr"])
 
 
-def test_an_adaptor_of_another_size_is_no_start(run: Callable[..., dict[str, Tensor]], tmp_path: Path) -> None:
-    run("first", ["decoder"])
-    other = {"hook_groups": ["decoder"], "bottleneck_channels": 6, "context_channels": 4}
-    with pytest.raises(AdaptorFileError, match=r"differs .* in bottleneck_channels \(4, not 6\)"):
-        run("second", [], adaptor=other, start_from=str(tmp_path / "first" / "adaptor"))
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        (
+            {"adaptor": {"hook_groups": ["decoder"], "bottleneck_channels": 6, "context_channels": 4}},
+            AdaptorFileError,
+            r"bottleneck_channels \(4, not 6\)",
+        ),
+        (
+            {"adaptor": {"hook_groups": ["encoder"], "bottleneck_channels": 4, "context_channels": 4}},
+            AdaptorFileError,
+            "has adaptors in decoder alone",
+        ),
+        ({"card": {"license": "MIT"}}, ConfigurationError, "has the licence Apache-2.0, and card.license says MIT"),
+        ({"output_folder": "first"}, ConfigurationError, "take another output_folder"),
+    ],
+)
+def test_a_start_that_cannot_be_gone_on_from_is_refused(
+    run: Callable[..., dict[str, Tensor]], tmp_path: Path, changes: dict, error: type[Exception], said: str
+) -> None:
+    before = run("first", ["decoder"], denoiser=LOOP | {"steps": 0})
+    if "output_folder" in changes:
+        changes = {"output_folder": str(tmp_path / changes["output_folder"]), "autoencoder": LOOP | {"resume": "auto"}}
+        (tmp_path / "first" / "run.json").unlink()
+    with pytest.raises(error, match=said):
+        run("second", ["decoder"], start_from=str(tmp_path / "first" / "adaptor"), **changes)
+    kept = load_file(tmp_path / "first" / "adaptor" / "adaptor_model.safetensors")
+    torch.testing.assert_close(kept, before, rtol=0, atol=0)
 
 
 def test_a_mistyped_hook_group_is_an_error(run: Callable[..., dict[str, Tensor]]) -> None:

@@ -212,6 +212,7 @@ def test_a_mistake_in_the_search_is_an_error_before_anything_is_trained(
         ({"trials": 0}, "trials is 0; it must be at least 1"),
         ({"stage": "denoiser", "overrides": {"denoiser.steps": 1}}, "has no adaptor in it"),
         ({"space": [{"name": "adaptor.hook_groups", "choices": [["denoiser"]]}]}, "has no adaptor in it"),
+        ({"overrides": {"start_from": "light"}}, "whose shape is given, so that adaptor"),
         ({"overrides": {"autoencoder.stepz": 3}}, "did you mean 'autoencoder.steps'"),
     ):
         with pytest.raises(ConfigurationError, match=message):

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from benchmarks._targets import LEAST_GAIN, MILD_PSNR
 from benchmarks.claims.plan import Rows
-from benchmarks.claims.tables import Results, gain, mean_curve, measure
+from benchmarks.claims.tables import Results, deviation, gain, mean_curve, measure
 from retina_adapt.atomic_files import write_file_atomically
 
 mpl.use("Agg")
@@ -25,7 +25,7 @@ def draw_pairs(rows: Rows, results: Results, path: Path) -> None:
         axes.errorbar(
             places,
             [values[place].mean() for place in places],
-            [values[place].std() for place in places],
+            [deviation(values[place]) for place in places],
             marker="o",
             capsize=3,
             label=arm,
@@ -41,7 +41,7 @@ def draw_parameters(rows: Rows, results: Results, path: Path) -> None:
         values = measure(results, trainings, "psnr_enhanced")
         if len(values):
             count = next(results[each.key]["trainable_parameters"] for each in trainings if each.key in results)
-            axes.errorbar([count], [values.mean()], [values.std()], marker="o", capsize=3)
+            axes.errorbar([count], [values.mean()], [deviation(values)], marker="o", capsize=3)
             axes.annotate(name, (count, values.mean()), textcoords="offset points", xytext=(5, 4), fontsize=7)
     axes.set_xscale("log")
     _finish(figure, axes, "trainable parameters", "PSNR on the test splits, dB", path, legend=False)

@@ -34,8 +34,13 @@ def cell(values: np.ndarray, digits: int = 2) -> str:
     """Mean and standard deviation over seeds; a dash where nothing has been run."""
     if len(values) == 0:
         return NOTHING
-    spread = f" ± {values.std():.{digits}f}" if len(values) > 1 else ""
+    spread = f" ± {deviation(values):.{digits}f}" if len(values) > 1 else ""
     return f"{values.mean():.{digits}f}{spread}"
+
+
+def deviation(values: np.ndarray) -> float:
+    """Standard deviation over seeds, that of a sample; 0 of a single one."""
+    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
 def by_two(rows: Rows, show: Callable[[list[Training]], str], corner: str) -> str:

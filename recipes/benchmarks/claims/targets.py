@@ -50,18 +50,24 @@ def fewer_pairs(rows: Rows, results: Results) -> Verdict:
     )
 
 
+def _share_of_parameters(arms: Rows, results: Results) -> Verdict:
+    """Of the whole backbone; of the autoencoder besides, which is what full fine-tuning trains."""
+    claim, target = "fewer parameters", f"at most {LARGEST_SHARE_OF_PARAMETERS:.0%} of the backbone's parameters"
+    ours, full = (
+        next((results[each.key] for each in arms.get(arm, []) if each.key in results), None)
+        for arm in (OURS, FULL_FINE_TUNING)
+    )
+    if ours is None:
+        return Verdict(claim, target, "", None)
+    count = ours["trainable_parameters"]
+    share = count / ours["backbone_parameters"]
+    of_autoencoder = "" if full is None else f"; {count / full['trainable_parameters']:.0%} of the autoencoder's"
+    return Verdict(claim, target, f"{share:.1%}{of_autoencoder}", share <= LARGEST_SHARE_OF_PARAMETERS)
+
+
 def fewer_parameters(arms: Rows, pairs: Rows, results: Results) -> list[Verdict]:
     """One verdict for each of the three things asked for."""
-    found = next((results[each.key] for each in arms.get(OURS, []) if each.key in results), None)
-    share = found["trainable_parameters"] / found["backbone_parameters"] if found else None
-    verdicts = [
-        Verdict(
-            "fewer parameters",
-            f"at most {LARGEST_SHARE_OF_PARAMETERS:.0%} of the backbone's parameters",
-            "" if share is None else f"{share:.1%}",
-            None if share is None else share <= LARGEST_SHARE_OF_PARAMETERS,
-        )
-    ]
+    verdicts = [_share_of_parameters(arms, results)]
     target = f"within {LARGEST_DISTANCE} dB of full fine-tuning with all pairs"
     ours, full = (measure(results, arms.get(arm, []), "psnr_enhanced") for arm in (OURS, FULL_FINE_TUNING))
     if len(ours) and len(full):

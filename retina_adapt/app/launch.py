@@ -1,9 +1,14 @@
 """Start the app on this machine."""
 
+import os
+import signal
 import socket
+import threading
 import webbrowser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -48,7 +53,7 @@ def run_app(
     """
     studio = load_studio(adaptors, backbone, device)
     try:
-        with _listening_socket(port) as listener:
+        with _listening_socket(port) as listener, _ended_by_signals():
             address = f"http://{HOST}:{listener.getsockname()[1]}/"
             announce(address)
             if open_browser:
@@ -72,9 +77,32 @@ def load_studio(
     return Studio(enhancer, identify_backbone(enhancer.backbone, Path(backbone).name), identities)
 
 
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM, and a closed terminal's SIGHUP, end the app in order, so that no photograph is left behind.
+
+    The server takes them while it runs, and hands them on to what was there before.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # where Python allows no handlers
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _listening_socket(port: int) -> socket.socket:
     listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if os.name == "posix":
+        # On Windows it would let two programs share the port.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
     except OSError as error:

@@ -12,7 +12,14 @@ from retina_adapt.commands.batch import BatchResult, process_photographs
 from retina_adapt.commands.records import write_json_record
 from retina_adapt.degradations import DegradationRecordError, DrawnDegradation, apply_degradation, draw_degradation
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging import FieldOfViewShape, SquareCrop, find_field_of_view, read_photograph, write_photograph
+from retina_adapt.imaging import (
+    FieldOfViewShape,
+    SquareCrop,
+    find_field_of_view,
+    read_photograph,
+    require_compact,
+    write_photograph,
+)
 
 RECORD_FILE = "degradations.json"
 
@@ -62,6 +69,7 @@ def degrade_photographs(
             raise ReplayError(f"{path}: {replay} holds no draw for '{name}'; was it recorded from this folder?")
         photograph = read_photograph(path)
         crop = SquareCrop.around(find_field_of_view(photograph.pixels, name=str(path), shape=field_of_view))
+        require_compact(crop, str(path))
         square = crop.extract(photograph.pixels)
         degraded = apply_degradation(square, crop.extract_mask(crop.mask), drawn)
         pixels = crop.restore(degraded, onto=photograph.pixels)

@@ -11,6 +11,7 @@ from retina_adapt import __version__
 from retina_adapt.commands.adaptor_choice import AdaptorChoice, load_chosen_adaptor, parse_adaptor_choice
 from retina_adapt.commands.batch import BatchResult
 from retina_adapt.commands.batch_report import require_report_seeds, write_batch_report
+from retina_adapt.commands.earlier_results import status_before
 from retina_adapt.commands.enhancement_run import EnhancementRun
 from retina_adapt.commands.journal import SUMMARY_JSON, Journal, PhotographRecord, read_journals, write_summary
 from retina_adapt.commands.photograph_list import (
@@ -126,7 +127,7 @@ def enhance_photographs(
     planned = {photograph: run.planned_results(photograph) for photograph in listed}
     done = {}
     for record in (record for records in planned.values() for record in records):
-        status = run.status_before(record, before, skip_existing=skip_existing)
+        status = status_before(output, record, before, skip_existing=skip_existing)
         if status is not None:
             known = before.get(record.output)
             # A doubt about what is done stays; a planned record's message is that it was lost.

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from rich.console import Console
 
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.commands.batch import Outcome, batch_progress, failure_message, overlapped
-from retina_adapt.commands.journal import PhotographRecord, Status
+from retina_adapt.commands.journal import PhotographRecord
 from retina_adapt.commands.photograph_list import ListedPhotograph
 from retina_adapt.commands.plausibility import require_fundus
 from retina_adapt.commands.used_models import AUTO, BACKBONE
@@ -34,7 +33,9 @@ from retina_adapt.imaging import (
     ImageWriteError,
     Photograph,
     UsedAdaptor,
+    decode_photograph,
     find_photographs,
+    read_encoded,
     read_photograph,
     require_format_for,
     sha256_of,
@@ -46,6 +47,7 @@ from retina_adapt.routing import Router
 
 @dataclass(frozen=True)
 class _ReadPhotograph:
+    encoded: bytes
     photograph: Photograph
     mask: np.ndarray | None
     prepared: PhotographCopies
@@ -54,10 +56,10 @@ class _ReadPhotograph:
 
 @dataclass(frozen=True)
 class _Made:
-    """Of one photograph: the reading, and by name of the adaptor asked for, what was found and what it took."""
+    """Of one photograph: the reading, and by name of the adaptor asked for, what came of it and how long it took."""
 
     read: _ReadPhotograph
-    changes: dict[str, tuple[str | None, SmallChange | None, dict[str, Any] | None, float]]
+    changes: dict[str, tuple[str | None, SmallChange | None, dict[str, Any] | None, float] | Exception]
 
 
 class EnhancementRun:
@@ -121,17 +123,6 @@ class EnhancementRun:
         request = {**self.request, "adaptors": self.request["adaptors"][name], "settings": settings}
         return hashlib.sha256(json.dumps([request, *states], sort_keys=True).encode()).hexdigest()
 
-    def status_before(
-        self, record: PhotographRecord, before: dict[str, PhotographRecord], *, skip_existing: bool
-    ) -> Status | None:
-        """The status of a result that is there already; None if there is work to do."""
-        if not (self.output / record.output).is_file():
-            return None
-        known = before.get(record.output)
-        if known is not None and known.is_done and known.request == record.request:
-            return known.status
-        return "skipped" if skip_existing else None
-
     def outcomes(
         self,
         share: list[ListedPhotograph],
@@ -156,7 +147,11 @@ class EnhancementRun:
     def known_mask(self, photograph: ListedPhotograph) -> np.ndarray | None:
         """The photograph's known field of view, bool (H, W); None where it is to be looked for."""
         path = self._mask_of(photograph)
-        return None if path is None else read_photograph(path).pixels.max(axis=2) > 0
+        if path is None:
+            return None
+        # JPEG blurs the mask's edge and rings beside it.
+        least = 0.5 if path.suffix.lower() in (".jpg", ".jpeg") else 0.0
+        return read_photograph(path).pixels.max(axis=2) > least
 
     def _mask_of(self, listed: ListedPhotograph) -> Path | None:
         if self.masks is None:
@@ -167,7 +162,8 @@ class EnhancementRun:
         return self.masks_by_name.get(name) or self.masks_by_name.get(Path(name.name), missing)
 
     def _read(self, listed: ListedPhotograph) -> _ReadPhotograph:
-        photograph = read_photograph(listed.path)
+        encoded = read_encoded(listed.path)
+        photograph = decode_photograph(encoded, str(listed.path))
         try:
             require_format_for(photograph, listed.path)
         except ImageWriteError as error:
@@ -183,68 +179,85 @@ class EnhancementRun:
         doubt = ""
         if mask is None and self.field_of_view == "auto":
             doubt = require_fundus(photograph.pixels, prepared.field_of_view, str(listed.path))
-        return _ReadPhotograph(photograph, mask, prepared, doubt)
+        return _ReadPhotograph(encoded, photograph, mask, prepared, doubt)
 
     def _work(self, read: _ReadPhotograph, names: list[str]) -> _Made:
-        changes = {}
+        made = _Made(read, {})
         for name in names:
-            started = time.perf_counter()
-            route = None
-            chosen: str | None = name
-            if self.router is not None and name == AUTO:
-                route = self.router.route(
-                    read.photograph,
-                    self.enhancer.adaptors,
-                    field_of_view=self.field_of_view,
-                    mask=read.mask,
-                    name=read.prepared.name,
-                )
-                chosen = route.adaptor
-            change = None
-            if chosen is not None:
-                self.enhancer.set_adaptor(chosen)
-                (change,) = self.enhancer.small_changes([read.prepared], self.settings)
-            plain_route = None if route is None else dataclasses.asdict(route)
-            changes[name] = (chosen, change, plain_route, time.perf_counter() - started)
-        return _Made(read, changes)
+            try:
+                made.changes[name] = self._change(read, name)
+            except Exception as error:
+                # Of this adaptor alone: what the others find is kept.
+                made.changes[name] = error
+        return made
+
+    def _change(
+        self, read: _ReadPhotograph, name: str
+    ) -> tuple[str | None, SmallChange | None, dict[str, Any] | None, float]:
+        started = time.perf_counter()
+        route = None
+        chosen: str | None = name
+        if self.router is not None and name == AUTO:
+            route = self.router.route(
+                read.photograph,
+                self.enhancer.adaptors,
+                field_of_view=self.field_of_view,
+                mask=read.mask,
+                name=read.prepared.name,
+            )
+            chosen = route.adaptor
+        change = None
+        if chosen is not None:
+            self.enhancer.set_adaptor(chosen)
+            (change,) = self.enhancer.small_changes([read.prepared], self.settings)
+        plain_route = None if route is None else dataclasses.asdict(route)
+        return chosen, change, plain_route, time.perf_counter() - started
 
     def _write(self, made: _Made, records: list[PhotographRecord]) -> list[PhotographRecord]:
+        digest = sha256_of(made.read.encoded)
         finished = []
+        for record in records:
+            try:
+                written = self._write_one(made, record, digest)
+            except Exception as error:
+                written = dataclasses.replace(record, message=failure_message(Path(record.photograph), error))
+            finished.append(dataclasses.replace(written, input_sha256=digest, finished=time.time()))
+        return finished
+
+    def _write_one(self, made: _Made, record: PhotographRecord, digest: str) -> PhotographRecord:
+        """Write one result; the record of it."""
+        made_of_it = made.changes[record.adaptor]
+        if isinstance(made_of_it, Exception):
+            raise made_of_it
+        chosen, change, route, seconds = made_of_it
         photograph = made.read.photograph
         height, width = photograph.pixels.shape[:2]
-        for record in records:
-            chosen, change, route, seconds = made.changes[record.adaptor]
-            target = self.output / record.output
-            if change is None or chosen is None:
-                # The file rather than its pixels: writing a JPEG anew would change them.
-                with write_file_atomically(target) as temporary:
-                    shutil.copyfile(record.photograph, temporary)
-            else:
-                pixels = apply_at_own_size(made.read.prepared, change)
-                digest = sha256_of(Path(record.photograph).read_bytes())
-                provenance = provenance_of(
-                    self.settings,
-                    backbone=self.models[BACKBONE].name,
-                    backbone_fingerprint=self.models[BACKBONE].fingerprint,
-                    adaptors=[UsedAdaptor(chosen, self.models[chosen].fingerprint)],
-                    input_sha256=digest,
-                )
-                write_photograph(dataclasses.replace(photograph, pixels=pixels, provenance=provenance), target)
-            finished.append(
-                dataclasses.replace(
-                    record,
-                    status="copied" if change is None else "enhanced",
-                    message=made.read.doubt,
-                    used_adaptor=chosen,
-                    width=width,
-                    height=height,
-                    tile_size=None if change is None else change.tile_side,
-                    seconds=round(seconds, 4),
-                    route=route,
-                    finished=time.time(),
-                )
+        target = self.output / record.output
+        if change is None or chosen is None:
+            # The file's bytes rather than its pixels: writing a JPEG anew would change them.
+            with write_file_atomically(target) as temporary:
+                temporary.write_bytes(made.read.encoded)
+        else:
+            pixels = apply_at_own_size(made.read.prepared, change)
+            provenance = provenance_of(
+                self.settings,
+                backbone=self.models[BACKBONE].name,
+                backbone_fingerprint=self.models[BACKBONE].fingerprint,
+                adaptors=[UsedAdaptor(chosen, self.models[chosen].fingerprint)],
+                input_sha256=digest,
             )
-        return finished
+            write_photograph(dataclasses.replace(photograph, pixels=pixels, provenance=provenance), target)
+        return dataclasses.replace(
+            record,
+            status="copied" if change is None else "enhanced",
+            message=made.read.doubt,
+            used_adaptor=chosen,
+            width=width,
+            height=height,
+            tile_size=None if change is None else change.tile_side,
+            seconds=round(seconds, 4),
+            route=route,
+        )
 
     @staticmethod
     def _records(

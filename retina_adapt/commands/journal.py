@@ -38,6 +38,7 @@ class PhotographRecord:
         seconds: in the network.
         route: of the router: its `Route` as plain values.
         request: sha256 over size and time of the input file and its mask, and all else that the result depends on.
+        input_sha256: of the input file; empty where it could not be read.
         finished: seconds since 1970.
     """
 
@@ -53,6 +54,7 @@ class PhotographRecord:
     seconds: float = 0.0
     route: dict[str, Any] | None = None
     request: str = ""
+    input_sha256: str = ""
     finished: float = field(default_factory=time.time)
 
     @property

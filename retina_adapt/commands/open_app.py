@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from retina_adapt.commands.adaptor_choice import parse_adaptor_choice
+from retina_adapt.commands.adaptor_choice import AdaptorChoice, parse_adaptor_choice
 from retina_adapt.commands.processes import usable_device
-from retina_adapt.embedded import embedded_names
+from retina_adapt.embedded import embedded_folder, embedded_names
 from retina_adapt.errors import RetinaAdaptError
 
 
@@ -38,8 +38,12 @@ def run_app_or_explain(
             f"the app needs the package {error.name}; in this package's checkout: pip install '.[app]'"
         ) from error
     usable_device(device)
+    if adaptors:
+        chosen = [parse_adaptor_choice(adaptor) for adaptor in adaptors]
+    else:
+        chosen = [AdaptorChoice(None, str(embedded_folder("adaptors", name))) for name in embedded_names("adaptors")]
     run_app(
-        adaptors=[parse_adaptor_choice(adaptor) for adaptor in adaptors or sorted(embedded_names("adaptors"))],
+        adaptors=chosen,
         backbone=backbone,
         port=port,
         device=device,

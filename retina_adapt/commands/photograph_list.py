@@ -33,7 +33,8 @@ def list_photographs(sources: Sequence[Path], output: Path) -> list[ListedPhotog
         output: what lies in it is no input: results of an earlier run may be below a source folder.
 
     Raises:
-        OutputFolderError: `output` is a source folder, or two photographs would have the same result.
+        OutputFolderError: `output` is a source folder or holds all of a source, or two photographs would have the same
+            result.
         ImageReadError: a source does not exist or holds no photograph.
     """
     listed: dict[Path, Path] = {}
@@ -42,9 +43,12 @@ def list_photographs(sources: Sequence[Path], output: Path) -> list[ListedPhotog
         root, found = _found_in(source)
         if inside == root.resolve():
             raise OutputFolderError(f"{output}: is where the photographs are; name another folder for the results")
-        for path in found:
-            if inside in path.resolve().parents:
-                continue
+        inputs = [path for path in found if inside not in path.resolve().parents]
+        if not inputs:
+            raise OutputFolderError(
+                f"{output}: all photographs of {source} lie in it; name another folder for the results"
+            )
+        for path in inputs:
             relative = path.relative_to(root)
             known = listed.setdefault(relative, path)
             if known.resolve() != path.resolve():

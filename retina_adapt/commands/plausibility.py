@@ -41,5 +41,5 @@ def require_fundus(pixels: np.ndarray, found: FieldOfView, name: str) -> str:
     if found.circle is None and is_grey and (pixels >= _PAPER_BRIGHTNESS).mean() > _MOST_PAPER:
         raise NoFundusError(f"{name}: does not look like a fundus photograph (most of it is white); {remedy}")
     if found.circle is None:
-        return f"{name}: no round field of view found: all of the frame was enhanced"
+        return f"{name}: no round field of view found: all of the frame was taken for tissue"
     return ""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from retina_adapt.adaptors import describe_adaptor
-from retina_adapt.embedded import adaptor_folder, embedded_names
+from retina_adapt.embedded import adaptor_folder, embedded_folder, embedded_names
 from retina_adapt.enhancement import Enhancer
 from retina_adapt.report import ModelIdentity, identify_adaptor
 from retina_adapt.routing import Router, load_router
@@ -18,9 +18,13 @@ BACKBONE = "backbone"
 def identities_of(
     enhancer: Enhancer, backbone: str, fingerprint: str, asked_for: Mapping[str, str]
 ) -> dict[str, ModelIdentity]:
-    """The backbone under "backbone", and each loaded adaptor under its name."""
+    """The backbone under "backbone", and each loaded adaptor under its name; what was not asked for is embedded."""
+    folders = {
+        name: adaptor_folder(asked_for[name]) if name in asked_for else embedded_folder("adaptors", name)
+        for name in enhancer.adaptors
+    }
     return {BACKBONE: ModelIdentity("backbone", Path(backbone).name, fingerprint)} | {
-        name: identify_adaptor(adaptor_folder(asked_for.get(name, name)), name) for name in enhancer.adaptors
+        name: identify_adaptor(folder, name) for name, folder in folders.items()
     }
 
 
@@ -30,7 +34,10 @@ def request_identity(name: str, models: Mapping[str, ModelIdentity], router: Pat
         return models[name].fingerprint
     files = sorted(path for path in router.rglob("*") if path.is_file())
     parts = [path.read_bytes() for path in files]
-    parts += [identity.fingerprint.encode() for name, identity in sorted(models.items()) if name != BACKBONE]
+    # With their names, by which the router chooses.
+    parts += [
+        f"{name} {identity.fingerprint}".encode() for name, identity in sorted(models.items()) if name != BACKBONE
+    ]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
@@ -44,7 +51,8 @@ def load_router_and_adaptors(folder: Path, enhancer: Enhancer, fingerprint: str,
     kinds = {enhancer.kind_of(name) for name in enhancer.adaptors}
     wanted = {*router.settings.adaptors.values()} & {*embedded_names("adaptors")} - {*enhancer.adaptors}
     for name in sorted(wanted):
-        description = describe_adaptor(adaptor_folder(name))
+        folder_of_adaptor = embedded_folder("adaptors", name)
+        description = describe_adaptor(folder_of_adaptor)
         if description.backbone_fingerprint == fingerprint and kinds <= {description.kind}:
-            enhancer.load_adaptor(name)
+            enhancer.load_adaptor(folder_of_adaptor)
     return router

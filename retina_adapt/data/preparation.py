@@ -12,14 +12,11 @@ from retina_adapt.imaging import (
     Photograph,
     SquareCrop,
     find_field_of_view,
+    require_compact,
     resize,
     resize_mask,
 )
 from retina_adapt.imaging.mirror import fill_places, mirror_places
-
-# Of a square in the field of view; a disc has 0.79. The square around a strip or a few specks would be nearly all
-# mirrored, and around a damaged file's strip of 2 x 40,000 pixels too large for memory.
-_SMALLEST_SHARE = 1 / 16
 
 
 class PreparationError(RetinaAdaptError):
@@ -77,12 +74,7 @@ def find_crop(
 ) -> SquareCrop:
     """The square around a photograph's field of view; arguments and errors as for `prepare_photograph`."""
     crop = SquareCrop.around(find_field_of_view(photograph.pixels, name=name, given_mask=mask, shape=field_of_view))
-    share = np.count_nonzero(crop.mask) / crop.side**2
-    if share < _SMALLEST_SHARE:
-        raise FieldOfViewError(
-            f"{name}: the field of view fills only {share:.2g} of the square around it, {crop.side} px a side; "
-            "leave such strips out, or give a mask of all tissue"
-        )
+    require_compact(crop, name)
     return crop
 
 

@@ -7,6 +7,8 @@ from retina_adapt.suggestions import did_you_mean
 
 DEFAULT_BACKBONE = "nano"
 _FOLDER = Path(__file__).parent
+# The file by which a folder is told from one that only happens to have an embedded model's name.
+_MARKS = {"backbones": "model_index.json", "adaptors": "adaptor_config.json"}
 
 
 class UnknownModelError(RetinaAdaptError):
@@ -19,25 +21,27 @@ def embedded_names(kind: str) -> list[str]:
 
 
 def backbone_folder(name_or_folder: str | Path) -> Path:
-    """The folder of an embedded backbone, or the folder given. A folder wins over an embedded name.
+    """The folder of an embedded backbone, or the folder given, which wins over an embedded name if it holds a backbone.
 
     Raises:
         UnknownModelError: it is neither.
     """
     given = Path(name_or_folder)
-    return given if given.is_dir() else _embedded("backbones", name_or_folder, "a folder")
+    return given if _is_meant(name_or_folder, "backbones") else embedded_folder("backbones", name_or_folder, "a folder")
 
 
 def adaptor_folder(name_or_path: str | Path) -> Path:
-    """The folder of an embedded adaptor, or the folder or single file given, which wins over an embedded name.
+    """The folder of an embedded adaptor, or the folder or single file given.
+
+    A file, or a folder that holds an adaptor, wins over an embedded name.
 
     Raises:
         UnknownModelError: it is neither.
     """
     given = Path(name_or_path)
-    if given.is_dir() or given.is_file():
+    if given.is_file() or _is_meant(name_or_path, "adaptors"):
         return given
-    return _embedded("adaptors", name_or_path, "a folder, nor a file")
+    return embedded_folder("adaptors", name_or_path, "a folder, nor a file")
 
 
 def router_folder() -> Path:
@@ -45,7 +49,15 @@ def router_folder() -> Path:
     return _FOLDER / "router"
 
 
-def _embedded(kind: str, name: str | Path, otherwise: str) -> Path:
+def embedded_folder(kind: str, name: str | Path, otherwise: str = "known") -> Path:
+    """The folder of the embedded one of the `backbones` or `adaptors` with this name, whatever else bears it.
+
+    Args:
+        otherwise: what it might have been instead, for the error.
+
+    Raises:
+        UnknownModelError: there is none.
+    """
     names = embedded_names(kind)
     if str(name) in names:
         return _FOLDER / kind / str(name)
@@ -53,3 +65,9 @@ def _embedded(kind: str, name: str | Path, otherwise: str) -> Path:
         f"{name}: neither {otherwise} nor one of the embedded {kind}: {', '.join(names) or 'none'}"
         + did_you_mean(str(name), names)
     )
+
+
+def _is_meant(given: str | Path, kind: str) -> bool:
+    """Whether a folder is given, rather than the name of an embedded model that some other folder here has too."""
+    folder = Path(given)
+    return folder.is_dir() and (str(given) not in embedded_names(kind) or (folder / _MARKS[kind]).is_file())

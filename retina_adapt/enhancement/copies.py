@@ -7,7 +7,7 @@ import numpy as np
 
 from retina_adapt.enhancement.detail import SmallChange
 from retina_adapt.enhancement.resampling import shrink
-from retina_adapt.imaging import FieldOfView, FieldOfViewShape, SquareCrop, find_field_of_view, resize
+from retina_adapt.imaging import FieldOfView, FieldOfViewShape, SquareCrop, find_field_of_view, require_compact, resize
 
 # Of the copy that the frame is made from where there are no tiles. The surround is filled in the copy, since filling it
 # at a camera's size takes seconds.
@@ -55,10 +55,13 @@ def prepare_copies(
         working_size: side of the working copy, at least `frame_size`; None where only the frame matters.
 
     Raises:
-        FieldOfViewError: none is found, or the mask does not fit.
+        FieldOfViewError: none is found, the mask does not fit, or it is a strip or scattered.
     """
     found = find_field_of_view(pixels, name=name, given_mask=mask, shape=field_of_view)
     crop = SquareCrop.around(found)
+    if crop.side > _COPY_SIDE:
+        # The square around a small strip costs nothing; around a long one it would not fit in memory.
+        require_compact(crop, name)
     side = min(crop.side, max(frame_size, working_size or _COPY_SIDE))
     working, working_mask = _copy_of_square(pixels, crop, side)
     return PhotographCopies(

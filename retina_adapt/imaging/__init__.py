@@ -1,19 +1,12 @@
 """Reading and writing photographs, finding the field of view, cropping to it and back."""
 
 from retina_adapt.imaging.circle_fit import Circle
-from retina_adapt.imaging.crop import SquareCrop, resize, resize_mask
+from retina_adapt.imaging.crop import SquareCrop, require_compact, resize, resize_mask
 from retina_adapt.imaging.field_of_view import FieldOfView, FieldOfViewError, FieldOfViewShape, find_field_of_view
-from retina_adapt.imaging.photograph import (
-    ImageReadError,
-    ImageWriteError,
-    Photograph,
-    decode_photograph,
-    find_photographs,
-    read_photograph,
-    require_format_for,
-    write_photograph,
-)
+from retina_adapt.imaging.photograph import ImageReadError, ImageWriteError, Photograph, find_photographs
 from retina_adapt.imaging.provenance import Provenance, UsedAdaptor, sha256_of
+from retina_adapt.imaging.reading import decode_photograph, read_encoded, read_photograph
+from retina_adapt.imaging.writing import require_format_for, write_photograph
 
 __all__ = [
     "Circle",
@@ -29,7 +22,9 @@ __all__ = [
     "decode_photograph",
     "find_field_of_view",
     "find_photographs",
+    "read_encoded",
     "read_photograph",
+    "require_compact",
     "require_format_for",
     "resize",
     "resize_mask",

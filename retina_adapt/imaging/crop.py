@@ -11,8 +11,12 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from retina_adapt.imaging.field_of_view import FieldOfView
+from retina_adapt.imaging.field_of_view import FieldOfView, FieldOfViewError
 from retina_adapt.imaging.mirror import fill_places, mirror_places
+
+# Of a square in the field of view; a disc has 0.79. The square around a strip or a few specks would be nearly all
+# mirrored, and around a damaged file's strip of 2 x 40,000 pixels too large for memory.
+_SMALLEST_SHARE = 1 / 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,3 +140,20 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resize a bool (H, W) mask to (height, width); True where at least half of a pixel's area was True."""
     return resize(mask[:, :, None], height, width)[:, :, 0] >= 0.5
+
+
+def require_compact(crop: SquareCrop, name: str) -> None:
+    """Refuse a field of view that is a strip or scattered.
+
+    Args:
+        name: what error messages call the photograph.
+
+    Raises:
+        FieldOfViewError: it fills less than a sixteenth of the square around it.
+    """
+    share = np.count_nonzero(crop.mask) / crop.side**2
+    if share < _SMALLEST_SHARE:
+        raise FieldOfViewError(
+            f"{name}: the field of view fills only {share:.2g} of the square around it, {crop.side} px a side; "
+            "leave such strips out, or give a mask of all tissue"
+        )

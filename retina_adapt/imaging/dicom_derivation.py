@@ -5,6 +5,7 @@ names the image that it was derived from, says how, and stays in the patient's s
 uncompressed, so that nothing is lost a second time.
 """
 
+import contextlib
 import copy
 import datetime
 import uuid
@@ -46,6 +47,11 @@ _OF_THE_ORIGINALS_PIXELS = (
     "MACParametersSequence",
     "WindowCenter",
     "WindowWidth",
+    "VOILUTSequence",
+    "ModalityLUTSequence",
+    "RescaleIntercept",
+    "RescaleSlope",
+    "RescaleType",
 )
 
 
@@ -58,20 +64,14 @@ def encode_dicom(photograph: Photograph, samples: np.ndarray, path: Path) -> byt
         path: where it is going to be.
 
     Raises:
-        ImageWriteError: the photograph was not read from DICOM, has alpha, or `path` is its original.
+        ImageWriteError: `path` is the photograph's original.
     """
     try:
         import pydicom
         from pydicom.uid import ExplicitVRLittleEndian
     except ImportError as error:
         raise ImageWriteError(f"{path}: writing DICOM needs pydicom; {PYDICOM_REMEDY}") from error
-    if photograph.dicom_header is None:
-        raise ImageWriteError(
-            f"{path}: a DICOM object belongs to a patient's study, and this photograph was read from none; "
-            "write it as .png or .tif"
-        )
-    if photograph.alpha is not None:
-        raise ImageWriteError(f"{path}: DICOM cannot hold an alpha channel; write it as .png or .tif")
+    assert photograph.dicom_header is not None  # or `require_format_for` has refused it
     original = pydicom.dcmread(BytesIO(photograph.dicom_header))
     _require_not_the_original(original, path)
     derived = _derive(original, photograph.provenance)
@@ -135,6 +135,9 @@ def _derive(original: "Dataset", provenance: Provenance | None) -> "Dataset":
     equipment.ContributionDateTime = now.strftime("%Y%m%d%H%M%S")
     equipment.ContributionDescription = sentence[:1024]
     derived.ContributingEquipmentSequence = [*(original.get("ContributingEquipmentSequence") or []), equipment]
+    with contextlib.suppress(KeyError):
+        # Of the enhancement that the original came from, if it came from one.
+        del derived.private_block(PRIVATE_GROUP, PRIVATE_CREATOR)[PROVENANCE_ELEMENT]
     if provenance:
         block = derived.private_block(PRIVATE_GROUP, PRIVATE_CREATOR, create=True)
         block.add_new(PROVENANCE_ELEMENT, "UT", provenance.to_json())

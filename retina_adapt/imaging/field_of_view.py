@@ -36,6 +36,7 @@ _REMEDY = (
     "give a mask of its tissue (--masks), or, where tissue fills the frame, the shape full_frame "
     "(--field-of-view full_frame)"
 )
+_LARGEST_OTHER_SHARE = 0.25  # of the disc, in one piece beside it: labels are smaller, a second eye is larger
 _RIM_MARGIN = 0.006  # of the radius: keeps the blurred rim out of the mask, about 1.5 px at 512 px
 
 
@@ -76,7 +77,7 @@ def find_field_of_view(
 
     Raises:
         FieldOfViewError: the given mask is empty or misshapen; or the photograph has fewer than 16 px a side, no
-            contrast, or a dark surround but no plausible circle.
+            contrast, a dark surround but no plausible circle, or two fields of view.
     """
     frame_shape = pixels.shape[:2]
     if given_mask is not None:
@@ -96,6 +97,7 @@ def find_field_of_view(
         found = _find_circle(brightness, dark, bright)
         if found is not None:
             circle, tissue = found
+            _require_no_other(brightness, dark, bright, circle, name)
             return _disc(circle, _uncut_box(tissue, circle), scale, frame_shape)
     if shape == "circle" or _has_dark_border(brightness, dark, bright):
         raise FieldOfViewError(f"{name}: no circular field of view found; {_REMEDY}")
@@ -144,6 +146,19 @@ def _find_circle(brightness: np.ndarray, dark: float, bright: float) -> tuple[Ci
         if share_to_beat >= 1.0:
             break
     return best
+
+
+def _require_no_other(brightness: np.ndarray, dark: float, bright: float, circle: Circle, name: str) -> None:
+    """Refuse two eyes in one picture, of which one would be enhanced and the other be left as it is."""
+    y, x = np.ogrid[: brightness.shape[0], : brightness.shape[1]]
+    distance = (x - circle.center_x) ** 2 + (y - circle.center_y) ** 2
+    beside = (brightness > dark + _RIM_LEVELS[0] * (bright - dark)) & (distance > (1.05 * circle.radius) ** 2)
+    disc = np.count_nonzero(distance <= circle.radius**2)
+    if np.count_nonzero(_largest_component(beside)) > _LARGEST_OTHER_SHARE * disc:
+        raise FieldOfViewError(
+            f"{name}: holds a second field of view beside the first; cut the picture in two, or give a mask of the "
+            "tissue (--masks)"
+        )
 
 
 def _largest_component(tissue: np.ndarray) -> np.ndarray:

@@ -2,7 +2,11 @@
 
 import http.client
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 from urllib.parse import urlsplit
 
 import pytest
@@ -95,3 +99,20 @@ def test_a_port_that_is_taken_is_an_error_that_says_what_to_do(model_folders):
         port = other.getsockname()[1]
         with pytest.raises(AppStartError, match=rf"port {port}.*--port"):
             run_app(adaptors=adaptors, backbone=backbone, port=port, open_browser=False)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_no_photograph_is_left_behind_however_the_app_is_ended(model_folders, eye, tmp_path, number):
+    backbone, adaptors = model_folders
+    command = [sys.executable, "-m", "retina_adapt", "app", "--no-browser", "--port", "0", "--backbone", backbone]
+    command += ["--adaptor", adaptors[0]]
+    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as program:
+        address = next(word for line in program.stderr for word in line.split() if word.startswith("http"))
+        assert list(tmp_path.glob("retina_adapt_app_*"))
+        assert ask(address.rstrip("/"), "GET", "/")[0] == 200
+        program.send_signal(number)
+        program.wait(60)
+    assert not list(tmp_path.glob("retina_adapt_app_*"))

@@ -31,7 +31,7 @@ def test_an_error_that_does_not_name_the_file_gets_its_name() -> None:
 def test_an_unexpected_error_says_where_in_the_package_it_came_up(tmp_path: Path) -> None:
     message = failure_message(Path("a.png"), raised(lambda: write_photograph(None, tmp_path / "a.png")))
     assert message.startswith("a.png: unexpected ")
-    assert "(in imaging/photograph.py, line " in message
+    assert "(in imaging/writing.py, line " in message
     assert message.endswith("please report it")
 
 

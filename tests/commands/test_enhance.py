@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import struct
 import sys
 import time
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from accelerate import Accelerator
 from launching import run_program
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 from toy_training import in_another_process
 from two_processes import on_two_processes
 from typer.testing import CliRunner, Result
@@ -295,3 +296,67 @@ def test_a_killed_run_leaves_no_half_file_and_is_resumed(drawn: Path, enhance, t
         read_photograph(path)
     assert enhance(drawn).exit_code == 0
     assert len(summary_of(output)) == 4
+
+
+def test_results_beside_all_of_the_photographs_are_refused(enhance, drawn: Path, tmp_path: Path) -> None:
+    with pytest.raises(OutputFolderError, match=r"all photographs of .* lie in it"):
+        enhance(drawn, output=tmp_path)
+
+
+def test_another_photograph_of_the_same_name_neither_passes_for_done_nor_is_lost(
+    enhance, drawn: Path, tmp_path: Path
+) -> None:
+    """As of a camera whose files are all of one size, from an archive that gave them one time."""
+    left, right, output = tmp_path / "left", tmp_path / "right", tmp_path / "out"
+    for folder, name in ((left, "drawn_0000.png"), (right, "drawn_0001.png")):
+        folder.mkdir()
+        samples = np.asarray(Image.open(drawn / name))
+        Image.fromarray(samples).save(folder / "eye.tif")
+        os.utime(folder / "eye.tif", (1e9, 1e9))
+    assert (left / "eye.tif").stat().st_size == (right / "eye.tif").stat().st_size
+    assert enhance(left).exit_code == 0
+    made = (output / "eye.tif").read_bytes()
+    with pytest.raises(OutputFolderError, match=r"left.*would be overwritten.*right.*another output folder"):
+        enhance(right)
+    assert (output / "eye.tif").read_bytes() == made
+    assert enhance(right, ["--overwrite"]).exit_code == 0
+    assert (output / "eye.tif").read_bytes() != made
+
+
+def test_an_archive_that_was_moved_is_known_by_what_its_files_hold(enhance, drawn: Path, tmp_path: Path) -> None:
+    assert enhance(drawn).exit_code == 0
+    before = times(tmp_path / "out")
+    drawn.rename(tmp_path / "moved")
+    assert "4 were done before" in enhance(tmp_path / "moved").output
+    assert times(tmp_path / "out") == before
+
+
+def test_what_one_adaptor_has_made_is_kept_where_another_fails(
+    drawn: Path, toy_backbone_folder: Path, toy_adaptor_folder: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / "second").write_bytes(b"a file where the results' folder should be")
+    command = ["enhance", drawn / "drawn_0000.png", output, "--backbone", toy_backbone_folder, "--device", "cpu"]
+    command += ["--adaptor", f"first={toy_adaptor_folder}", "--adaptor", f"second={toy_adaptor_folder}"]
+    result = CliRunner().invoke(app, [str(argument) for argument in command])
+    assert result.exit_code == 1
+    statuses = {path: row["status"] for path, row in summary_of(output).items()}
+    assert statuses == {"first/drawn_0000.png": "enhanced", "second/drawn_0000.png": "failed"}
+    made = (output / "first" / "drawn_0000.png").stat().st_mtime_ns
+    (output / "second").unlink()
+    assert CliRunner().invoke(app, [str(argument) for argument in command]).exit_code == 0
+    assert (output / "first" / "drawn_0000.png").stat().st_mtime_ns == made
+
+
+def test_a_mask_of_jpeg_marks_no_more_than_it_was_drawn_with(enhance, drawn: Path, tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    mask = Image.new("L", (112, 112), 0)
+    ImageDraw.Draw(mask).ellipse((30, 30, 80, 80), fill=255)
+    mask.save(tmp_path / "masks" / "drawn_0000.jpg", quality=60)
+    assert enhance(drawn / "drawn_0000.png", ["--masks", tmp_path / "masks"]).exit_code == 0
+    before, after = (read_photograph(folder / "drawn_0000.png").pixels for folder in (drawn, tmp_path / "out"))
+    changed = (before != after).any(axis=2)
+    assert changed.any()
+    beside = np.asarray(mask.resize((112, 112)).filter(ImageFilter.MaxFilter(3))) == 0
+    assert not changed[beside].any()

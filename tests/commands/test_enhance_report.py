@@ -119,3 +119,11 @@ def test_a_file_that_only_its_name_takes_for_jpeg_fails_with_the_remedy(enhance,
     assert result.exit_code == 1
     assert "deep.jpg: JPEG cannot hold 16 bits a sample" in result.output
     assert "rename the file to what it is" in result.output
+
+
+def test_a_file_that_only_its_name_takes_for_dicom_fails_with_the_remedy(enhance, drawn: Path) -> None:
+    (drawn / "drawn_0000.png").rename(drawn / "drawn_0000.dcm")
+    result = enhance()
+    assert result.exit_code == 1
+    assert "drawn_0000.dcm: a DICOM object belongs to a patient's study" in result.output
+    assert "rename the file to what it is" in result.output

@@ -158,3 +158,9 @@ def test_grey_and_color_pictures_share_a_call(enhancer: Enhancer) -> None:
     together = enhancer([color, grey, color], batch_size=2)
     for picture, result in zip((color, grey, color), together, strict=True):
         assert np.abs(result - enhancer(picture)).max() < 1e-4
+
+
+def test_a_long_strip_is_refused_before_the_square_around_it_is_made(enhancer: Enhancer) -> None:
+    """Whose 40,000 x 40,000 pixels would take 19 GB."""
+    with pytest.raises(FieldOfViewError, match="leave such strips out"):
+        enhancer(np.full((2, 40_000, 3), 0.5, np.float32), field_of_view="full_frame")

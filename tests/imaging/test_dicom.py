@@ -281,3 +281,23 @@ def test_an_object_that_only_its_file_identifies_is_enhanced_too(tmp_path):
     derived = pydicom.dcmread(tmp_path / "derived.dcm")
     assert derived.SOPClassUID == OPHTHALMIC_8_BIT
     assert derived.SourceImageSequence[0].ReferencedSOPInstanceUID == "1.2.3.1"
+
+
+def test_what_is_changed_after_an_enhancement_does_not_pass_for_enhanced(tmp_path):
+    photograph = read_photograph(original_at(tmp_path))
+    write_photograph(Photograph(**{**photograph.__dict__, "provenance": RECORD}), tmp_path / "enhanced.dcm")
+    enhanced = read_photograph(tmp_path / "enhanced.dcm")
+    write_photograph(Photograph(**{**enhanced.__dict__, "provenance": None}), tmp_path / "changed.dcm")
+    assert read_photograph(tmp_path / "changed.dcm").provenance is None
+    assert RECORD.to_json() not in str(pydicom.dcmread(tmp_path / "changed.dcm"))
+
+
+def test_curves_that_were_made_for_the_originals_samples_are_left_out(tmp_path):
+    path = original_at(tmp_path)
+    original = pydicom.dcmread(path)
+    curve = pydicom.Dataset()
+    curve.LUTDescriptor, curve.LUTData = [256, 0, 8], bytes(range(255, -1, -1))
+    original.VOILUTSequence = [curve]
+    original.save_as(path)
+    write_photograph(read_photograph(path), tmp_path / "derived.dcm")
+    assert "VOILUTSequence" not in pydicom.dcmread(tmp_path / "derived.dcm")

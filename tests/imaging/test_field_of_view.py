@@ -220,3 +220,12 @@ def test_every_camera_of_the_corpus_gets_a_circle_of_plausible_area(corpus, data
 def test_blood_smears_of_the_corpus_are_full_frame(corpus):
     for path in find_photographs(corpus / "bccd" / "validation"):
         assert find_field_of_view(read_photograph(path).pixels, name=str(path)).mask.all(), path
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_two_eyes_in_one_picture_are_an_error_that_says_what_to_do(axis):
+    eyes = np.concatenate([draw_fundus(seed, 200)[0] for seed in (1, 2)], axis=axis)
+    with pytest.raises(FieldOfViewError, match=r"both.*second field of view.*--masks"):
+        find_field_of_view(eyes, name="both.png")
+    masked = find_field_of_view(eyes, name="both.png", given_mask=np.ones(eyes.shape[:2]))
+    assert masked.mask.all()

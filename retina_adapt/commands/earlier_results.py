@@ -1,0 +1,48 @@
+"""What an earlier run left in the output folder, and whether it is what this one would make."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from retina_adapt.commands.journal import PhotographRecord, Status
+from retina_adapt.commands.photograph_list import OutputFolderError
+from retina_adapt.imaging import sha256_of
+
+
+def status_before(
+    output: Path, record: PhotographRecord, before: Mapping[str, PhotographRecord], *, skip_existing: bool
+) -> Status | None:
+    """The status of a result that is there already; None if there is work to do.
+
+    Args:
+        output: folder of the results.
+        record: of what this run plans.
+        before: what earlier runs have recorded, by `output` of the records.
+        skip_existing: leave every result that is there, whatever it was made from.
+
+    Raises:
+        OutputFolderError: it is that of another photograph, which still exists.
+    """
+    if not (output / record.output).is_file():
+        return None
+    known = before.get(record.output)
+    if known is None or not known.is_done:
+        return "skipped" if skip_existing else None
+    if _of_one_photograph(known, record):
+        if known.request == record.request:
+            return known.status
+    elif Path(known.photograph).is_file() and not skip_existing:
+        raise OutputFolderError(
+            f"{output / record.output}: was made from {known.photograph}, and would be overwritten by that of "
+            f"{record.photograph}; name another output folder, or give --overwrite"
+        )
+    return "skipped" if skip_existing else None
+
+
+def _of_one_photograph(known: PhotographRecord, record: PhotographRecord) -> bool:
+    """Whether both are of one file; one that was moved is known by what it holds."""
+    if Path(known.photograph).resolve() == Path(record.photograph).resolve():
+        return True
+    try:
+        return known.input_sha256 == sha256_of(Path(record.photograph).read_bytes())
+    except OSError:
+        return False

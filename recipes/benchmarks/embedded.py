@@ -22,10 +22,8 @@ from retina_adapt.markdown import markdown_table
 
 CLAHE, DEGRADED = "CLAHE", "degraded"
 COMMANDS = """```sh
-for name in {trainings}; do
-    accelerate launch recipes/adapt.py --config recipes/configs/adapt_$name.yaml
-done
 for name in {names}; do
+    accelerate launch recipes/adapt.py --config recipes/configs/adapt_$name.yaml
     cp -r runs/nano/$name/adaptor/. retina_adapt/embedded/adaptors/$name
 done
 python recipes/evaluate.py --config recipes/configs/evaluate_nano.yaml
@@ -66,15 +64,22 @@ def gather(config: EmbeddedConfig) -> dict:
     """ "trainings" by adaptor; "images" by data set; "scores" by data set and degradation; the "protocol"."""
     trainings = {}
     for name in config.adaptors:
-        metadata = describe_adaptor(adaptor_folder(name)).metadata
-        first, last = _configurations(name, Path(config.configurations))
-        if first is not None:
-            trainings[_first(name)] = _training(first)
-        trainings[name] = _training(last) | {
-            "steps": metadata.training_steps["autoencoder"],
-            "denoiser_steps": metadata.training_steps.get("denoiser", 0),
-            "seed": metadata.seed,
-            "metrics": metadata.metrics,
+        path = str(Path(config.configurations) / f"adapt_{name}.yaml")
+        asked = parse_configuration(AdaptConfig, description="", arguments=["--config", path])
+        description = describe_adaptor(adaptor_folder(name))
+        trainings[name] = {
+            "small_frames": asked.small_frames.steps,
+            "second_look": asked.second_look.steps,
+            "steps": description.metadata.training_steps,
+            "batch_size": asked.autoencoder.batch_size,
+            "second_look_batch_size": asked.second_look.batch_size,
+            "learning_rate": asked.autoencoder.learning_rate,
+            "learning_rate_decay": asked.autoencoder.learning_rate_decay,
+            "clear_share": asked.train.clear_share,
+            "tone_variation": asked.train.tone_variation,
+            "color_variation": asked.train.color_variation,
+            "seed": description.metadata.seed,
+            "metrics": description.metadata.metrics,
         }
     evaluation = json.loads(Path(config.evaluation).read_text(encoding="utf-8"))
     scores: dict[str, dict[str, Means]] = {}
@@ -89,38 +94,6 @@ def gather(config: EmbeddedConfig) -> dict:
     return {"trainings": trainings, "images": images, "scores": scores, "protocol": evaluation["protocol"]}
 
 
-def _configurations(name: str, folder: Path) -> tuple[AdaptConfig | None, AdaptConfig]:
-    """Of the adaptor's training, before it that of the one that it goes on from, if it does."""
-
-    def read(training: str) -> AdaptConfig:
-        arguments = ["--config", str(folder / f"adapt_{training}.yaml")]
-        return parse_configuration(AdaptConfig, description="", arguments=arguments)
-
-    last = read(name)
-    return (None if last.start_from is None else read(_first(name))), last
-
-
-def _first(name: str) -> str:
-    return f"{name}_first"
-
-
-def _training(config: AdaptConfig) -> dict:
-    return {
-        "small_frames": config.small_frames.steps,
-        "second_look": config.second_look.steps,
-        "steps": config.autoencoder.steps,
-        "denoiser_steps": config.denoiser.steps,
-        "batch_size": config.autoencoder.batch_size,
-        "second_look_batch_size": config.second_look.batch_size,
-        "learning_rate": config.autoencoder.learning_rate,
-        "learning_rate_decay": config.autoencoder.learning_rate_decay,
-        "clear_share": config.train.clear_share,
-        "tone_variation": config.train.tone_variation,
-        "color_variation": config.train.color_variation,
-        "seed": config.autoencoder.seed,
-    }
-
-
 def section(results: dict) -> list[str]:
     """The section of the document from the results alone."""
     trainings, scores, protocol = results["trainings"], results["scores"], results["protocol"]
@@ -128,14 +101,10 @@ def section(results: dict) -> list[str]:
     photographs = ", ".join(f"{name} ({count})" for name, count in results["images"].items())
     return [
         "## The embedded adaptors",
-        COMMANDS.format(
-            trainings=" ".join(trainings),
-            names=" ".join(name for name, training in trainings.items() if "metrics" in training),
-        ),
+        COMMANDS.format(names=" ".join(trainings)),
         "Trained with the committed configurations: steps on small frames of 128 px, then on whole ones of 256 px, "
         "then on those of 256 and 512 px together (`second_look`), then in the denoiser's middle blocks; pairs a step "
-        f"before the second look, and in it. A name with `{_first('')}` is the training that the adaptor goes on from. "
-        "Every pair is a clear photograph of a `train` split degraded anew. "
+        "before the second look, and in it. Every pair is a clear photograph of a `train` split degraded anew. "
         "`clear`: how often a photograph was left as it is; `tones`, `colors`: how much its tone and its colours "
         "varied (`tone_variation`, `color_variation`). Validation: PSNR in dB and SSIM of the degraded and the "
         "enhanced, in the mode `fast`.",
@@ -172,32 +141,22 @@ def section(results: dict) -> list[str]:
 
 
 def _training_line(name: str, training: dict) -> list[str]:
-    small, second = training["small_frames"], training["second_look"]
-    whole = training["steps"] - small - second
-    pairs = [training["batch_size"]] * (small + whole > 0) + [training["second_look_batch_size"]] * (second > 0)
+    steps, metrics = training["steps"], training["metrics"]
     return [
         name,
-        str(small),
-        str(whole),
-        str(second),
-        str(training["denoiser_steps"]),
-        ", ".join(map(str, pairs)),
+        str(training["small_frames"]),
+        str(steps["autoencoder"] - training["small_frames"] - training["second_look"]),
+        str(training["second_look"]),
+        str(steps.get("denoiser", 0)),
+        str(training["batch_size"]) + (f", {training['second_look_batch_size']}" if training["second_look"] else ""),
         f"{training['learning_rate']:g}, {training['learning_rate_decay']}",
         f"{training['clear_share']:.0%}",
         f"{training['tone_variation']:g}",
         f"{training['color_variation']:g}",
         str(training["seed"]),
-        _validation(training.get("metrics")),
-    ]
-
-
-def _validation(metrics: dict[str, float] | None) -> str:
-    if metrics is None:
-        return "–"
-    return (
         f"{metrics['fast psnr_degraded']:.2f} → {metrics['fast psnr']:.2f}, "
-        f"{metrics['fast ssim_degraded']:.3f} → {metrics['fast ssim']:.3f}"
-    )
+        f"{metrics['fast ssim_degraded']:.3f} → {metrics['fast ssim']:.3f}",
+    ]
 
 
 def _verdict(scores: dict[str, dict[str, Means]], method: str) -> str:

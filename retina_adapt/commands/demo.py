@@ -166,10 +166,7 @@ def demo_adaptation(output: Path, degradation: str, steps: int, seed: int) -> di
 
 
 def _committed_config(degradation: str) -> Path:
-    """The training that begins the embedded adaptor's, where there are several."""
-    configurations = recipes_folder() / "configs"
-    first = configurations / f"adapt_{degradation}_first.yaml"
-    return first if first.is_file() else configurations / f"adapt_{degradation}.yaml"
+    return recipes_folder() / "configs" / f"adapt_{degradation}.yaml"
 
 
 def _cpu_option() -> list[str]:

@@ -53,12 +53,12 @@ def run_app(
     """
     studio = load_studio(adaptors, backbone, device)
     try:
-        with _listening_socket(port) as listener, _ended_by_signals():
+        server = uvicorn.Server(uvicorn.Config(create_app(studio), log_level="warning", server_header=False))
+        with _listening_socket(port) as listener, _ended_by_signals(server):
             address = f"http://{HOST}:{listener.getsockname()[1]}/"
             announce(address)
             if open_browser:
                 webbrowser.open(address)
-            server = uvicorn.Server(uvicorn.Config(create_app(studio), log_level="warning", server_header=False))
             server.run(sockets=[listener])
     finally:
         studio.close()
@@ -78,19 +78,20 @@ def load_studio(
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM, and a closed terminal's SIGHUP, end the app in order, so that no photograph is left behind.
+def _ended_by_signals(server: uvicorn.Server) -> Iterator[None]:
+    """SIGTERM, and a closed terminal's SIGHUP, end the server in order, so that no photograph is left behind.
 
-    The server takes them while it runs, and hands them on to what was there before.
+    The server takes SIGTERM itself while it runs, and afterwards hands it on to what is here.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+        server.should_exit = True
 
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    if threading.current_thread() is not threading.main_thread():
-        numbers = []  # where Python allows no handlers
-    before = {number: signal.signal(number, end) for number in numbers}
+    # What `nohup` has switched off stays off; and Python allows handlers in the main thread alone.
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    heard = [number for number in numbers if in_main_thread and signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in heard}
     try:
         yield
     finally:

@@ -109,7 +109,11 @@ def test_no_photograph_is_left_behind_however_the_app_is_ended(model_folders, ey
     command = [sys.executable, "-m", "retina_adapt", "app", "--no-browser", "--port", "0", "--backbone", backbone]
     command += ["--adaptor", adaptors[0]]
     environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as program:
+
+    def hear_all() -> None:  # also where the tests run under nohup
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=hear_all) as program:
         address = next(word for line in program.stderr for word in line.split() if word.startswith("http"))
         assert list(tmp_path.glob("retina_adapt_app_*"))
         assert ask(address.rstrip("/"), "GET", "/")[0] == 200

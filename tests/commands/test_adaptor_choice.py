@@ -54,7 +54,7 @@ def test_without_names_the_error_says_how_to_give_them(enhance, two_adaptors, tm
 
 @pytest.mark.parametrize(
     ("name", "remedy"),
-    [("auto", "NAME=PATH"), ("backbone", "NAME=PATH"), ("no name", "use letters")],
+    [("auto", "NAME=PATH"), ("backbone", "NAME=PATH"), ("no name", "digits, '_' and '-'")],
 )
 def test_a_name_that_cannot_be_one_is_an_error(name: str, remedy: str, enhance, toy_adaptor_folder: Path) -> None:
     with pytest.raises(AdaptorNameError, match=f"'{name}'.*{remedy}"):

@@ -206,6 +206,7 @@ def setup(
 
 
 def require_start_fits(config: AdaptConfig, start: AdaptorDescription) -> None:
+    """Refuse to write over the adaptor that a run goes on from, or to give its successor another licence."""
     if adaptor_folder(config.start_from).resolve() == (Path(config.output_folder) / ADAPTOR_NAME).resolve():
         raise ConfigurationError(
             f"start_from: {config.start_from} is where this run writes its own adaptor; take another output_folder"

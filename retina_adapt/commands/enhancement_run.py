@@ -41,6 +41,7 @@ from retina_adapt.imaging import (
     sha256_of,
     write_photograph,
 )
+from retina_adapt.imaging.photograph import JPEG_SUFFIXES
 from retina_adapt.report import ModelIdentity
 from retina_adapt.routing import Router
 
@@ -150,7 +151,7 @@ class EnhancementRun:
         if path is None:
             return None
         # JPEG blurs the mask's edge and rings beside it.
-        least = 0.5 if path.suffix.lower() in (".jpg", ".jpeg") else 0.0
+        least = 0.5 if path.suffix.lower() in JPEG_SUFFIXES else 0.0
         return read_photograph(path).pixels.max(axis=2) > least
 
     def _mask_of(self, listed: ListedPhotograph) -> Path | None:

@@ -21,13 +21,14 @@ from retina_adapt.imaging import (
     sha256_of,
     write_photograph,
 )
+from retina_adapt.imaging.photograph import JPEG_SUFFIXES, PNG_SUFFIXES, TIFF_SUFFIXES
 from retina_adapt.report import ModelIdentity, ReportEntry, report_entry, write_report
 from retina_adapt.report.pictures import data_address, shown_picture
 
 PREVIEW_SIDE = 900
 LARGEST_WEIGHT = 2.0
 MOST_SEEDS = 8
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+_SUFFIXES = JPEG_SUFFIXES + PNG_SUFFIXES + TIFF_SUFFIXES
 
 
 class StudioError(RetinaAdaptError):

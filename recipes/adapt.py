@@ -42,7 +42,7 @@ from retina_adapt.adaptors import (
     start_from_file,
     train_only,
 )
-from retina_adapt.backbones import ReconstructionBackbone, load_backbone, select_hook_points
+from retina_adapt.backbones import ReconstructionBackbone, fingerprint_tensors, load_backbone, select_hook_points
 from retina_adapt.configuration import ConfigurationError
 from retina_adapt.data import (
     DegradedPairs,
@@ -341,6 +341,7 @@ def main(
         accelerator.print(f"{config.start_from}, before any step: {scores}")
         metrics |= {f"start {key}": value for key, value in scores.items()}
     steps_done: dict[str, int] = {}
+    built_on = [guard.fingerprint] if start is None else [guard.fingerprint, start.sha256]
     for stage, (settings, step, mode) in stages.items():
         hook_groups = trained_groups(config)[stage]
         if not hook_groups:
@@ -361,7 +362,10 @@ def main(
             inspect_optimizer=guard.check_optimizer,
             observe_validations=lambda validations, stage=stage: observe_validations(stage, validations),
             phase_starts={phase.last_step for phase in phases_of[stage]},
+            built_on=" ".join(built_on),
         )
+        # The next stage sees what this one made of the latents.
+        built_on.append(fingerprint_tensors({key: t for key, t in adapted.named_parameters() if t.requires_grad}))
         metrics |= {f"{mode} {key}": value for key, value in validation.scores.items()}
         steps_done[stage] = validation.step
     guard.check()

@@ -263,6 +263,7 @@ def main(config: ReconstructDenoiserConfig) -> None:
         batches_from=batches_from,
         validate=lambda: validate(backbone, validation_images, config.sampling_steps, accelerator),
         output_folder=config.output_folder,
+        built_on=backbone.without_denoiser().fingerprint(),
     )
     if accelerator.is_main_process:
         folder = Path(config.output_folder) / "backbone"

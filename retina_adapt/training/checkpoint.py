@@ -43,6 +43,7 @@ class TrainingState:
         watch: what the loss was so far.
         validations: those that were done so far.
         step: optimiser steps done.
+        built_on: fingerprint of the frozen networks that the parameters were trained on; the same in all steps.
     """
 
     parameters: dict[str, nn.Parameter]
@@ -51,6 +52,7 @@ class TrainingState:
     watch: DivergenceWatch = field(default_factory=DivergenceWatch)
     validations: list[ScoredStep] = field(default_factory=list)
     step: int = 0
+    built_on: str = ""
 
     def weights(self) -> dict[str, Tensor]:
         """The parameters as `parameter.<name>`, their averages as `average.<name>`."""
@@ -81,7 +83,7 @@ def write_checkpoint(folder: Path, state: TrainingState, *, writes: bool = True)
             gathered[name] = complete.cpu().contiguous()
     if not writes:
         return checkpoint
-    numbers = {"step": state.step, "divergence_watch": asdict(state.watch)}
+    numbers = {"step": state.step, "built_on": state.built_on, "divergence_watch": asdict(state.watch)}
     try:
         with write_folder_atomically(checkpoint) as temporary:
             safetensors.torch.save_file(gathered, temporary / TENSORS_FILE)
@@ -103,12 +105,13 @@ def load_checkpoint(checkpoint: Path, state: TrainingState) -> None:
     """Let `state` be what it was when the checkpoint was taken.
 
     Raises:
-        CheckpointError: if a file cannot be read, or the trainable tensors or their averages differ in name or shape;
-            `state` is then as it was.
+        CheckpointError: if a file cannot be read, the trainable tensors or their averages differ in name or shape, or
+            they were trained on other frozen networks; `state` is then as it was.
     """
     try:
         numbers = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
         step, watch = int(numbers["step"]), DivergenceWatch(**numbers["divergence_watch"])
+        built_on = numbers["built_on"]
         validations = stored_history(checkpoint)
         tensors = safetensors.torch.load_file(checkpoint / TENSORS_FILE)
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
@@ -123,6 +126,12 @@ def load_checkpoint(checkpoint: Path, state: TrainingState) -> None:
         raise CheckpointError(
             f"{checkpoint}: belongs to another configuration; differing tensors: {', '.join(differing[:3])}"
             f"{' …' if len(differing) > 3 else ''}. Use another output_folder, or delete this one to start again"
+        )
+    # All shapes would fit, and the result would be of no use.
+    if built_on != state.built_on:
+        raise CheckpointError(
+            f"{checkpoint}: was trained on other frozen networks than those of now, which were trained anew or further "
+            f"since. Use another output_folder, or delete {checkpoint.parent} to do this training again"
         )
     for name, tensor in weights.items():
         copy_whole(tensors[name], tensor)

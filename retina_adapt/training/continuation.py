@@ -7,7 +7,7 @@ from typing import Any
 
 from retina_adapt.configuration import configuration_to_dict
 from retina_adapt.training.checkpoint import CheckpointError, list_checkpoints
-from retina_adapt.training.run_record import RUN_FILE, flattened, read_run
+from retina_adapt.training.run_record import RUN_FILE, data_fingerprints, flattened, read_run
 from retina_adapt.training.settings import TrainingSettings
 
 # How a training is done may change on the way, for instance to a lower rate after it diverged, or to other processes.
@@ -16,23 +16,26 @@ _HOW_TO_TRAIN = {field.name for field in fields(TrainingSettings)} - {"seed"}
 _ELSEWHERE = {"output_folder", "validation", "sampling_steps", "tracking", "card"}
 
 
-def require_same_run(configuration: Any, output_folder: Path) -> None:
+def require_same_run(configuration: Any, output_folder: Path) -> list[str]:
     """Refuse to go on from checkpoints of other data, losses, networks or seeds: their shapes would fit.
 
     Args:
         configuration: of the run that is to start.
         output_folder: where an earlier one may have left its record and checkpoints.
 
+    Returns:
+        The folders and files of training data that the configuration names as before, but that hold other files.
+
     Raises:
         CheckpointError: names the settings that differ, with both values.
         RunRecordError: the earlier run's record is damaged.
     """
     if not (output_folder / RUN_FILE).is_file():
-        return
+        return []
     earlier = read_run(output_folder)
     checkpoints = output_folder / "checkpoints"
     if not any(list_checkpoints(checkpoints / training) for training in earlier.get("trainings", {})):
-        return
+        return []
     sections = tuple(_training_sections(configuration))
     before = _what_decides(earlier.get("config", {}), sections)
     now = _what_decides(configuration_to_dict(configuration), sections)
@@ -45,6 +48,8 @@ def require_same_run(configuration: Any, output_folder: Path) -> None:
             f"{checkpoints}: belongs to another configuration ({shown}). Use another output_folder, or delete "
             f"{checkpoints} to start again"
         )
+    recorded = earlier.get("data", {})
+    return [source for source, files in data_fingerprints(now).items() if recorded.get(source, files) != files]
 
 
 def _what_decides(values: dict[str, Any], sections: tuple[str, ...]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def train(
     observe_validations: Callable[[Sequence[ScoredStep]], None] = lambda validations: None,
     watched_loss: str = "loss",
     phase_starts: Collection[int] = (),
+    built_on: str = "",
 ) -> Validation:
     """Train the parameters of `training_step` that require gradients; resume from the newest checkpoint, if any.
 
@@ -55,6 +56,8 @@ def train(
             no checkpoint is taken but the last step's, so that one from before the rise remains.
         phase_starts: steps after which other batches come, larger frames for instance, whose losses say nothing beside
             those before: the watched loss is watched anew.
+        built_on: fingerprint of the frozen networks that the parameters mean nothing without. Checkpoints that were
+            trained on others are refused.
 
     Returns:
         The validation of the result: after the last step, or of the best checkpoint.
@@ -65,13 +68,15 @@ def train(
         UnsupportedStrategyError: if the accelerator was configured for DeepSpeed or Megatron-LM.
         NothingToTrainError: if no parameter requires a gradient.
         UnusedParameterError: after the first step, if a parameter that requires a gradient got none.
-        CheckpointError: a checkpoint cannot be read or written, or there is one against `settings.resume`.
+        CheckpointError: a checkpoint cannot be read or written, is of other frozen networks, or there is one against
+            `settings.resume`.
         TrainingSettingsError: `settings.best_by` is no score of the validation, or there is none for `patience`.
     """
     checkpoints = checkpoint_folder(output_folder, name, settings)
     state, prepared_step, prepared_optimizer = prepare_training(
         training_step, name, accelerator, settings, inspect_optimizer=inspect_optimizer
     )
+    state.built_on = built_on
     supervision = Supervision(
         name,
         training_step,
@@ -147,14 +152,15 @@ def train(
         if on_any_process(accelerator, stop.is_requested):
             supervision.stop()
     progress.close()
-    ends_early = state.step < settings.steps
+    steps_done = state.step
+    ends_early = steps_done < settings.steps
     if ends_early:
-        accelerator.print(f"{name}: ended after step {state.step}; {settings.patience} validations brought no gain")
-    if settings.result == "best" and (best := checkpoints.best()) is not None and best != checkpoints.of(state.step):
+        accelerator.print(f"{name}: ended after step {steps_done}; {settings.patience} validations brought no gain")
+    if settings.result == "best" and (best := checkpoints.best()) is not None and best != checkpoints.of(steps_done):
         load_checkpoint(best, state)
         accelerator.print(f"{name}: the result is {best}")
         validation = supervision.validate()
-    supervision.note("finished early" if ends_early else "finished", validation.scores)
+    supervision.note("finished early" if ends_early else "finished", validation.scores, step=steps_done)
     if state.average is not None:
         state.average.copy_to_parameters()
     make_whole(training_step)

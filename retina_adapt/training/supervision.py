@@ -65,6 +65,8 @@ class Supervision:
             self.accelerator.print(f"{self.name}: resuming after step {self.state.step} from {found}")
         forget_entries_after(self.accelerator, self.name, self.state.step)
         if self.state.validations:
+            # Another `best_by` than before.
+            require_score(self.state.validations[-1].scores, self.settings.best_by)
             self._show_validations()
 
     def start_timing(self) -> None:
@@ -162,10 +164,10 @@ class Supervision:
         self.start_timing()
         return validation
 
-    def note(self, status: Status, scores: dict[str, float] | None = None) -> None:
-        """Note in the run's record how far this training is."""
+    def note(self, status: Status, scores: dict[str, float] | None = None, step: int | None = None) -> None:
+        """Note in the run's record how far this training is: at its state's step, or further than that, at `step`."""
         if self.accelerator.is_main_process:
-            step, steps = self.state.step, self.settings.steps
+            step, steps = self.state.step if step is None else step, self.settings.steps
             note_progress(self.output_folder, self.name, status=status, step=step, steps=steps, scores=scores)
 
     def stop(self) -> NoReturn:

@@ -1,6 +1,7 @@
 """recipes/adapt.py, run in this process: what it refuses, and that what a run gives depends on what it should."""
 
 import importlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,10 +14,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from retina_adapt.adaptors import AdaptorFileError, MetadataError, describe_adaptor
-from retina_adapt.backbones import HookPointError, ReconstructionBackbone, save_backbone
+from retina_adapt.backbones import HookPointError, ReconstructionBackbone, load_backbone, save_backbone
 from retina_adapt.commands.draw import draw_photographs
 from retina_adapt.commands.recipes import recipes_folder
 from retina_adapt.configuration import ConfigurationError, parse_configuration
+from retina_adapt.training import CheckpointError
 
 LOOP = {"steps": 3, "batch_size": 2, "log_every": 3, "validate_every": 3, "checkpoint_every": 3}
 
@@ -167,6 +169,31 @@ def test_an_adaptor_that_no_stage_trains_is_left_out(
     tensors = run("trained", ["encoder", "decoder", "denoiser.mid"], **changes)
     parts = {part for name in tensors for part in ("encoder", "decoder", "denoiser") if f"{part}." in name}
     assert parts == kept
+
+
+def test_a_second_stage_is_not_kept_beside_a_first_that_was_trained_further(
+    run: Callable[..., dict[str, Tensor]], tmp_path: Path
+) -> None:
+    groups = ["encoder", "denoiser.mid"]
+    run("run", groups)
+    longer = LOOP | {"steps": 4}
+    with pytest.raises(CheckpointError, match="trained on other frozen networks"):
+        run("run", groups, autoencoder=longer)
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "denoiser")
+    run("run", groups, autoencoder=longer)
+    assert describe_adaptor(tmp_path / "run" / "adaptor").metadata.training_steps == {"autoencoder": 4, "denoiser": 3}
+
+
+def test_a_run_is_not_kept_on_another_backbone_in_the_same_folder(
+    run: Callable[..., dict[str, Tensor]], tmp_path: Path
+) -> None:
+    run("run", ["decoder"])
+    backbone = load_backbone(tmp_path / "backbone")
+    with torch.no_grad():
+        next(backbone.parameters()).add_(1e-3)
+    save_backbone(backbone, tmp_path / "backbone")
+    with pytest.raises(CheckpointError, match="trained on other frozen networks"):
+        run("run", ["decoder"])
 
 
 def test_a_run_goes_on_from_another_adaptor(run: Callable[..., dict[str, Tensor]], tmp_path: Path) -> None:

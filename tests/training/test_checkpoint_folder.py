@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from accelerate import Accelerator
 from toy_training import ToyStep, toy_settings, train_toy, trained
 
-from retina_adapt.training import CheckpointError, TrainingSettingsError, Validation
+from retina_adapt.training import CheckpointError, TrainingSettingsError, Validation, start_run
+from retina_adapt.training.run_record import read_run
 
 
 def run(folder: Path, scores: list[float], **changes: object) -> Validation:
@@ -66,9 +68,22 @@ def test_the_result_may_be_the_best_checkpoint(tmp_path: Path) -> None:
         assert torch.equal(best[name], stored[f"average.{name}"])
 
 
+def test_the_record_says_that_all_steps_were_done_though_the_result_is_an_earlier_one(tmp_path: Path) -> None:
+    start_run(Accelerator(cpu=True, log_with=[]), toy_settings(), tmp_path)
+    run(tmp_path, [1, 9, 2, 2, 9], result="best")
+    progress = read_run(tmp_path)["trainings"]["toy"]
+    assert (progress["status"], progress["step"], progress["scores"]["psnr"]) == ("finished", 12, 9)
+
+
 def test_a_best_by_that_is_no_score_is_an_error_that_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(TrainingSettingsError, match=r"'pnsr'.*psnr, loss; did you mean 'psnr'"):
         run(tmp_path, [1, 2, 3, 4], best_by="pnsr")
+
+
+def test_a_best_by_mistyped_on_resuming_is_the_same_error(tmp_path: Path) -> None:
+    run(tmp_path, [1, 2, 3, 4])
+    with pytest.raises(TrainingSettingsError, match=r"'pnsr'.*did you mean 'psnr'"):
+        run(tmp_path, [5], best_by="pnsr")
 
 
 def test_a_run_that_must_not_resume_refuses_to_and_names_what_it_found(tmp_path: Path) -> None:

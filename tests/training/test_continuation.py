@@ -76,6 +76,22 @@ def test_how_it_is_trained_and_validated_may_change(begun: Recipe, change: dict)
     start(replace(begun, **change))
 
 
+def test_training_data_with_other_files_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train, validation = tmp_path / "train", tmp_path / "validation"
+    for folder in (train, validation):
+        folder.mkdir()
+        (folder / "eye.png").write_bytes(b"12345")
+    recipe = Recipe(str(tmp_path / "run"), clear=[Source(str(train))], validation=[Source(str(validation))])
+    start(recipe)
+    train_toy(ToyStep(), tmp_path / "run", recipe.toy, batches=6)
+    (validation / "other.png").write_bytes(b"12345")
+    start(recipe)
+    assert "warning" not in capsys.readouterr().out
+    (train / "other.png").write_bytes(b"12345")
+    start(recipe)
+    assert f"warning: {train} has other files" in capsys.readouterr().out
+
+
 def test_without_checkpoints_everything_may_change(tmp_path: Path) -> None:
     recipe = Recipe(str(tmp_path / "run"))
     start(recipe)

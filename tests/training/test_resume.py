@@ -112,6 +112,16 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
         train_toy(other, tmp_path, toy_settings())
 
 
+@pytest.mark.parametrize("batches", [7, None])
+def test_a_checkpoint_that_was_trained_on_other_frozen_networks_is_refused(batches: int | None, tmp_path: Path) -> None:
+    train_toy(ToyStep(), tmp_path, toy_settings(), batches=batches, built_on="one")
+    step, untouched = ToyStep(), dict(ToyStep().named_parameters())
+    with pytest.raises(CheckpointError, match=r"trained on other frozen networks.*delete .*toy to do this training"):
+        train_toy(step, tmp_path, toy_settings(), built_on="another")
+    assert same_bits(dict(step.named_parameters()), untouched)
+    assert train_toy(step, tmp_path, toy_settings(), built_on="one") is not None
+
+
 @pytest.mark.parametrize(("before", "after"), [(0.9, 0.0), (0.0, 0.9)])
 def test_a_moving_average_cannot_be_begun_or_ended_amid_a_run(before: float, after: float, tmp_path: Path) -> None:
     trained(tmp_path, batches=7, moving_average_decay=before)

@@ -65,6 +65,7 @@ def train_toy(
     observe_validations: Callable[[Sequence[ScoredStep]], None] = lambda validations: None,
     watched_loss: str = "loss",
     phase_starts: Collection[int] = (),
+    built_on: str = "",
 ) -> Validation | None:
     """Train `step` in `folder`; None if the power is cut, which happens once `batches` micro-batches were given."""
     accelerator = accelerator or Accelerator(cpu=True)
@@ -96,6 +97,7 @@ def train_toy(
             output_folder=folder,
             watched_loss=watched_loss,
             phase_starts=phase_starts,
+            built_on=built_on,
         )
     except PowerCut:
         return None

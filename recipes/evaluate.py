@@ -112,7 +112,7 @@ def enhance(
 ) -> tuple[np.ndarray, float]:
     """The enhanced frame as an array (height, width, channels), and the seconds it took."""
     started = time.perf_counter()
-    device = next(enhancer.backbone.parameters()).device
+    device = enhancer.backbone.device
     enhanced = enhance_frames(enhancer.backbone, low[None].to(device), mode=mode, steps=steps, seeds=[seed])
     return enhanced[0].permute(1, 2, 0).cpu().numpy(), time.perf_counter() - started
 

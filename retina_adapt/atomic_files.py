@@ -1,5 +1,6 @@
 """Writes that a killed process cannot tear: a file or folder is either the old one, whole, or the new one, whole."""
 
+import errno
 import os
 import secrets
 import shutil
@@ -28,9 +29,7 @@ def write_file_atomically(path: str | Path) -> Iterator[Path]:
     permissions = _permissions(temporary)
     try:
         yield temporary
-        # Windows flushes only what may be written.
-        with temporary.open("r+b") as stream:
-            os.fsync(stream.fileno())
+        _flush_to_disk(temporary)
         # Some writers, safetensors among them, put a file in its place that only its owner can read.
         temporary.chmod(permissions)
         temporary.replace(path)
@@ -58,10 +57,18 @@ def write_folder_atomically(folder: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         for path in temporary.rglob("*"):
+            if path.is_file():
+                _flush_to_disk(path)
             path.chmod(permissions if path.is_dir() else permissions & 0o666)
-        if folder.exists():
-            folder.rename(previous)
-        temporary.rename(folder)
+        while temporary.exists():
+            if folder.exists():
+                folder.rename(previous)
+            try:
+                temporary.rename(folder)
+            except OSError:
+                # Unless a reader took this moment for the end of a killed writer, and put the old folder back.
+                if not folder.exists():
+                    raise
         shutil.rmtree(previous, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -96,11 +103,23 @@ def restore_interrupted_replacement(folder: str | Path) -> None:
         if folder.exists():
             shutil.rmtree(previous, ignore_errors=True)
         else:
-            previous.rename(folder)
+            try:
+                previous.rename(folder)
+            except OSError as error:
+                # Its writer lives, or another reader was faster.
+                if error.errno not in (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY):
+                    raise
 
 
 def _previous(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.previous")
+
+
+def _flush_to_disk(file: Path) -> None:
+    # A killed process loses nothing without it; a machine that loses its power would.
+    # Windows flushes only what may be written.
+    with file.open("r+b") as stream:
+        os.fsync(stream.fileno())
 
 
 def _random_word() -> str:

@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -67,6 +68,26 @@ def test_a_folder_moved_aside_by_a_killed_writer_is_put_back(tmp_path: Path) -> 
     (tmp_path / ".folder.previous" / "a").write_text("old")
     restore_interrupted_replacement(tmp_path / "folder")
     assert (tmp_path / "folder" / "a").read_text() == "old"
+
+
+def test_a_reader_between_the_two_renames_does_not_cost_the_writer_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    ended = threading.Event()
+
+    def read_all_the_time() -> None:
+        while not ended.is_set():
+            restore_interrupted_replacement(folder)
+
+    with ThreadPoolExecutor(4) as readers:
+        reading = [readers.submit(read_all_the_time) for _ in range(4)]
+        try:
+            for number in range(300):
+                with write_folder_atomically(folder) as temporary:
+                    (temporary / "number").write_text(str(number))
+                assert (folder / "number").read_text() == str(number)
+        finally:
+            ended.set()
+    assert [reader.result() for reader in reading] == [None] * 4
 
 
 def test_a_folder_moved_aside_is_litter_once_the_new_one_is_there(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from retina_adapt.adaptors.tensors import (
 from retina_adapt.adaptors.weight_deltas import DoraAdaptorConfig, LoraAdaptorConfig, target_layers
 from retina_adapt.backbones import ReconstructionBackbone
 from retina_adapt.backbones.hook_points import HOOK_GROUPS
+from retina_adapt.plain_values import fits_type
 
 DIFFUSERS_SETTINGS_KEY = "lora_adapter_metadata"
 # The parts of a diffusers pipeline, as its LoRA files call them, and ours.
@@ -64,6 +65,9 @@ _UNCONVERTIBLE_FIELDS = (
     "use_qalora",
     "velora_config",
 )
+# Starts that leave the base weights as they are, of those of PEFT's `init_lora_weights`; the others subtract from them
+# what they give to the LoRA.
+_STARTS_BESIDE_THE_WEIGHTS = (None, True, False, "gaussian", "eva", "orthogonal")
 
 
 @dataclass
@@ -152,6 +156,8 @@ def _read_layers(path: Path, find_layer: Callable[[str], str | None]) -> dict[st
         sizes = {part: tensor.dim() for part, tensor in layer.tensors.items()}
         if sizes.get("A") not in (2, 4) or sizes.get("B") != sizes.get("A"):
             raise AdaptorFileError(f"{path}: holds no lora_A and lora_B of a linear layer or a convolution for {name}")
+        if layer.rank < 1:
+            raise AdaptorFileError(f"{path}: lora_A of {name} has rank 0; it must be at least 1")
         if "alpha" in layer.tensors and layer.tensors["alpha"].numel() != 1:
             raise AdaptorFileError(f"{path}: alpha of {name} must be one number")
     if not layers:
@@ -181,7 +187,7 @@ def _convert(
     if len(has_magnitudes) > 1 or settings["use_dora"] not in (None, *has_magnitudes):
         raise AdaptorFileError(f"{path}: some layers or the configuration are of DoRA, and others are not")
     alphas = {name: layer.alpha(settings) for name, layer in layers.items()}
-    if not all(type(alpha) in (int, float) and math.isfinite(alpha) for alpha in alphas.values()):
+    if not all(fits_type(alpha, float) for alpha in alphas.values()):
         raise AdaptorFileError(f"{path}: lora_alpha must be a number")
     rank, alpha = max(layer.rank for layer in layers.values()), next(iter(alphas.values()))
     # Kept as it is, bit for bit, where our settings can say it.
@@ -235,6 +241,11 @@ def _read_settings(source: Path) -> dict[str, Any]:
         unconvertible.append("bias")
     if unconvertible:
         raise AdaptorFileError(f"{origin}: sets {', '.join(unconvertible)}, which no kind of this package has")
+    if (start := values.get("init_lora_weights")) not in _STARTS_BESIDE_THE_WEIGHTS:
+        raise AdaptorFileError(
+            f"{origin}: init_lora_weights is {start!r}, which changed the weights of the backbone too; save it with "
+            "PEFT's path_initial_model_for_weight_conversion first, which makes a plain LoRA of it"
+        )
     patterns = values.get("alpha_pattern") or {}
     if not isinstance(patterns, dict):
         raise AdaptorFileError(f"{origin}: alpha_pattern must hold a number for each of some layers")

@@ -39,11 +39,12 @@ class WeightDeltaConfig:
     hook_groups: list[str] = field(default_factory=default_hook_groups)
 
     def __post_init__(self) -> None:
-        super().__post_init__()  # type: ignore[misc]  # PEFT's, which this is mixed into
+        # Before PEFT, which would raise errors of its own.
         require_hook_groups(self.hook_groups)
         for name in self.own_settings:
             if name != "hook_groups":
                 require_number(name, getattr(self, name), least=1)
+        super().__post_init__()  # type: ignore[misc]  # PEFT's, which this is mixed into
 
     def aim_at(self, backbone: ReconstructionBackbone) -> None:
         """Find the layers to change in this backbone.

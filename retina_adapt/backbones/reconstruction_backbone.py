@@ -86,6 +86,16 @@ class ReconstructionBackbone(nn.Module):
             self._hook_points += [replace(point, name=f"denoiser.{point.name}") for point in denoiser.hook_points()]
 
     @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.latent_mean.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        return self.latent_mean.dtype
+
+    @property
     def stride(self) -> int:
         """Image pixels per latent pixel, along a side."""
         return self.settings.space_to_depth * self.autoencoder.stride

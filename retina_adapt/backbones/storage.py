@@ -34,6 +34,8 @@ from retina_adapt.plain_values import fits_type
 INDEX_FILE = "model_index.json"
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 LATENT_STATISTICS = ("latent_mean", "latent_deviation")
+# Far above any use: a file shall not ask for any amount of memory.
+_LARGEST_SETTINGS = {"image_size": 4096, "image_channels": 64, "space_to_depth": 64}
 _CLASS_NAME = ReconstructionBackbone.__name__
 
 Part = TypeVar("Part", LatentAutoencoder, LatentDenoiser)
@@ -99,6 +101,11 @@ def load_backbone(folder: str | Path) -> ReconstructionBackbone:
                 f"{folder / INDEX_FILE}: settings.{name} is {getattr(settings, name)!r}; it must be of the type "
                 f"{expected.__name__}"
             )
+    for name, most in _LARGEST_SETTINGS.items():
+        if not 1 <= getattr(settings, name) <= most:
+            raise BackboneFileError(
+                f"{folder / INDEX_FILE}: settings.{name} is {getattr(settings, name)}; it must lie in 1 to {most}"
+            )
     autoencoder = _load_part(folder, index, "autoencoder", LatentAutoencoder)
     denoiser = scheduler = None
     if "denoiser" in index:
@@ -125,13 +132,16 @@ def _load_part(folder: Path, index: dict[str, Any], name: str, kind: type[Part])
     part = _build_part(part_class, folder / name / "config.json")
     weights_file = folder / name / WEIGHTS_FILE
     try:
-        part.load_state_dict(safetensors.torch.load_file(weights_file), strict=True)
+        weights = safetensors.torch.load_file(weights_file)
+        part.load_state_dict(weights, strict=True)
     except FileNotFoundError as error:
         raise BackboneFileError(f"{weights_file}: no such file; the backbone folder is incomplete") from error
     except (safetensors.SafetensorError, RuntimeError) as error:
         raise BackboneFileError(
             f"{weights_file}: does not fit {part_class.__name__} as its config.json describes it: {error}"
         ) from error
+    if broken := [key for key, tensor in weights.items() if not tensor.isfinite().all()]:
+        raise BackboneFileError(f"{weights_file}: tensor '{broken[0]}' holds values that are no finite numbers")
     return part
 
 
@@ -185,7 +195,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BackboneFileError(f"{path}: no such file; a backbone folder holds {INDEX_FILE} and its parts") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BackboneFileError(f"{path}: not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise BackboneFileError(f"{path}: holds no JSON object")

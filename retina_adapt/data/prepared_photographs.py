@@ -200,9 +200,9 @@ def _fingerprint(dataset: datasets.Dataset, columns: list[str], arguments: dict[
     """
     digest = hashlib.sha256(json.dumps([_FORMAT_VERSION, dataset._fingerprint, arguments]).encode())
     for column in columns:
-        for value in dataset.select_columns([column]):
-            path = (value[column] or {}).get("path")
-            if path and value[column]["bytes"] is None and Path(path).is_file():
+        # Without the column of bytes, which may be all photographs of a data set.
+        for path in dataset.select_columns([column]).flatten().select_columns([f"{column}.path"])[f"{column}.path"]:
+            if path and Path(path).is_file():
                 status = Path(path).stat()
                 digest.update(json.dumps([path, status.st_size, status.st_mtime_ns]).encode())
     return digest.hexdigest()[:32]

@@ -127,12 +127,11 @@ def _change_of(
 def _change_of_batch(
     backbone: ReconstructionBackbone, frames: np.ndarray, seeds: Sequence[int], settings: EnhancementSettings
 ) -> np.ndarray:
-    parameter = next(backbone.parameters())
     channels = backbone.settings.image_channels
     low = np.repeat(frames, channels, axis=3) if frames.shape[3] < channels else frames
-    tensor = torch.from_numpy(np.ascontiguousarray(low.transpose(0, 3, 1, 2))).to(parameter.device)
+    tensor = torch.from_numpy(np.ascontiguousarray(low.transpose(0, 3, 1, 2))).to(backbone.device)
     half_precision = settings.precision == "bfloat16"
-    with torch.autocast(parameter.device.type, torch.bfloat16) if half_precision else contextlib.nullcontext():
+    with torch.autocast(backbone.device.type, torch.bfloat16) if half_precision else contextlib.nullcontext():
         enhanced = enhance_frames(
             backbone, tensor, mode=settings.mode, steps=settings.steps, seeds=seeds, scheduler=settings.scheduler
         )

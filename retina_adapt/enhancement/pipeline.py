@@ -18,6 +18,8 @@ from retina_adapt.backbones.schedulers import require_usable
 from retina_adapt.enhancement.enhancer import Enhancer
 from retina_adapt.enhancement.errors import EnhancementInputError
 from retina_adapt.enhancement.images import AnyImage
+from retina_adapt.enhancement.settings import LARGEST_SEED
+from retina_adapt.plain_values import fits_type
 
 INDEX_FILE = "model_index.json"
 _BACKBONE, _ADAPTORS = "backbone", "adaptors"
@@ -47,6 +49,11 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
         self.enhancer = enhancer
         self.register_modules(backbone=enhancer.backbone, scheduler=enhancer.backbone.scheduler)
 
+    @classmethod
+    def _get_signature_keys(cls, obj: Any) -> tuple[list[str], list[str]]:
+        """The names of the parts, for `to`, `device` and `components`; diffusers would take `enhancer` for one."""
+        return ["backbone", "scheduler"], []
+
     @torch.no_grad()
     def __call__(
         self,
@@ -62,7 +69,7 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
         Args:
             image: whatever an `Enhancer` takes.
             num_inference_steps: denoiser steps; None is the mode `fast`, without the denoiser.
-            generator: its initial seed is the seed of the noise.
+            generator: its initial seed, modulo 2^62, is the seed of the noise.
             return_dict: False gives a tuple, as in other pipelines.
             options: those of calling an `Enhancer`, besides `mode`, `steps` and `seed`.
 
@@ -78,7 +85,7 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
         else:
             options |= {"mode": "diffusion", "steps": num_inference_steps}
         if generator is not None:
-            options |= {"seed": generator.initial_seed()}
+            options |= {"seed": generator.initial_seed() % LARGEST_SEED}
         images: list[AnyImage] = list(image) if isinstance(image, list | tuple) else [image]
         if isinstance(image, torch.Tensor) and image.ndim == 4:
             images = list(image)
@@ -91,6 +98,7 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
         Raises:
             EnhancementInputError: the folder holds something else, which would be lost; or several adaptors are active,
                 or one with another weight than 1: weights have no place in the folder.
+            UnknownSchedulerError: `scheduler` was exchanged for one that cannot be used.
         """
         enhancer = self.enhancer
         own_name = type(self).__name__
@@ -101,6 +109,8 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
                 f"the weights of '{enhancer.active_adaptor}' cannot be stored; make one adaptor active with "
                 "`set_adaptor` first"
             )
+        if self.scheduler is not None:
+            require_usable(self.scheduler)
         enhancer.backbone.scheduler = self.scheduler
         index = {
             "_class_name": own_name,
@@ -128,11 +138,13 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
         folder = Path(pretrained_model_name_or_path)
         try:
             index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
-            names, active = list(index["adaptors"]), index["active_adaptor"]
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            names, active = index["adaptors"], index["active_adaptor"]
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise EnhancementInputError(
                 f"{folder}: holds no {cls.__name__}; give a folder that its save_pretrained wrote ({error})"
             ) from error
+        if not fits_type(names, list[str]) or not fits_type(active, str | None):
+            raise EnhancementInputError(f"{folder / INDEX_FILE}: adaptors and active_adaptor must be names")
         enhancer = Enhancer(load_backbone(folder / _BACKBONE).to(device))
         for name in names:
             enhancer.load_adaptor(folder / _ADAPTORS / Path(name).name, name)

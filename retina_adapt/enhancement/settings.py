@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 from retina_adapt.backbones import ReconstructionBackbone
 from retina_adapt.backbones.schedulers import scheduler_like
 from retina_adapt.enhancement.detail import Detail
@@ -90,8 +92,16 @@ class EnhancementSettings:
         Raises:
             MissingDenoiserError: the mode is `diffusion` and there is no denoiser.
             UnknownSchedulerError: see `scheduler_like`.
-            EnhancementInputError: more steps than its noise schedule has, or tiles that its parts cannot divide.
+            EnhancementInputError: more steps than its noise schedule has, tiles that its parts cannot divide, or a
+                backbone that was converted to half precision.
         """
+        dtype = backbone.dtype
+        if dtype != torch.float32:
+            raise EnhancementInputError(
+                f"the backbone is in {str(dtype).removeprefix('torch.')}, which would round photographs; keep it in "
+                "single precision (`.float()`) and set precision to bfloat16, which computes in half precision what "
+                "may be"
+            )
         stride = self.stride(backbone)
         if self.tile_size is not None and self.tile_size % stride:
             raise EnhancementInputError(

@@ -6,7 +6,6 @@ as small as it. Tensors that are sharded over processes are stored whole: a run 
 """
 
 import json
-import os
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -89,8 +88,6 @@ def write_checkpoint(folder: Path, state: TrainingState, *, writes: bool = True)
             safetensors.torch.save_file(gathered, temporary / TENSORS_FILE)
             (temporary / STATE_FILE).write_text(json.dumps(numbers) + "\n", encoding="utf-8")
             store_history(state.validations, temporary)
-            for file in temporary.iterdir():
-                _flush_to_disk(file)
     except (OSError, safetensors.SafetensorError) as error:
         remaining = list_checkpoints(folder)
         resumption = f"resumes from {remaining[-1]}, which is whole" if remaining else "starts again"
@@ -151,10 +148,3 @@ def list_checkpoints(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if _FOLDER_NAME.fullmatch(path.name))
-
-
-def _flush_to_disk(file: Path) -> None:
-    # A killed process loses nothing without it; a machine that loses its power would.
-    # Windows flushes only what may be written.
-    with file.open("r+b") as stream:
-        os.fsync(stream.fileno())

@@ -184,7 +184,12 @@ UNCONVERTIBLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "another kind": (lambda f: configure(f, peft_type="IA3"), "only LORA"),
     "a bias": (lambda f: configure(f, bias="all"), "sets bias"),
     "further modules": (lambda f: configure(f, modules_to_save=["conv_in"]), "sets modules_to_save"),
+    "a start that changed the backbone": (
+        lambda f: configure(f, init_lora_weights="pissa_niter_4"),
+        "init_lora_weights is 'pissa_niter_4', which changed the weights of the backbone too",
+    ),
     "no number": (lambda f: configure(f, lora_alpha="__import__('os')"), "lora_alpha must be a number"),
+    "a number beyond all limits": (lambda f: configure(f, lora_alpha=10**400), "lora_alpha must be a number"),
     "infinite scale": (lambda f: configure(f, lora_alpha=float("inf")), "lora_alpha must be a number"),
     "DoRA without magnitudes": (lambda f: configure(f, use_dora=True), "are of DoRA"),
     "broken settings": (lambda f: (f / PEFT_CONFIG_FILE).write_text("["), "cannot be read as JSON"),
@@ -198,6 +203,18 @@ UNCONVERTIBLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "NaN": (
         lambda f: rewrite(f, lambda t: t[first_of(t, "lora_B.weight")].fill_(float("nan"))),
         "NaN",
+    ),
+    "a rank of zero": (
+        lambda f: rewrite(
+            f,
+            lambda t: t.update(
+                {
+                    first_of(t, "lora_A.weight"): torch.zeros(0, 16, 3, 3),
+                    first_of(t, "lora_B.weight"): torch.zeros(16, 0, 1, 1),
+                }
+            ),
+        ),
+        "has rank 0",
     ),
     "a rank beyond all limits": (
         lambda f: rewrite(

@@ -45,6 +45,7 @@ def test_alpha_is_the_rank_unless_it_is_set() -> None:
         ({"kind": "dora", "alpha": -1}, "lora_alpha is -1"),
         ({"kind": "loha", "alpha": 1.5}, "alpha is 1.5"),
         ({"kind": "boft", "rank": 5000}, "boft_block_size is 5000"),
+        ({"kind": "boft", "rank": 0}, "boft_block_size is 0"),
         ({"kind": "lokr", "hook_groups": []}, "hook_groups"),
         ({"kind": "serial", "hook_groups": "encoder"}, "hook_groups"),
         ({"kind": "serial", "identity_start": "yes"}, "identity_start"),
@@ -64,7 +65,7 @@ def test_settings_that_cannot_be_are_errors_that_name_them(settings: dict, messa
         {"bottleneck_channels": 4.0},
         {"bottleneck_channels": True},
         {"context_channels": 0},
-        {"context_grid": 10**9},
+        {"context_grid": 65},
     ],
 )
 def test_a_configuration_checks_the_type_and_range_of_its_settings(setting: dict) -> None:

@@ -171,6 +171,23 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         INDEX,
         "settings.image_size is '64'; it must be of the type int",
     ),
+    "a size of zero": (lambda f: edit_json(f / INDEX, settings={"image_size": 0}), INDEX, "image_size is 0; .*in 1 to"),
+    "a size beyond all memory": (
+        lambda f: edit_json(f / INDEX, settings={"image_size": 10**5}),
+        INDEX,
+        "settings.image_size is 100000; it must lie in 1 to 4096",
+    ),
+    "a stride of zero": (
+        lambda f: edit_json(f / INDEX, settings={"image_size": 64, "space_to_depth": 0}),
+        INDEX,
+        "settings.space_to_depth is 0",
+    ),
+    "values that are no numbers": (
+        lambda f: edit_tensors(f / WEIGHTS, lambda tensors: tensors["quant_conv.bias"].fill_(float("nan"))),
+        WEIGHTS,
+        "tensor 'quant_conv.bias' holds values that are no finite numbers",
+    ),
+    "an index without a bottom": (lambda f: (f / INDEX).write_text("[" * 10**5), INDEX, "not valid JSON"),
     "no latent statistics": (lambda f: edit_json(f / INDEX, latent_mean=None), INDEX, "'latent_mean' is None"),
     "words as statistics": (lambda f: edit_json(f / INDEX, latent_mean=["a"] * 4), INDEX, "must hold numbers"),
     "too few statistics": (lambda f: edit_json(f / INDEX, latent_mean=[0.0] * 3), INDEX, "must hold 4 finite"),

@@ -1,5 +1,6 @@
 """The diffusers pipeline does what the enhancer does, and its folder holds all of it."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -49,12 +50,31 @@ def test_a_scheduler_is_exchanged_as_in_other_pipelines(toy_enhancer: Enhancer, 
 
 
 def test_a_scheduler_that_cannot_be_used_is_refused_also_when_it_is_exchanged(
-    toy_enhancer: Enhancer, picture: Image.Image
+    toy_enhancer: Enhancer, picture: Image.Image, tmp_path: Path
 ) -> None:
     pipeline = RetinaEnhancementPipeline(toy_enhancer)
     pipeline.scheduler = LMSDiscreteScheduler.from_config(pipeline.scheduler.config)
     with pytest.raises(UnknownSchedulerError, match="LMSDiscreteScheduler is not supported"):
         pipeline(picture, num_inference_steps=3)
+    with pytest.raises(UnknownSchedulerError, match="LMSDiscreteScheduler is not supported"):
+        pipeline.save_pretrained(tmp_path)
+
+
+def test_the_seed_of_any_generator_will_do(toy_enhancer: Enhancer, picture: Image.Image) -> None:
+    pipeline = RetinaEnhancementPipeline(toy_enhancer)
+    seeded = [torch.Generator().manual_seed(seed) for seed in (-1, 2**63 + 1, 1)]
+    results = [pipeline(picture, num_inference_steps=1, generator=generator).images[0] for generator in seeded]
+    assert results[0] != results[1] == results[2]
+
+
+def test_a_pipeline_in_half_precision_is_refused_with_what_to_set_instead(
+    toy_enhancer: Enhancer, picture: Image.Image
+) -> None:
+    pipeline = RetinaEnhancementPipeline(toy_enhancer).to("cpu", torch.bfloat16)
+    assert (pipeline.device, pipeline.dtype) == (torch.device("cpu"), torch.bfloat16)
+    with pytest.raises(EnhancementInputError, match=r"is in bfloat16.*set precision to bfloat16"):
+        pipeline(picture)
+    assert pipeline.to(torch.float32)(picture, precision="bfloat16").images
 
 
 def test_saved_and_loaded_it_gives_the_same_bits_with_the_same_adaptors(
@@ -68,6 +88,12 @@ def test_saved_and_loaded_it_gives_the_same_bits_with_the_same_adaptors(
     assert loaded(picture, num_inference_steps=None).images == [expected]
     with pytest.raises(EnhancementInputError, match="save_pretrained"):
         RetinaEnhancementPipeline.from_pretrained(tmp_path)
+    index = tmp_path / "pipeline" / "model_index.json"
+    content = json.loads(index.read_text())
+    for forged in ({"adaptors": [1]}, {"adaptors": {}}, {"active_adaptor": ["made"]}):
+        index.write_text(json.dumps(content | forged))
+        with pytest.raises(EnhancementInputError, match="must be names"):
+            RetinaEnhancementPipeline.from_pretrained(tmp_path / "pipeline")
 
 
 @pytest.mark.parametrize("weights", [{"made": 0.5}, {"made": 1, "again": 1}])

@@ -26,11 +26,11 @@ def require_hook_groups(groups: Any) -> None:
         raise AdaptorConfigError(f"hook_groups is {groups!r}; it must be a list of at least one hook group's name")
 
 
-def require_number(name: str, value: Any, *, least: int = 0) -> None:
-    """Raises AdaptorConfigError if the setting `name` is no whole number in `least` to 4096."""
+def require_number(name: str, value: Any, *, least: int = 0, most: int = LARGEST_NUMBER) -> None:
+    """Raises AdaptorConfigError if the setting `name` is no whole number in `least` to `most`."""
     # `type`, since a bool is an int to Python but not to PyTorch.
-    if type(value) is not int or not least <= value <= LARGEST_NUMBER:
-        raise AdaptorConfigError(f"{name} is {value!r}; it must be a whole number in {least} to {LARGEST_NUMBER}")
+    if type(value) is not int or not least <= value <= most:
+        raise AdaptorConfigError(f"{name} is {value!r}; it must be a whole number in {least} to {most}")
 
 
 def require_bool(name: str, value: Any) -> None:

@@ -11,6 +11,9 @@ from retina_adapt.adaptors.hook_point.config import (
 )
 from retina_adapt.adaptors.registration import AdaptorKind
 
+# It is part of no tensor's shape: a small file could ask for any amount of memory.
+LARGEST_CONTEXT_GRID = 64
+
 
 @dataclass
 class ResidualAdaptorConfig(HookPointAdaptorConfig):
@@ -43,8 +46,9 @@ class ResidualAdaptorConfig(HookPointAdaptorConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("bottleneck_channels", "context_grid", "context_channels"):
+        for name in ("bottleneck_channels", "context_channels"):
             require_number(name, getattr(self, name))
+        require_number("context_grid", self.context_grid, most=LARGEST_CONTEXT_GRID)
         require_bool("depthwise", self.depthwise)
         if self.context_grid and not self.context_channels:
             raise AdaptorConfigError("context_channels is 0; give the context branch channels or set context_grid to 0")

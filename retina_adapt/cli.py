@@ -98,7 +98,7 @@ def enhance(
     ],
     backbone: Annotated[str, typer.Option(help="An embedded backbone or a backbone folder.")] = "nano",
     mode: Annotated[Mode, typer.Option(help="fast: one pass; diffusion: sampled in a few steps.")] = Mode.FAST,
-    steps: Annotated[int, typer.Option(min=1, help="Denoiser calls in the mode diffusion.")] = 4,
+    steps: Annotated[int | None, typer.Option(min=1, help="Denoiser calls in the mode diffusion; 4.")] = None,
     seed: Seed = 0,
     scheduler: Annotated[str | None, typer.Option(help="A diffusers scheduler, for the mode diffusion.")] = None,
     detail: Annotated[
@@ -128,7 +128,9 @@ def enhance(
     quiet: Annotated[bool, typer.Option(help="Print errors only.")] = False,
     verbose: Annotated[bool, typer.Option(help="Print a line for each photograph.")] = False,
 ) -> None:
-    """Enhance photographs; size, orientation and bit depth stay, and so does everything outside the field of view.
+    """Enhance photographs; size and bit depth stay, and so does everything outside the field of view.
+
+    A photograph whose file says that it lies on its side is written upright.
 
     JPEG alone loses a little everywhere, as always when it is written again. The same command resumes an interrupted
     run. Exit status: 0 all done, 1 some failed, 3 all failed, 2 a mistake in the command. OUTPUT/summary.json and

@@ -26,7 +26,9 @@ from retina_adapt.suggestions import did_you_mean
 Configuration = TypeVar("Configuration")
 
 
-DRY_RUN_OPTION, DRY_RUN_FIELD = "--dry-run", "dry_run"
+DRY_RUN_FIELD = "dry_run"
+# As the other options of recipes are written, and as programs commonly write it.
+DRY_RUN_OPTIONS = ("--dry-run", "--dry_run")
 RESUME_OPTION, RESUME_FIELD = "--resume", "resume"
 
 
@@ -60,7 +62,7 @@ def parse_configuration(
     in_sections = {name.rpartition(".")[2] for name in known if "." in name}
     if DRY_RUN_FIELD in in_sections:
         parser.add_argument(
-            DRY_RUN_OPTION,
+            *DRY_RUN_OPTIONS,
             action="store_true",
             help="build everything, take two steps, validate, and print parameters, memory and the time of a full run; "
             "what it writes goes to <output_folder>/dry_run",
@@ -83,14 +85,14 @@ def parse_configuration(
     configuration = configuration_class(**values)
     if has_resume and instances[RESUME_FIELD] is not None:
         configuration = _in_every_section(configuration, {RESUME_FIELD: lambda _: instances[RESUME_FIELD]})
-    if DRY_RUN_OPTION in arguments:
+    if any(option in arguments for option in DRY_RUN_OPTIONS):
         elsewhere = {DRY_RUN_FIELD: lambda _: True, "output_folder": lambda folder: str(Path(folder) / DRY_RUN_FIELD)}
         return _in_every_section(configuration, elsewhere)
     tried = [name for name, value in _settings(configuration) if name.split(".")[-1] == DRY_RUN_FIELD and value]
     if DRY_RUN_FIELD in in_sections and tried:
         raise ConfigurationError(
-            f"{tried[0]} is true, and {DRY_RUN_OPTION} is not given, which alone keeps what a dry run writes apart "
-            f"from the run's own checkpoints; leave {tried[0]} out and give {DRY_RUN_OPTION}"
+            f"{tried[0]} is true, and {DRY_RUN_OPTIONS[0]} is not given, which alone keeps what a dry run writes apart "
+            f"from the run's own checkpoints; leave {tried[0]} out and give {DRY_RUN_OPTIONS[0]}"
         )
     return configuration
 
@@ -147,7 +149,7 @@ def _reject_unknown_keys(arguments: list[str], known: set[str], known_in_yaml: s
         name = argument.removeprefix("--").split("=", 1)[0]
         if (
             not argument.startswith("--")
-            or argument == DRY_RUN_OPTION
+            or argument in DRY_RUN_OPTIONS
             or name == "print_config"
             or name.split(".")[-1] == "help"
         ):
@@ -162,7 +164,10 @@ def _reject_unknown_keys(arguments: list[str], known: set[str], known_in_yaml: s
 
 def _require_known(name: str, known: set[str], origin: str) -> None:
     if name not in known:
+        in_sections = sorted(each for each in known if each.endswith(f".{name}"))
         hint = did_you_mean(name, known) or "; --help lists the known ones"
+        if in_sections:
+            hint = f"; did you mean {' or '.join(in_sections)}?"
         raise ConfigurationError(f"{origin}: unknown key '{name}'{hint}")
 
 

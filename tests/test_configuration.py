@@ -185,11 +185,17 @@ class Recipe:
     second: TrainingSettings = field(default_factory=TrainingSettings)
 
 
-def test_a_dry_run_concerns_every_training_and_writes_elsewhere() -> None:
-    arguments = ["--output_folder", "runs/a", "--dry-run", "--second.steps", "7"]
+@pytest.mark.parametrize("option", ["--dry-run", "--dry_run"])
+def test_a_dry_run_concerns_every_training_and_writes_elsewhere(option: str) -> None:
+    arguments = ["--output_folder", "runs/a", option, "--second.steps", "7"]
     config = parse_configuration(Recipe, description="a test", arguments=arguments)
     assert config == Recipe("runs/a/dry_run", TrainingSettings(dry_run=True), TrainingSettings(steps=7, dry_run=True))
     assert not parse_configuration(Recipe, description="a test", arguments=arguments[:2]).first.dry_run
+
+
+def test_a_setting_without_its_section_is_told_where_it_is() -> None:
+    with pytest.raises(ConfigurationError, match=r"'seed'; did you mean first\.seed or second\.seed\?"):
+        parse_configuration(Recipe, description="a test", arguments=["--output_folder", "runs/a", "--seed", "5"])
 
 
 def test_a_dry_run_is_asked_for_by_its_option_alone(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from retina_adapt.adaptors.attach import attach_adaptor, detach_adaptor
 from retina_adapt.adaptors.errors import AdaptorFileError
 from retina_adapt.adaptors.hook_point.config import AdaptorConfigError
 from retina_adapt.adaptors.layers import backbone_of, hook_point_of
-from retina_adapt.adaptors.layout import read_text
-from retina_adapt.adaptors.peft_layout import DORA_MAGNITUDE, PEFT_CONFIG_FILE, PEFT_PREFIX, PEFT_TENSORS_FILE
+from retina_adapt.adaptors.layout import PEFT_CONFIG_FILE, read_text
+from retina_adapt.adaptors.peft_layout import DORA_MAGNITUDE, PEFT_PREFIX, PEFT_TENSORS_FILE
 from retina_adapt.adaptors.rehearsal import rehearse_attaching
 from retina_adapt.adaptors.tensor_file import read_header, read_tensors
 from retina_adapt.adaptors.tensors import (

@@ -17,6 +17,7 @@ from retina_adapt.atomic_files import restore_interrupted_replacement
 TENSORS_FILE = "adaptor_model.safetensors"
 CONFIG_FILE = "adaptor_config.json"
 CARD_FILE = "README.md"
+PEFT_CONFIG_FILE = "adapter_config.json"
 ADAPTOR_FILES = (TENSORS_FILE, CONFIG_FILE, CARD_FILE)
 SINGLE_FILE_SUFFIX = ".safetensors"
 CONFIG_HEADER_KEY = "adaptor_config"
@@ -51,6 +52,10 @@ def read_configuration_text(adaptor: Path) -> str:
         return text
     restore_interrupted_replacement(adaptor)
     path = adaptor / CONFIG_FILE
+    if (adaptor / PEFT_CONFIG_FILE).exists() and not path.exists():
+        raise AdaptorFileError(
+            f"{adaptor}: holds an adaptor of PEFT; make one of this package of it with 'retina-adapt adaptors import'"
+        )
     if not path.exists():
         raise AdaptorFileError(
             f"{path}: no such file; an adaptor is a folder with {CONFIG_FILE} and {TENSORS_FILE}, or one "

@@ -17,7 +17,6 @@ from retina_adapt.adaptors.single_file import read_card
 from retina_adapt.adaptors.tensor_file import write_tensor_file
 from retina_adapt.atomic_files import write_folder_atomically
 
-PEFT_CONFIG_FILE = "adapter_config.json"
 PEFT_TENSORS_FILE = "adapter_model.safetensors"
 PEFT_PREFIX = "base_model.model."
 # A module in PEFT's layers whose one parameter is saved under the module's name.

@@ -15,6 +15,8 @@ from retina_adapt.adaptors.errors import AdaptorFileError
 # Holds the configuration and the card in the single-file form, and some hundred tensors' names and places.
 MOST_HEADER_BYTES = 8 * 2**20
 _LENGTH_BYTES = 8
+# A ZIP archive, which holds one, and a bare one.
+_PICKLE_SIGNATURES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
 def write_tensor_file(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
@@ -95,5 +97,7 @@ def _check_header_length(path: Path) -> None:
     if len(prefix) < _LENGTH_BYTES:
         raise ValueError("shorter than the length of its header")
     length = struct.unpack("<Q", prefix)[0]
+    if length > MOST_HEADER_BYTES and prefix.startswith(_PICKLE_SIGNATURES):
+        raise ValueError("a pickle, as torch.save writes it, which can run any code and is never loaded")
     if length > MOST_HEADER_BYTES:
         raise ValueError(f"its header would take {length:,} bytes, more than the {MOST_HEADER_BYTES:,} allowed")

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from retina_adapt.adaptors import AdaptorNameError
 from retina_adapt.commands.used_models import AUTO, BACKBONE
+from retina_adapt.embedded import embedded_names
 from retina_adapt.enhancement import Enhancer
 
 
@@ -24,10 +25,12 @@ def parse_adaptor_choice(given: str) -> AdaptorChoice:
     """Take NAME=PATH apart; a path that exists as a whole is one, whatever is in it.
 
     Raises:
-        AdaptorNameError: nothing is given.
+        AdaptorNameError: nothing is given, or several with commas between them.
     """
     if not given.strip():
         raise AdaptorNameError("--adaptor is empty; give an embedded name such as light, auto, a path, or NAME=PATH")
+    if "," in given and set(given.split(",")) <= {*embedded_names("adaptors"), AUTO}:
+        raise AdaptorNameError(f"--adaptor {given}: give each of them with an --adaptor of its own")
     name, sign, adaptor = given.partition("=")
     # What has a slash before the sign is a path too, one that does not exist: the error should show all of it.
     if not sign or not name or "/" in name or Path(given).exists():

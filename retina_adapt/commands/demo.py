@@ -79,11 +79,7 @@ def run_demo(
         output / "enhanced",
         adaptors=adaptors,
         backbone=DEFAULT_BACKBONE,
-        mode="fast",
-        steps=4,
         seed=seed,
-        field_of_view="auto",
-        masks=None,
         device="cpu",
         console=console,
     )

@@ -28,7 +28,8 @@ def status_before(
     if known is None or not known.is_done:
         return "skipped" if skip_existing else None
     if _of_one_photograph(known, record):
-        if known.request == record.request:
+        # A result of another size was cut off since, by a full disk for instance, or changed.
+        if known.request == record.request and known.output_bytes == (output / record.output).stat().st_size:
             return known.status
     elif Path(known.photograph).is_file() and not skip_existing:
         raise OutputFolderError(

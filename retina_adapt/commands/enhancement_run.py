@@ -16,7 +16,7 @@ from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.commands.batch import Outcome, batch_progress, failure_message, overlapped
 from retina_adapt.commands.journal import PhotographRecord
 from retina_adapt.commands.photograph_list import ListedPhotograph
-from retina_adapt.commands.plausibility import require_fundus
+from retina_adapt.commands.plausibility import doubt_about_samples, require_fundus
 from retina_adapt.commands.used_models import AUTO, BACKBONE
 from retina_adapt.enhancement import (
     EnhancementInputError,
@@ -177,9 +177,9 @@ class EnhancementRun:
             mask=mask,
             name=str(listed.path),
         )
-        doubt = ""
+        doubt = doubt_about_samples(photograph, str(listed.path))
         if mask is None and self.field_of_view == "auto":
-            doubt = require_fundus(photograph.pixels, prepared.field_of_view, str(listed.path))
+            doubt = require_fundus(photograph.pixels, prepared.field_of_view, str(listed.path)) or doubt
         return _ReadPhotograph(encoded, photograph, mask, prepared, doubt)
 
     def _work(self, read: _ReadPhotograph, names: list[str]) -> _Made:
@@ -252,6 +252,7 @@ class EnhancementRun:
             record,
             status="copied" if change is None else "enhanced",
             message=made.read.doubt,
+            output_bytes=target.stat().st_size,
             used_adaptor=chosen,
             width=width,
             height=height,

@@ -39,6 +39,7 @@ class PhotographRecord:
         route: of the router: its `Route` as plain values.
         request: sha256 over size and time of the input file and its mask, and all else that the result depends on.
         input_sha256: of the input file; empty where it could not be read.
+        output_bytes: size of the result.
         finished: seconds since 1970.
     """
 
@@ -55,6 +56,7 @@ class PhotographRecord:
     route: dict[str, Any] | None = None
     request: str = ""
     input_sha256: str = ""
+    output_bytes: int = 0
     finished: float = field(default_factory=time.time)
 
     @property

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import ImageReadError, find_photographs
+from retina_adapt.imaging.dicom import SIGNATURE_END, is_dicom
+from retina_adapt.imaging.photograph import SUFFIXES
 
 # Pictures that cameras and viewers write and this package does not read.
 _OTHER_PICTURES = (".bmp", ".gif", ".webp", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pdf", ".dng")
@@ -60,28 +62,49 @@ def list_photographs(sources: Sequence[Path], output: Path) -> list[ListedPhotog
 
 
 def pictures_left_alone(sources: Sequence[Path]) -> str:
-    """How many pictures of kinds that are not read lie in the source folders, as a warning; "" if there are none."""
-    found = [
-        path
-        for source in sources
-        if source.is_dir()
-        for path in source.rglob("*")
-        if path.suffix.lower() in _OTHER_PICTURES and not path.name.startswith(".")
-    ]
-    if not found:
-        return ""
-    kinds = ", ".join(sorted({path.suffix.lower() for path in found}))
-    return (
-        f"{found[0]}: left alone, {len(found)} in all of kinds that are not read ({kinds}); convert them to PNG or TIFF"
-    )
+    """How many pictures that are not read lie in the source folders, as a warning; "" if there are none."""
+    found, unnamed = [], []
+    for path in (path for source in sources if source.is_dir() for path in source.rglob("*")):
+        suffix = path.suffix.lower()
+        if path.name.startswith(".") or suffix in SUFFIXES:
+            continue
+        if suffix in _OTHER_PICTURES:
+            found.append(path)
+        elif path.is_file() and _begins_as_dicom(path):
+            unnamed.append(path)
+    warnings = []
+    if found:
+        kinds = ", ".join(sorted({path.suffix.lower() for path in found}))
+        warnings.append(
+            f"{found[0]}: left alone, {len(found)} in all of kinds that are not read ({kinds}); convert them to PNG or "
+            "TIFF"
+        )
+    if unnamed:
+        warnings.append(
+            f"{unnamed[0]}: left alone, {len(unnamed)} in all that are DICOM by what they hold and not by their name; "
+            "let their names end in .dcm"
+        )
+    return "; ".join(warnings)
+
+
+def _begins_as_dicom(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return is_dicom(stream.read(SIGNATURE_END))
+    except OSError:
+        return False
 
 
 def make_output_folder(output: Path) -> None:
     """Make the folder for the results, unless it is there.
 
     Raises:
-        OutputFolderError: it cannot be made.
+        OutputFolderError: it cannot be made, or its name is that of a picture.
     """
+    if output.suffix.lower() in SUFFIXES and not output.is_dir():
+        raise OutputFolderError(
+            f"{output}: names a picture, but results go to a folder, each under its photograph's name; name a folder"
+        )
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

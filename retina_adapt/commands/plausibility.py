@@ -1,9 +1,9 @@
-"""Whether a picture can be a colour photograph of a fundus at all."""
+"""Whether a picture can be a colour photograph of a fundus at all, and whether its samples mean what they seem to."""
 
 import numpy as np
 
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging import FieldOfView
+from retina_adapt.imaging import FieldOfView, Photograph
 
 # Light comes back from a fundus red: through the blood of the choroid. Those of the corpus are well above these ratios.
 _LEAST_RED_IN_A_DISC = 1.0
@@ -43,3 +43,16 @@ def require_fundus(pixels: np.ndarray, found: FieldOfView, name: str) -> str:
     if found.circle is None:
         return f"{name}: no round field of view found: all of the frame was taken for tissue"
     return ""
+
+
+def doubt_about_samples(photograph: Photograph, name: str) -> str:
+    """A doubt in words, empty if there is none: 12 bits of a camera that were stored in 16 without scaling them."""
+    if photograph.bit_depth != 16:
+        return ""
+    largest = round(float(photograph.pixels.max()) * 65535)
+    if not 0 < largest < 2**12:
+        return ""
+    return (
+        f"{name}: its brightest sample is {largest} of 65535, as where 12-bit values are stored in 16 bits; if they "
+        "are, multiply them by 16 first"
+    )

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.configuration import DRY_RUN_FIELD
 from retina_adapt.training.curves import Curve, draw_curves, read_curves
 from retina_adapt.training.run_record import RUN_FILE, RunRecordError, flattened, read_run
 
@@ -47,7 +48,9 @@ def find_runs(folder: Path) -> dict[Path, dict[str, Any]]:
 
 def run_table(runs: dict[Path, dict[str, Any]]) -> Table:
     """A line for each training of each run: where it stands, and its last scores."""
-    table = Table("run", "training", "status", "step", "scores", "started", box=None, pad_edge=False)
+    # A path that is cut off is that of another run.
+    run = Column("run", overflow="fold")
+    table = Table(run, "training", "status", "step", "scores", "started", box=None, pad_edge=False)
     for folder, record in runs.items():
         if "problem" in record:
             table.add_row(str(folder), "", f"cannot be read: {record['problem']}", "", "", "")
@@ -56,6 +59,8 @@ def run_table(runs: dict[Path, dict[str, Any]]) -> Table:
             scores = ", ".join(f"{key} {value:.4g}" for key, value in progress.get("scores", {}).items())
             step = f"{progress['step']}/{progress['steps']}" if progress else ""
             status = progress.get("status", "no training yet")
+            if folder.name == DRY_RUN_FIELD:
+                status = f"dry run, {status}"
             table.add_row(str(folder), name, status, step, scores, record.get("started", ""))
     return table
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow.compute
 import torch
 
 from retina_adapt.data.preparation import (
@@ -200,8 +201,11 @@ def _fingerprint(dataset: datasets.Dataset, columns: list[str], arguments: dict[
     """
     digest = hashlib.sha256(json.dumps([_FORMAT_VERSION, dataset._fingerprint, arguments]).encode())
     for column in columns:
-        # Without the column of bytes, which may be all photographs of a data set.
-        for path in dataset.select_columns([column]).flatten().select_columns([f"{column}.path"])[f"{column}.path"]:
+        # Reading whole rows would copy the bytes of every photograph.
+        paths = pyarrow.compute.struct_field(dataset.data.column(column), "path")
+        if dataset._indices is not None:
+            paths = paths.take(dataset._indices.column(0))
+        for path in paths.to_pylist():
             if path and Path(path).is_file():
                 status = Path(path).stat()
                 digest.update(json.dumps([path, status.st_size, status.st_mtime_ns]).encode())

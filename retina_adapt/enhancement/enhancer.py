@@ -1,5 +1,6 @@
 """What a user calls: a backbone, named adaptors on it, and photographs of any size in and out."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -31,6 +32,7 @@ from retina_adapt.enhancement.network import small_changes
 from retina_adapt.enhancement.result import Enhancement
 from retina_adapt.enhancement.settings import EnhancementSettings
 from retina_adapt.imaging import FieldOfViewShape
+from retina_adapt.suggestions import did_you_mean
 
 
 class Enhancer:
@@ -206,10 +208,12 @@ class Enhancer:
             MissingDenoiserError: the mode is `diffusion` and the backbone has no denoiser.
         """
         own = {key: options.pop(key) for key in ("field_of_view", "mask", "name") if key in options}
-        try:
-            settings = EnhancementSettings(**options)
-        except TypeError as error:
-            raise EnhancementInputError(f"{error}; known are the fields of EnhancementSettings") from None
+        known = [item.name for item in dataclasses.fields(EnhancementSettings)]
+        if unknown := [name for name in options if name not in known]:
+            raise EnhancementInputError(
+                f"there is no option '{unknown[0]}'; known are {', '.join(known)}{did_you_mean(unknown[0], known)}"
+            )
+        settings = EnhancementSettings(**options)
         if isinstance(image, Tensor) and image.dim() == 4:
             return torch.stack([result.image for result in self.enhance_all(list(image), settings, **own)])
         if isinstance(image, list | tuple):

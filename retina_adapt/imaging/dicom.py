@@ -26,10 +26,13 @@ _PHOTOMETRIC = {
 # Our own data element: PS3.5, 7.8, private data elements.
 PRIVATE_GROUP, PRIVATE_CREATOR, PROVENANCE_ELEMENT = 0x0071, "RETINA_ADAPT PROVENANCE", 0x01
 
+SIGNATURE_END = 132
+"""How many of a file's first bytes `is_dicom` needs."""
+
 
 def is_dicom(encoded: bytes) -> bool:
     """Whether a file's bytes begin as DICOM files do (PS3.10, 7.1)."""
-    return encoded[128:132] == b"DICM"
+    return encoded[128:SIGNATURE_END] == b"DICM"
 
 
 def decode_dicom(encoded: bytes, name: str) -> Photograph:

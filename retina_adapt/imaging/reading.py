@@ -14,7 +14,8 @@ from retina_adapt.imaging.dicom import decode_dicom, is_dicom
 from retina_adapt.imaging.photograph import ImageReadError, Photograph
 from retina_adapt.imaging.provenance import provenance_of_xmp
 
-_ORIENTATION_TAG = 274
+_ORIENTATION_TAG, _PLANES_TAG, _EXTRA_SAMPLES_TAG = 274, 284, 338
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # A TIFF file's directory mixes how its samples are stored with what they show; only the latter survives a
 # change of format: description, maker, model, resolution, software, date, artist, copyright, EXIF and GPS
 # directories.
@@ -76,6 +77,11 @@ def decode_photograph(encoded: bytes, name: str) -> Photograph:
     except Image.DecompressionBombError as error:
         raise ImageReadError(f"{name}: too large ({error}); cut the picture to the eye or scale it down") from error
     except UnidentifiedImageError as error:
+        if encoded.startswith(_TIFF_SIGNATURES):
+            raise ImageReadError(
+                f"{name}: a TIFF of a kind that is not read (floating-point colours, for instance), or damaged; save "
+                "it with 8 or 16 unsigned bits a sample, grey or RGB"
+            ) from error
         raise ImageReadError(f"{name}: not a JPEG, PNG or TIFF image; convert it to one of these") from error
     except _DECODING_ERRORS as error:
         raise ImageReadError(
@@ -103,11 +109,13 @@ def _bit_depth(image: Image.Image, encoded: bytes, name: str) -> int:
         raise ImageReadError(f"{name}: holds {pictures} pictures; save the one you mean as a file of its own")
     # Pillow takes every CMYK JPEG for one of Adobe's, which store ink inverted; only those with its marker are.
     is_plain_cmyk = image.format == "JPEG" and "adobe" in image.info and "icc_profile" not in image.info
-    if image.mode == "LAB" or (image.mode == "CMYK" and not is_plain_cmyk):
+    if image.mode == "CMYK" and not is_plain_cmyk:
         raise ImageReadError(
-            f"{name}: colours are stored as {image.mode}, whose meaning depends on a printing profile; "
-            "convert it to RGB in the program that made it"
+            f"{name}: colours are stored as CMYK, whose meaning depends on a printing profile; convert it to RGB in "
+            "the program that made it"
         )
+    if image.mode == "LAB":
+        raise ImageReadError(f"{name}: colours are stored as CIELAB, which is not read; convert it to RGB")
     if image.format == "PNG":
         return 16 if encoded[24] == 16 else 8  # IHDR is the first chunk; lower depths are widened to 8 by Pillow
     if not isinstance(image, TiffImageFile):
@@ -118,6 +126,12 @@ def _bit_depth(image: Image.Image, encoded: bytes, name: str) -> int:
         kind = "floating-point" if 3 in sample_format else "signed" if 2 in sample_format else "unsigned"
         raise ImageReadError(
             f"{name}: samples are {kind} numbers of {sorted(bits)} bits; save it with 8 or 16 unsigned bits a sample"
+        )
+    if bits == {16} and image.tag_v2.get(_PLANES_TAG) == 2 and len(image.getbands()) > 1:
+        # OpenCV would take the planes for rows of pixels.
+        raise ImageReadError(
+            f"{name}: holds 16-bit colours plane by plane, which is not read; save it with the colours of a pixel "
+            "side by side (PlanarConfiguration 1), or as a 16-bit PNG"
         )
     return 16 if bits == {16} else 8
 
@@ -144,7 +158,16 @@ def _samples_16bit(image: Image.Image, encoded: bytes, name: str) -> np.ndarray:
         return cv2.cvtColor(samples, cv2.COLOR_BGR2RGB)
     is_grey = image.format == "PNG" and encoded[25] == 4  # OpenCV widens PNG's grey + alpha to four channels
     samples = cv2.cvtColor(samples, cv2.COLOR_BGRA2RGBA)
+    if isinstance(image, TiffImageFile) and 1 in image.tag_v2.get(_EXTRA_SAMPLES_TAG, ()):
+        samples = _without_alpha_in_colors(samples)
     return samples[:, :, 2:] if is_grey else samples
+
+
+def _without_alpha_in_colors(samples: np.ndarray) -> np.ndarray:
+    """(H, W, 4) uint16 whose colours were multiplied with alpha ("associated"), as they were before."""
+    colors, alpha = samples[:, :, :3].astype(np.float64), samples[:, :, 3:]
+    divided = np.divide(65535 * colors, alpha, out=np.zeros_like(colors), where=alpha > 0)
+    return np.concatenate([divided.round().clip(0, 65535).astype(np.uint16), alpha], axis=2)
 
 
 def _turn_upright(samples: np.ndarray, orientation: int) -> np.ndarray:
@@ -174,6 +197,8 @@ def _exif(image: Image.Image) -> bytes | None:
         for tag in list(tags):
             if tag == _ORIENTATION_TAG or (image.format == "TIFF" and tag not in _DESCRIPTIVE_TAGS):
                 del tags[tag]
+        # An EXIF block is a small TIFF file, never a BigTIFF.
+        tags.bigtiff = False
         return tags.tobytes() if len(tags) else None
     except Exception:  # whatever Pillow raises for values of unexpected types
         return None

@@ -23,7 +23,8 @@ from retina_adapt.adaptors import (
 )
 from retina_adapt.adaptors.files import read_adaptor
 from retina_adapt.adaptors.foreign_lora import attach_foreign_lora
-from retina_adapt.adaptors.peft_layout import PEFT_CONFIG_FILE, PEFT_TENSORS_FILE, export_to_peft
+from retina_adapt.adaptors.layout import PEFT_CONFIG_FILE
+from retina_adapt.adaptors.peft_layout import PEFT_TENSORS_FILE, export_to_peft
 from retina_adapt.backbones import ReconstructionBackbone, fingerprint_tensors
 
 ENCODER_CONVOLUTIONS = r"autoencoder\.encoder\..*resnets.*conv[12]"

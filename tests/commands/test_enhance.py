@@ -1,6 +1,7 @@
 """`retina-adapt enhance` over folders: every photograph has its line, whatever the others are like."""
 
 import csv
+import dataclasses
 import json
 import os
 import struct
@@ -23,7 +24,7 @@ from retina_adapt.commands.journal import Journal, PhotographRecord
 from retina_adapt.commands.photograph_list import OutputFolderError
 from retina_adapt.commands.records import RecordWriteError
 from retina_adapt.enhancement import EnhancementInputError
-from retina_adapt.imaging import ImageReadError, read_photograph
+from retina_adapt.imaging import ImageReadError, read_photograph, write_photograph
 
 
 @pytest.fixture
@@ -164,6 +165,17 @@ def test_the_same_command_resumes_and_another_does_not(enhance, drawn: Path, tmp
     assert not set(times(output).items()) & set(before.items())
 
 
+def test_a_result_that_was_cut_off_since_is_made_anew_and_no_other(enhance, drawn: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    enhance(drawn)
+    first, whole = times(output), (output / "drawn_0001.png").read_bytes()
+    (output / "drawn_0001.png").write_bytes(whole[: len(whole) // 2])
+    enhance(drawn)
+    assert (output / "drawn_0001.png").read_bytes() == whole
+    again = times(output)
+    assert {Path(path).name for path in again if again[path] != first[path]} == {"drawn_0001.png"}
+
+
 def test_a_corrected_mask_makes_its_photograph_anew_and_no_other(enhance, drawn: Path, tmp_path: Path) -> None:
     output, masks = tmp_path / "out", tmp_path / "masks"
     masks.mkdir()
@@ -226,6 +238,18 @@ def test_a_doubt_about_a_result_stays_when_the_run_is_repeated(enhance, drawn: P
     for result in (first, second):
         assert "no round field of view found" in result.output.replace("\n", " ")
     assert "no round field of view found" in summary_of(tmp_path / "out")["part.png"]["message"]
+
+
+def test_twelve_bits_of_a_camera_in_a_16_bit_file_are_told(enhance, drawn: Path, tmp_path: Path) -> None:
+    photograph = read_photograph(drawn / "drawn_0000.png")
+    for name, scale in (("twelve", 1 / 16), ("sixteen", 1)):
+        pixels = (photograph.pixels * np.float32(scale)).clip(0, 4095 / 65535 if scale < 1 else 1)
+        write_photograph(dataclasses.replace(photograph, pixels=pixels, bit_depth=16), tmp_path / f"{name}.tif")
+    result = enhance(tmp_path / "twelve.tif", tmp_path / "sixteen.tif")
+    assert result.exit_code == 0
+    records = summary_of(tmp_path / "out")
+    assert "as where 12-bit values are stored in 16 bits" in records["twelve.tif"]["message"]
+    assert records["sixteen.tif"]["message"] == ""
 
 
 def test_leaving_all_results_and_none_of_them_is_a_mistake(enhance, drawn: Path) -> None:

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from retina_adapt.adaptors import AdaptorNameError
 from retina_adapt.backbones.schedulers import UnknownSchedulerError
 from retina_adapt.cli import app
+from retina_adapt.commands.photograph_list import OutputFolderError
 from retina_adapt.embedded import UnknownModelError
 from retina_adapt.enhancement import EnhancementInputError
 from retina_adapt.errors import RetinaAdaptError
@@ -22,10 +23,12 @@ from retina_adapt.errors import RetinaAdaptError
             EnhancementInputError,
             "choose the mode diffusion, or leave the scheduler out",
         ),
+        (["--steps", "2"], EnhancementInputError, "--steps is 2, but the mode fast samples nothing"),
         (["--masks", "nowhere"], EnhancementInputError, "nowhere: there is no such folder; check --masks"),
         (["--router", "nowhere"], EnhancementInputError, "--adaptor auto alone"),
         (["--adaptor", "lihgt"], UnknownModelError, "did you mean 'light'"),
         (["--adaptor", ""], AdaptorNameError, "--adaptor is empty"),
+        (["--adaptor", "light,auto"], AdaptorNameError, "give each of them with an --adaptor of its own"),
     ],
 )
 def test_a_mistake_in_the_command_ends_it_at_once(
@@ -48,3 +51,22 @@ def test_pictures_that_are_not_read_are_named(drawn: Path, tmp_path: Path) -> No
     )
     assert result.exit_code == 0
     assert "left alone, 2 in all of kinds that are not read (.bmp, .webp)" in result.output
+
+
+def test_dicom_under_other_names_is_named(drawn: Path, tmp_path: Path) -> None:
+    for name in ("IM0001", "second visit/1.2.840.5"):
+        (drawn / name).write_bytes(bytes(128) + b"DICM")
+    (drawn / "README").write_text("no picture")
+    result = CliRunner().invoke(
+        app, ["enhance", str(drawn), str(tmp_path / "out"), "--adaptor", "light", "--device", "cpu"]
+    )
+    assert result.exit_code == 0
+    assert "IM0001: left alone, 2 in all that are DICOM by what they hold" in result.output.replace("\n", " ")
+
+
+def test_an_output_that_names_a_picture_is_a_mistake(drawn: Path, tmp_path: Path) -> None:
+    command = ["enhance", str(drawn / "drawn_0000.png"), str(tmp_path / "result.PNG"), "--adaptor", "light"]
+    result = CliRunner().invoke(app, [*command, "--device", "cpu"])
+    assert isinstance(result.exception, OutputFolderError)
+    assert "names a picture" in str(result.exception)
+    assert not (tmp_path / "result.PNG").exists()

@@ -7,6 +7,7 @@ from io import BytesIO
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps, TiffImagePlugin
@@ -95,6 +96,37 @@ def test_16_bit_files_of_other_programs_are_read_exactly(tmp_path, suffix, chann
     read = read_photograph(tmp_path / f"photo{suffix}")
     assert read.bit_depth == 16
     np.testing.assert_array_equal(np.rint(read.pixels * 65535), samples)
+
+
+def tiff_of(samples, **options) -> bytes:
+    """A TIFF file as another program writes it."""
+    buffer = BytesIO()
+    tifffile.imwrite(buffer, samples, photometric="rgb", **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_colours_that_were_multiplied_with_alpha_are_read_without_it(dtype):
+    largest = np.iinfo(dtype).max
+    colors = np.random.default_rng(0).integers(0, largest, (6, 8, 3)) / largest
+    alpha = np.array([1.0, 0.5, 0.25, 0.0])[None, :, None].repeat(2, axis=1).repeat(6, axis=0)
+    stored = np.concatenate([colors * alpha, alpha], axis=2)
+    encoded_alpha = tiff_of((stored * largest).round().astype(dtype), extrasamples=["assocalpha"])
+    read = decode_photograph(encoded_alpha, "photo")
+    np.testing.assert_allclose(read.alpha[:, :, None], alpha, atol=1 / largest)
+    np.testing.assert_allclose(read.pixels[:, :6], colors[:, :6], atol=4 / largest)
+    assert not read.pixels[:, 6:].any()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_bigtiff_is_read_and_its_description_written(tmp_path, dtype):
+    samples = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (6, 8, 3)).astype(dtype)
+    read = decode_photograph(tiff_of(samples, bigtiff=True, description="left eye"), "photo.tif")
+    np.testing.assert_array_equal(np.rint(read.pixels * np.iinfo(dtype).max), samples)
+    for suffix in (".tif", ".png", ".jpg")[: 3 if dtype == np.uint8 else 2]:
+        write_photograph(read, tmp_path / f"photo{suffix}")
+        with Image.open(tmp_path / f"photo{suffix}") as image:
+            assert image.getexif()[270] == "left eye"
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
@@ -217,6 +249,9 @@ def test_a_truncated_photograph_is_an_error(tmp_path, suffix, share, bit_depth):
         (encoded("BMP"), "not a JPEG, PNG or TIFF"),
         (encoded("TIFF", Image.new("F", (4, 4))), "floating-point"),
         (encoded("TIFF", Image.new("I", (4, 4))), "32"),
+        (tiff_of(np.zeros((4, 4, 3), np.float32)), "a TIFF of a kind that is not read"),
+        (tiff_of(np.zeros((3, 4, 4), np.uint16), planarconfig="separate"), "plane by plane"),
+        (encoded("TIFF", Image.new("LAB", (4, 4))), "CIELAB"),
         (encoded("JPEG", Image.new("CMYK", (4, 4)), icc_profile=ICC_PROFILE), "CMYK"),
         (encoded("JPEG", Image.new("CMYK", (4, 4))).replace(b"Adobe", b"Other"), "CMYK"),
         (encoded("TIFF", Image.new("CMYK", (4, 4))), "CMYK"),

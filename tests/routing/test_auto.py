@@ -75,11 +75,6 @@ def run(photographs: Path, output: Path, adaptors: list[str], backbone: Path) ->
         output,
         adaptors=adaptors,
         backbone=str(backbone),
-        mode="fast",
-        steps=1,
-        seed=0,
-        field_of_view="auto",
-        masks=None,
         device="cpu",
         console=Console(quiet=True),
     )

@@ -1,7 +1,6 @@
 """Sums of adaptors: several at once, each with a weight, and one between several."""
 
 import copy
-import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -14,11 +13,9 @@ from retina_adapt.adaptors.kinds import KINDS, kind_of
 from retina_adapt.adaptors.layers import tuner_layers
 from retina_adapt.adaptors.merging import require_unmerged
 from retina_adapt.adaptors.names import require_attached
+from retina_adapt.adaptors.stored_settings import settings_to_plain
 from retina_adapt.adaptors.tensors import adaptor_tensors, assign_adaptor_tensors
 from retina_adapt.errors import RetinaAdaptError
-
-# Of PEFT's own bookkeeping, or restated by `target_modules` in another order.
-_NO_SETTINGS = {"base_model_name_or_path", "inference_mode", "peft_version", "revision", "target_modules"}
 
 
 class AdaptorArithmeticError(RetinaAdaptError):
@@ -103,15 +100,8 @@ def interpolate_adaptors(adapted: PeftModel, weights: Mapping[str, float], new_n
 def _differing_settings(first: PeftConfig, other: PeftConfig) -> list[str]:
     if kind_of(first) != kind_of(other):
         return ["kind"]
-    return sorted(key for key, value in _settings(first).items() if _settings(other)[key] != value)
-
-
-def _settings(config: PeftConfig) -> dict[str, Any]:
-    return {
-        item.name: getattr(config, item.name)
-        for item in dataclasses.fields(config)
-        if item.name not in _NO_SETTINGS and item.compare
-    }
+    settings = settings_to_plain(other)
+    return sorted(key for key, value in settings_to_plain(first).items() if settings[key] != value)
 
 
 def _require_finite(weights: Mapping[str, float]) -> None:

@@ -152,8 +152,8 @@ class Studio:
         provenance = provenance_of(
             settings,
             backbone=self.backbone.name,
-            backbone_fingerprint=self.backbone.fingerprint,
-            adaptors=[UsedAdaptor(name, self.adaptors[name].fingerprint, weight) for name, weight in chosen.items()],
+            backbone_fingerprint=self.backbone.sha256,
+            adaptors=[UsedAdaptor(name, self.adaptors[name].sha256, weight) for name, weight in chosen.items()],
             input_sha256=sha256_of(encoded),
         )
         with self._files_lock:

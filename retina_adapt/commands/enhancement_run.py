@@ -243,8 +243,8 @@ class EnhancementRun:
             provenance = provenance_of(
                 self.settings,
                 backbone=self.models[BACKBONE].name,
-                backbone_fingerprint=self.models[BACKBONE].fingerprint,
-                adaptors=[UsedAdaptor(chosen, self.models[chosen].fingerprint)],
+                backbone_fingerprint=self.models[BACKBONE].sha256,
+                adaptors=[UsedAdaptor(chosen, self.models[chosen].sha256)],
                 input_sha256=digest,
             )
             write_photograph(dataclasses.replace(photograph, pixels=pixels, provenance=provenance), target)

@@ -31,13 +31,11 @@ def identities_of(
 def request_identity(name: str, models: Mapping[str, ModelIdentity], router: Path) -> str:
     """Of an adaptor, its sha256; of the choice by the router, the sha256 of all that it rests on."""
     if name != AUTO:
-        return models[name].fingerprint
+        return models[name].sha256
     files = sorted(path for path in router.rglob("*") if path.is_file())
     parts = [path.read_bytes() for path in files]
     # With their names, by which the router chooses.
-    parts += [
-        f"{name} {identity.fingerprint}".encode() for name, identity in sorted(models.items()) if name != BACKBONE
-    ]
+    parts += [f"{name} {identity.sha256}".encode() for name, identity in sorted(models.items()) if name != BACKBONE]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 

@@ -32,12 +32,12 @@ class UsedAdaptor:
 
     Attributes:
         name: for readers.
-        fingerprint: sha256 of its configuration and tensors, 64 hexadecimal digits.
+        sha256: over its configuration and tensors, 64 hexadecimal digits.
         weight: 1 as it was trained; others where several act together.
     """
 
     name: str
-    fingerprint: str
+    sha256: str
     weight: float = 1.0
 
 
@@ -77,7 +77,7 @@ class Provenance:
     def sentence(self) -> str:
         """For readers, in one line."""
         parts = [
-            f"{adaptor.name} ({adaptor.fingerprint[:12]})"
+            f"{adaptor.name} ({adaptor.sha256[:12]})"
             + ("" if adaptor.weight == 1 else f" with weight {adaptor.weight:g}")
             for adaptor in self.adaptors
         ]

@@ -1,4 +1,4 @@
-"""Which backbone and which adaptors: names for readers, fingerprints for certainty."""
+"""Which backbone and which adaptors: names for readers, sums for certainty."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +14,15 @@ class ModelIdentity:
     Attributes:
         role: "backbone" or "adaptor".
         name: for readers; two models may have the same.
-        fingerprint: sha256, 64 hexadecimal digits: equal if and only if the model is. A backbone's is taken over its
-            tensors, an adaptor's over its configuration and tensors.
+        sha256: 64 hexadecimal digits: equal if and only if the model is. A backbone's is its
+            fingerprint, over its tensors; an adaptor's is over its configuration and tensors.
         kind: an adaptor's kind; empty for a backbone.
         purpose: what an adaptor undoes; empty for a backbone.
     """
 
     role: str
     name: str
-    fingerprint: str
+    sha256: str
     kind: str = ""
     purpose: str = ""
 
@@ -37,7 +37,7 @@ def identify_adaptor(adaptor: Path | str, name: str | None = None) -> ModelIdent
     return ModelIdentity(
         role="adaptor",
         name=name or description.metadata.name or Path(adaptor).stem,
-        fingerprint=description.sha256,
+        sha256=description.sha256,
         kind=description.kind,
         purpose=description.metadata.degradation,
     )
@@ -45,4 +45,4 @@ def identify_adaptor(adaptor: Path | str, name: str | None = None) -> ModelIdent
 
 def identify_backbone(backbone: ReconstructionBackbone, name: str) -> ModelIdentity:
     """The identity of a backbone, with or without adaptors attached to it."""
-    return ModelIdentity(role="backbone", name=name, fingerprint=fingerprint_tensors(backbone_tensors(backbone)))
+    return ModelIdentity(role="backbone", name=name, sha256=fingerprint_tensors(backbone_tensors(backbone)))

@@ -82,8 +82,12 @@ def test_large_frames_are_judged_by_both_looks(backbone: ReconstructionBackbone,
     side = 2 * backbone.settings.image_size
     torch.manual_seed(4)
     batch = {name: torch.rand(2, 3, side, side) for name in ("low", "high")}
-    batch["mask"] = torch.ones(2, 1, side, side, dtype=torch.bool)
+    # Not aligned to the frame's pixels: one that lies half outside of the field of view is outside.
+    batch["mask"] = torch.zeros(2, 1, side, side, dtype=torch.bool)
+    batch["mask"][:, :, 5 : side - 9, 7 : side - 3] = True
     frame = {name: nn.functional.avg_pool2d(batch[name], 2) for name in ("low", "high")}
+    frame["mask"] = torch.zeros(2, 1, side // 2, side // 2, dtype=torch.bool)
+    frame["mask"][:, :, 3 : (side - 9) // 2, 4 : (side - 3) // 2] = True
     parameters = adapted(backbone, groups)
     weights = AdaptationLossWeights(pixel=1.0, structural=0.0, logarithmic=0.0, detail=0.0)
     losses = AutoencoderAdaptationStep(backbone, weights)(batch)
@@ -93,8 +97,8 @@ def test_large_frames_are_judged_by_both_looks(backbone: ReconstructionBackbone,
             reconstruction = backbone.decode(backbone.encode(low))
             with adaptors_bypassed(backbone):
                 changes.append(reconstruction - backbone.decode(backbone.encode(low)))
-    of_frame = (frame["low"] + changes[0] - frame["high"]).abs().mean()
-    of_larger = (batch["low"] + combine_looks(*changes) - batch["high"]).abs().mean()
+    of_frame = masked_absolute_error(frame["low"] + changes[0], frame["high"], frame["mask"])
+    of_larger = masked_absolute_error(batch["low"] + combine_looks(*changes), batch["high"], batch["mask"])
     torch.testing.assert_close(losses["loss"], of_frame + of_larger)
     assert any(gradient.abs().max() > 0 for gradient in torch.autograd.grad(losses["loss"], parameters))
 

@@ -70,6 +70,13 @@ def test_the_exported_settings_are_those_of_pefts_own_kind(backbone: Reconstruct
     assert set(config["target_modules"]) == {name.split(".lora_")[0] for name in read_adaptor(tmp_path / "ours")[1]}
 
 
+def test_an_adaptor_of_peft_is_pointed_to_what_takes_it(backbone: ReconstructionBackbone, tmp_path: Path) -> None:
+    save_toy_adaptor(backbone, tmp_path / "ours", settings=SETTINGS["lora"])
+    export_to_peft(tmp_path / "ours", tmp_path / "plain")
+    with pytest.raises(AdaptorFileError, match=r"holds an adaptor of PEFT; .*'retina-adapt adaptors import'"):
+        load_adaptor(backbone, tmp_path / "plain", "plain")
+
+
 def test_nothing_is_overwritten(backbone: ReconstructionBackbone, tmp_path: Path) -> None:
     save_toy_adaptor(backbone, tmp_path / "ours")
     with pytest.raises(AdaptorFileError, match="exists already"):

@@ -36,8 +36,8 @@ def test_a_result_keeps_name_format_size_and_exif_and_says_what_made_it(studio, 
     assert not np.array_equal(result.pixels, original.pixels)
     provenance = result.provenance
     assert [(used.name, used.weight) for used in provenance.adaptors] == [("light", 1.0)]
-    assert provenance.adaptors[0].fingerprint == studio.adaptors["light"].fingerprint
-    assert provenance.backbone_fingerprint == studio.backbone.fingerprint
+    assert provenance.adaptors[0].sha256 == studio.adaptors["light"].sha256
+    assert provenance.backbone_fingerprint == studio.backbone.sha256
     assert provenance.input_sha256 == sha256_of(eye)
     assert (provenance.mode, provenance.seed) == ("fast", None)
 
@@ -167,5 +167,5 @@ def test_a_file_that_is_another_format_than_its_name_says_is_enhanced_all_the_sa
 def test_the_report_names_the_adaptors_that_took_part_alone(studio, eye):
     studio.enhance(studio.add("eye.png", eye), {"light": 1, "haze": 0}, FAST)
     page = studio.report().read_text(encoding="utf-8")
-    assert studio.adaptors["light"].fingerprint in page
-    assert studio.adaptors["haze"].fingerprint not in page
+    assert studio.adaptors["light"].sha256 in page
+    assert studio.adaptors["haze"].sha256 not in page

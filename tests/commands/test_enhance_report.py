@@ -74,7 +74,7 @@ def test_every_result_says_what_made_it(enhance, drawn: Path, tmp_path: Path, to
     found = read_photograph(tmp_path / "out" / "drawn_0000.png").provenance
     assert found is not None
     assert found.software == f"retina_adapt {__version__}"
-    assert [adaptor.fingerprint for adaptor in found.adaptors] == [describe_adaptor(toy_adaptor_folder).sha256]
+    assert [adaptor.sha256 for adaptor in found.adaptors] == [describe_adaptor(toy_adaptor_folder).sha256]
     assert (found.mode, found.steps, found.seed) == ("diffusion", 2, 7)
     assert found.input_sha256 == sha256_of((drawn / "drawn_0000.png").read_bytes())
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())

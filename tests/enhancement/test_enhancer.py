@@ -223,6 +223,7 @@ def test_a_black_frame_is_an_error_with_the_photographs_name(enhancer: Enhancer)
         (np.zeros((9, 9, 3), np.int64), {}, "int64 cannot be enhanced"),
         (np.zeros((9, 9, 3), np.uint8), {"mode": "slow"}, "no mode 'slow'"),
         (np.zeros((9, 9, 3), np.uint8), {"steps": 0}, "steps is 0"),
+        (np.zeros((9, 9, 3), np.uint8), {"step": 3}, "no option 'step'; known are mode, steps, .*did you mean 'steps'"),
     ],
 )
 def test_inputs_that_cannot_be_used_are_errors(

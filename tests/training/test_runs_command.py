@@ -46,6 +46,19 @@ def test_the_list_shows_where_each_training_stands(runs: Path) -> None:
     assert set(json.loads(call("list", runs, "--json"))) == {str(runs / "fast"), str(runs / "slow")}
 
 
+def test_a_dry_run_is_told_from_its_run_however_narrow_the_terminal(runs: Path, tmp_path: Path) -> None:
+    run = tmp_path / "a_long_name_of_a_run"
+    for folder in (run, run / "dry_run"):
+        shutil.copytree(runs / "fast", folder)
+    console = Console(width=60, record=True)
+    console.print(run_table(find_runs(tmp_path)))
+    printed = "".join(line.split()[0] for line in console.export_text().splitlines() if line.strip())
+    assert printed.count(f"{run}") == 2
+    console = Console(width=300, record=True)
+    console.print(run_table(find_runs(tmp_path)))
+    assert console.export_text().count("dry run, finished") == 1
+
+
 @pytest.mark.parametrize("content", ["[]", '{"starts": 3}', '{"name": "of another program"}', "no JSON"])
 def test_a_file_of_another_program_is_named_and_hides_no_run(runs: Path, tmp_path: Path, content: str) -> None:
     shutil.copytree(runs / "slow", tmp_path / "slow")

@@ -92,7 +92,8 @@ def run_demo(
         "data_sets": [{"name": "held-out", "photographs": {"path": str(output / "photographs"), "split": "test"}}],
         "degradations": [{"preset": degradation, "adaptors": adaptors}],
         "modes": ["fast"],
-        "seed": seed,
+        # Other draws than those of the training.
+        "seed": seed + 1,
         "pictures": 4,
     }
     config.write_text(yaml.safe_dump(evaluation, sort_keys=False), encoding="utf-8")

@@ -3,7 +3,7 @@
 import importlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
@@ -259,3 +259,121 @@ def test_a_section_that_does_not_end_is_an_error_and_nothing_is_lost(
     with pytest.raises(marked.DocumentError, match=r"results\.md: '<!-- claims: .*has no '<!-- end of claims -->'"):
         marked.write_marked_section(path, "claims", ["Two."])
     assert path.read_text().endswith("By hand.\n")
+
+
+@dataclass(frozen=True)
+class Run:
+    """In the place of a training: what the verdicts ask of one is its key."""
+
+    key: str
+
+
+def by_psnr(psnr: dict[str, float | None]) -> tuple[dict[str, list[Run]], dict[str, dict]]:
+    """Rows, and the results of those that have a PSNR; the others have not been run."""
+    rows = {name: [Run(name)] for name in psnr}
+    results = {
+        name: {
+            "scores": {"drawn": {"psnr_enhanced": value, "psnr_degraded": 15.0}},
+            "trainable_parameters": 1,
+            "backbone_parameters": 100,
+        }
+        for name, value in psnr.items()
+        if value is not None
+    }
+    return rows, results
+
+
+@pytest.mark.parametrize(
+    ("skip", "met"),
+    [(20.0, True), (21.0, False), (None, None)],
+)
+def test_fewer_pairs_are_held_against_every_training_from_scratch(
+    module: Callable[[str], ModuleType], skip: float | None, met: bool | None
+) -> None:
+    rows, results = by_psnr({"ours | 10": 20.5, "scratch | 100": 18.0, "scratch with input skip | 100": skip})
+    assert module("claims.targets").fewer_pairs(rows, results).met is met
+
+
+@pytest.mark.parametrize(
+    ("branches", "branches_of_five", "met"),
+    [(22.2, 20.4, [True, True]), (22.4, 20.6, [False, False]), (None, None, [None, None]), (22.2, None, [True, None])],
+)
+def test_fewer_parameters_are_held_against_the_best_full_fine_tuning(
+    module: Callable[[str], ModuleType],
+    branches: float | None,
+    branches_of_five: float | None,
+    met: list[bool | None],
+) -> None:
+    arms, results = by_psnr({"ours": 22.0, "full fine-tuning": 21.0, "full fine-tuning with branches": branches})
+    pairs, of_pairs = by_psnr(
+        {
+            "ours | 5": 20.5,
+            "full fine-tuning | 5": 20.0,
+            "full fine-tuning with branches | 5": branches_of_five,
+            "ours | 100": 21.5,
+            "ours | all": 22.0,
+        }
+    )
+    share, *others = module("claims.targets").fewer_parameters(arms, pairs, results | of_pairs)
+    assert share.met
+    assert [verdict.met for verdict in others] == met
+
+
+@pytest.mark.parametrize(
+    ("changes", "measured", "met"),
+    [
+        ({}, "on 3 of 3", True),
+        ({"b | scratch with input skip": 19.5}, "on 2 of 3", False),
+        ({"c | ours": 14.0, "c | scratch": 13.0}, "on 2 of 3", False),
+        ({"a | ours": None}, "", None),
+        ({"d | ours and denoiser": None}, "", None),
+    ],
+)
+def test_other_backbones_are_held_against_their_input_and_all_training_from_scratch(
+    module: Callable[[str], ModuleType], full: object, changes: dict[str, float | None], measured: str, met: bool | None
+) -> None:
+    psnr = {f"{kind} | ours": 19.0 for kind in "abc"} | {f"{kind} | scratch": 17.0 for kind in "abc"}
+    psnr |= {"b | scratch with input skip": 18.0, "d | ours and denoiser": 19.0} | changes
+    rows, results = by_psnr(psnr)
+    for result in results.values():
+        result["scores"]["drawn"] |= {"ssim_enhanced": 0.9, "psnr_clear_enhanced": 40.0}
+        result["seconds"] = 1.0
+    section = module("claims.section")
+    about = section.Material(
+        config=full, questions={"backbones": rows}, results=results, measured={}, figures=Path(), link=""
+    )
+    (verdict,) = module("claims.adaptor_sections").backbones(about).verdicts
+    assert (verdict.measured, verdict.met) == (measured, met)
+
+
+@pytest.mark.parametrize(("best_step", "met"), [(50, True), (150, False), (None, False)])
+def test_convergence_is_held_against_the_best_of_the_long_trainings(
+    module: Callable[[str], ModuleType], best_step: int | None, met: bool
+) -> None:
+    steps = (50, 150)
+    curve = [{"step": step, "psnr": 24.0 if best_step and step >= best_step else 20.0} for step in steps]
+    long = [{"step": 1000, "psnr": 23.0}, {"step": 2000, "psnr": 22.0}], [{"step": 1000, "psnr": 21.0}] * 2
+    results = {"ours": {"curve": curve}, "scratch": {"curve": long[0]}, "scratch with input skip": {"curve": long[1]}}
+    rows = {name: [Run(name)] for name in results}
+    arms = {"ours": rows.pop("ours")}
+    # A tenth of the 1000 steps where scratch is best is 100, of 2000 it would be 200.
+    verdict = module("claims.targets").faster_convergence(arms, rows, results)
+    assert "scratch comes to 23.00 dB at step 1000" in verdict.measured
+    assert verdict.met is met
+
+
+def test_no_harm_counts_every_adaptor_and_the_worst_photograph_of_the_router(
+    module: Callable[[str], ModuleType],
+) -> None:
+    found = {"HRF": {"light": {"psnr": 39.9, "lowest_psnr": 30.0}, "auto": {"psnr": 90.0, "lowest_psnr": 41.0}}}
+    routed, each = module("claims.targets").no_harm(found, "auto")
+    assert (routed.met, each.met, each.measured) == (True, False, "0 of 1, not light on HRF (39.9)")
+    found["HRF"]["auto"]["lowest_psnr"] = 39.0
+    assert not module("claims.targets").no_harm(found, "auto")[0].met
+
+
+def test_a_measure_is_valid_where_it_ranks_alike_on_all_parts(module: Callable[[str], ModuleType]) -> None:
+    is_valid = module("claims.targets").is_valid
+    assert is_valid({"development": -0.9, "held out": -0.5})
+    assert not is_valid({"development": -0.9, "held out": -0.4})
+    assert not is_valid({"development": -0.9, "held out": 0.9})

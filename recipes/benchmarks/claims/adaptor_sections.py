@@ -4,9 +4,9 @@ import numpy as np
 
 from benchmarks.claims import plots, targets
 from benchmarks.claims.arms import SCRATCH
-from benchmarks.claims.plan import AS_THE_OTHERS, OURS
+from benchmarks.claims.plan import AS_THE_OTHERS, OURS, Rows
 from benchmarks.claims.section import Material, Section
-from benchmarks.claims.tables import NOTHING, by_two, cell, gain, measure, variants
+from benchmarks.claims.tables import NOTHING, Results, by_two, cell, gain, measure, variants
 from benchmarks.claims.targets import Verdict
 from benchmarks.claims.trainings import Training
 from retina_adapt.markdown import markdown_table
@@ -98,41 +98,38 @@ def _own_values(about: Material) -> str:
 def backbones(about: Material) -> Section:
     config, results = about.config, about.results
     rows = about.questions["backbones"]
-    by_kind: dict[str, dict[str, float]] = {}
-    for name, trainings in rows.items():
-        kind, arm = name.split(" | ")
-        found = measure(results, trainings, "psnr_enhanced")
-        if len(found):
-            by_kind.setdefault(kind, {})["degraded"] = float(measure(results, trainings, "psnr_degraded").mean())
-            by_kind[kind][arm] = float(found.mean())
-    ours = {
-        kind: max(value for arm, value in found.items() if arm.startswith(OURS))
-        for kind, found in by_kind.items()
-        if SCRATCH in found
-    }
-    # Training from scratch does not depend on the backbone's weights, but on its shape.
-    ahead = [
-        kind
-        for kind, value in ours.items()
-        if all(value > other for arm, other in by_kind[kind].items() if not arm.startswith(OURS))
-    ]
-    verdict = Verdict(
-        "other backbones",
-        "on three backbones or more, ours ahead of the degraded input and of training the same network from scratch",
-        f"on {len(ahead)} of {len(ours)}",
-        len(ahead) >= 3,
+    target = (
+        "on three backbones or more, ours ahead of the degraded input and of every training of the same network from "
+        "scratch"
     )
+    verdict = Verdict("other backbones", target, "", None)
+    if targets.means_of(rows, results, "") is not None:
+        # Training from scratch does not depend on the backbone's weights, but on its shape.
+        kinds = list(dict.fromkeys(name.split(" | ")[0] for name in rows if f" | {SCRATCH}" in name))
+        ahead = [kind for kind in kinds if _is_ahead(kind, rows, results)]
+        verdict = Verdict("other backbones", target, f"on {len(ahead)} of {len(kinds)}", len(ahead) >= 3)
     return Section(
         [
             "### Other backbones",
             f"Small ones of other kinds, each trained by reconstruction for minutes "
             f"(`recipes/configs/benchmark_claims_backbone_*.yaml`); degradation `{config.degradation}`, mean of the "
-            "data sets.",
+            "data sets. The arms have the learning rates that are best on the embedded backbone. At this budget, "
+            "training from scratch without an input skip gives little more than the mean picture, whatever it is "
+            "given; of the kind `vq` the codebook stays as it began.",
             variants(rows, results),
             str(verdict),
         ],
         [verdict],
     )
+
+
+def _is_ahead(kind: str, rows: Rows, results: Results) -> bool:
+    """Whether the best of ours on this backbone is ahead of its degraded input and of all that is not ours."""
+    means = targets.means_of(rows, results, f"{kind} | ") or {}
+    ours = [value for name, value in means.items() if name.startswith(f"{kind} | {OURS}")]
+    others = [value for name, value in means.items() if not name.startswith(f"{kind} | {OURS}")]
+    before = measure(results, rows[next(iter(means))], "psnr_degraded").mean()
+    return max(ours, default=0.0) > max([before, *others])
 
 
 def modality(about: Material) -> Section:

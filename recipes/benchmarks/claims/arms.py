@@ -87,7 +87,8 @@ class ScratchStep(nn.Module):
     """An image-to-image network: degraded photograph in, clear one out, by the losses on pictures.
 
     Args:
-        input_skip: the network's output is added to its input, and starts at zero.
+        input_skip: the network's output less mid-grey is added to its input; it starts near zero, its last layer's
+            weight being zero.
     """
 
     def __init__(self, backbone: ReconstructionBackbone, weights: AdaptationLossWeights, *, input_skip: bool) -> None:

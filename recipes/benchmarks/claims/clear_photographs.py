@@ -27,22 +27,23 @@ def enhance_clear_photographs(config: ClaimsConfig) -> dict[str, dict[str, dict[
     router = load_router(router_folder())
     results: dict[str, dict[str, dict[str, float]]] = {}
     for data_set in config.data_sets:
-        scores: dict[str, list[float]] = {name: [] for name in [*names, ROUTED]}
+        scores: dict[str, list[tuple[float, bool]]] = {name: [] for name in [*names, ROUTED]}
         for row in load_images(data_set.path, split="test", where=data_set.where or None):
             photograph = read_photograph(row["image"]["path"])
             mask = find_field_of_view(photograph.pixels, name=str(photograph.source)).mask
-            by_adaptor: dict[str | None, float] = {None: 100.0}
+            by_adaptor: dict[str | None, tuple[float, bool]] = {None: (100.0, True)}
             for name in names:
                 enhancer.set_adaptor(name)
                 enhanced = enhancer(photograph.pixels, mask=mask)
-                by_adaptor[name] = score_image(enhanced, photograph.pixels, mask).psnr
+                is_untouched = np.array_equal(enhanced, photograph.pixels)
+                by_adaptor[name] = (score_image(enhanced, photograph.pixels, mask).psnr, is_untouched)
                 scores[name].append(by_adaptor[name])
             scores[ROUTED].append(by_adaptor[router.route(photograph, names, mask=mask).adaptor])
         results[data_set.name] = {
             name: {
-                "psnr": float(np.mean(values)),
-                "lowest_psnr": float(np.min(values)),
-                "untouched": float(np.mean(np.array(values) == 100.0)),
+                "psnr": float(np.mean([psnr for psnr, _ in values])),
+                "lowest_psnr": float(np.min([psnr for psnr, _ in values])),
+                "untouched": float(np.mean([is_untouched for _, is_untouched in values])),
             }
             for name, values in scores.items()
         }

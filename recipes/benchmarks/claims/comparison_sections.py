@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.claims import plots, targets
 from benchmarks.claims.arms import SCRATCH
-from benchmarks.claims.plan import LONGER, Rows
+from benchmarks.claims.plan import Rows, long_suffix
 from benchmarks.claims.section import Material, Section
 from benchmarks.claims.tables import (
     by_two,
@@ -107,7 +107,7 @@ def convergence(about: Material) -> Section:
     config, results, arms_rows = about.config, about.results, about.questions["arms"]
     long = about.questions.get("convergence", {})
     names = [data_set.name for data_set in config.data_sets]
-    rows = arms_rows | {f"{arm}, {LONGER * config.steps} steps": trainings for arm, trainings in long.items()}
+    rows = arms_rows | {f"{arm}{long_suffix(config)}": trainings for arm, trainings in long.items()}
     plots.draw_convergence(rows, results, about.figures / "convergence.png")
     verdict = targets.faster_convergence(arms_rows, long, results)
     best = {arm: mean_curve(results, trainings, "step")[1].max(initial=0.0) for arm, trainings in rows.items()}
@@ -161,7 +161,10 @@ def learning_rates(about: Material) -> Section:
             tried.setdefault(arm, {})[float(rate)] = sum(found) / len(found)
     better, at_the_edge = [], []
     for arm, by_rate in tried.items():
-        used = about.config.learning_rates.get(arm, about.config.default_learning_rate)
+        own = arm.removesuffix(long_suffix(about.config))
+        used = about.config.learning_rates.get(own, about.config.default_learning_rate)
+        if own != arm:
+            used = about.config.long_learning_rate or used
         best = max(by_rate, key=by_rate.__getitem__)
         if best in (min(by_rate), max(by_rate)):
             at_the_edge.append(f"{arm} ({best:g})")

@@ -12,6 +12,9 @@ from benchmarks.claims.modes import compare_modes
 from benchmarks.claims.plan import ClaimsConfig
 from retina_adapt.embedded import DEFAULT_BACKBONE, adaptor_folder, backbone_folder, router_folder
 
+# A model's tensors and its settings, thresholds among them; its card decides nothing.
+_DECISIVE = (".safetensors", ".json")
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -36,8 +39,9 @@ class Measurement:
         folders += [backbone_folder(DEFAULT_BACKBONE), router_folder()]
         digest = hashlib.sha256()
         for folder in folders:
-            for path in [folder] if folder.is_file() else sorted(folder.rglob("*.safetensors")):
-                digest.update(path.read_bytes())
+            files = [folder] if folder.is_file() else [path for path in folder.rglob("*") if path.suffix in _DECISIVE]
+            for path in sorted(files):
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
         return {"settings": settings, "models": digest.hexdigest()}
 
 

@@ -76,6 +76,8 @@ class ClaimsConfig:
         learning_rates: of each arm, chosen on validation photographs.
         default_learning_rate: of every arm that `learning_rates` does not name.
         tried_learning_rates: for the question of learning rates, which trains every arm with each.
+        tried_long_learning_rates: the same for `long_arms`, trained as long as the question of convergence does.
+        long_learning_rate: of those trainings, chosen so; None is the arm's own.
         seeds: of the trainings of `repeated`; tables give mean and standard deviation.
         repeated: questions whose trainings are repeated with every seed; all others take the first.
         degradation: for the questions that ask about one.
@@ -117,6 +119,8 @@ class ClaimsConfig:
     learning_rates: dict[str, float] = field(default_factory=dict)
     default_learning_rate: float = 2.0e-3
     tried_learning_rates: list[float] = field(default_factory=list)
+    tried_long_learning_rates: list[float] = field(default_factory=list)
+    long_learning_rate: float | None = None
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     repeated: list[str] = field(default_factory=lambda: ["arms", "degradations", "pairs"])
     degradation: str = "light"
@@ -148,6 +152,11 @@ AS_THE_OTHERS = ", trained as the others"
 
 LONGER = 10
 """How many times as long as the others the long trainings of the question of convergence are."""
+
+
+def long_suffix(config: ClaimsConfig) -> str:
+    """Ends the name of an arm that is trained longer."""
+    return f", {LONGER * config.steps} steps"
 
 
 def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
@@ -201,6 +210,8 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
     }
     by_degradation = {name: changes | config.of_degradation.get(name, {}) for name, changes in as_the_others.items()}
     by_degradation |= {name + AS_THE_OTHERS: as_the_others[name] for name in config.of_degradation}
+    longer = {"steps": LONGER * config.steps, "curve": tuple(LONGER * step for step in config.curve)}
+    own_rate_of_long_arms = {} if config.long_learning_rate is None else {"learning_rate": config.long_learning_rate}
     return {
         "arms": {arm: trainings("arms", arm) for arm in config.arms},
         "degradations": {name: trainings("degradations", OURS, **changes) for name, changes in by_degradation.items()},
@@ -233,13 +244,7 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
             for degradation in (config.modality_degradations if config.modality else [])
         },
         "convergence": {
-            arm: trainings(
-                "convergence",
-                arm,
-                steps=LONGER * config.steps,
-                curve=tuple(LONGER * step for step in config.curve),
-            )
-            for arm in config.long_arms
+            arm: trainings("convergence", arm, **longer, **own_rate_of_long_arms) for arm in config.long_arms
         },
         "ablations": variants("ablations", config.ablations),
         "parameters": variants("parameters", config.sizes),
@@ -247,5 +252,10 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
             f"{arm} | {rate:g}": trainings("learning_rates", arm, learning_rate=rate)
             for arm in config.arms
             for rate in config.tried_learning_rates
+        }
+        | {
+            f"{arm}{long_suffix(config)} | {rate:g}": trainings("learning_rates", arm, learning_rate=rate, **longer)
+            for arm in config.long_arms
+            for rate in config.tried_long_learning_rates
         },
     }

@@ -29,7 +29,7 @@ ALL_PAIRS = 0
 
 @dataclass(frozen=True)
 class Training:
-    """Everything that a training's result depends on, but for the backbone's weights and this package's code.
+    """Everything that a training's result depends on, but for the photographs, the backbone and this package's code.
 
     Attributes:
         arm: a name that `build_arm` knows.

@@ -24,6 +24,7 @@ from retina_adapt.imaging import (
 from retina_adapt.imaging.photograph import JPEG_SUFFIXES, PNG_SUFFIXES, TIFF_SUFFIXES
 from retina_adapt.report import ModelIdentity, ReportEntry, report_entry, write_report
 from retina_adapt.report.pictures import data_address, shown_picture
+from retina_adapt.report.quality import measured_frame
 
 PREVIEW_SIDE = 900
 LARGEST_WEIGHT = 2.0
@@ -85,6 +86,7 @@ class Studio:
             ImageReadError: it cannot be read.
             StudioError: the disk does not take it.
         """
+        name = "".join(character for character in name if character.isprintable())
         name = PurePosixPath(name.replace("\\", "/")).name or "photograph"
         photograph = decode_photograph(encoded, name)
         number = next(self._numbers)
@@ -127,26 +129,28 @@ class Studio:
             raise StudioError(f"weights lie between -{LARGEST_WEIGHT:g} and {LARGEST_WEIGHT:g}; choose others")
         if not 1 <= seeds <= MOST_SEEDS:
             raise StudioError(f"{seeds} versions; choose 1 to {MOST_SEEDS}")
-        with self._asking_the_disk(loaded.name):
-            encoded = loaded.file.read_bytes()
-        photograph = decode_photograph(encoded, loaded.name)
-        versions = seeds if settings.mode == "diffusion" else 1
         with self._lock:
+            # Photographs that wait for their turn are not in memory.
+            with self._asking_the_disk(loaded.name):
+                encoded = loaded.file.read_bytes()
+            photograph = decode_photograph(encoded, loaded.name)
             self.enhancer.set_adaptor_weights(chosen)
-            enhancements = [
-                self.enhancer.enhance(
-                    photograph, dataclasses.replace(settings, seed=settings.seed + offset), name=loaded.name
-                )
-                for offset in range(versions)
-            ]
-        first = enhancements[0]
+            first = self.enhancer.enhance(photograph, settings, name=loaded.name)
+            versions = []
+            if seeds > 1 and settings.mode == "diffusion":
+                mask = first.field_of_view.mask
+                versions.append(measured_frame(first.image.pixels, mask)[0])
+                for offset in range(1, seeds):
+                    shifted = dataclasses.replace(settings, seed=settings.seed + offset)
+                    further = self.enhancer.enhance(photograph, shifted, name=loaded.name)
+                    versions.append(measured_frame(further.image.pixels, mask)[0])
         entry = report_entry(
             loaded.name,
             photograph.pixels,
             first.image.pixels,
             adaptor=first.adaptor or "none",
             mask=first.field_of_view.mask,
-            versions=[enhancement.image.pixels for enhancement in enhancements] if versions > 1 else (),
+            versions=versions,
         )
         result = self._result_path(loaded, photograph)
         provenance = provenance_of(
@@ -224,7 +228,9 @@ class Studio:
         except ImageWriteError:
             # The file is of another format than its name says; this one holds everything but DICOM.
             suffix = ".png"
-        return loaded.file.with_name(f"{name.stem[:80]}_enhanced{suffix}")
+        # A name on a disk has at most 255 bytes.
+        stem = name.stem.encode()[:200].decode(errors="ignore")
+        return loaded.file.with_name(f"{stem}_enhanced{suffix}")
 
     @contextmanager
     def _asking_the_disk(self, name: str) -> Iterator[None]:

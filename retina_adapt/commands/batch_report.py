@@ -11,6 +11,7 @@ from retina_adapt.enhancement import EnhancementInputError, EnhancementSettings,
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import FieldOfViewShape, Photograph, read_photograph
 from retina_adapt.report import ModelIdentity, ReportEntry, report_entry, write_report
+from retina_adapt.report.quality import measured_frame
 from retina_adapt.routing import CLEAR
 
 
@@ -94,7 +95,10 @@ def _entry(
     versions: list[np.ndarray] = []
     if seeds > 1:
         enhancer.set_adaptor(record.used_adaptor)
-        versions = [after.pixels, *_further(before, enhancer, settings, field_of_view, mask, seeds)]
+        versions = [
+            _version(before, enhancer, dataclasses.replace(settings, seed=settings.seed + offset), field_of_view, mask)
+            for offset in range(seeds)
+        ]
     return report_entry(
         record.output,
         before.pixels,
@@ -106,20 +110,13 @@ def _entry(
     )
 
 
-def _further(
+def _version(
     photograph: Photograph,
     enhancer: Enhancer,
     settings: EnhancementSettings,
     field_of_view: FieldOfViewShape,
     mask: np.ndarray | None,
-    seeds: int,
-) -> list[np.ndarray]:
-    return [
-        enhancer.enhance(
-            photograph,
-            dataclasses.replace(settings, seed=settings.seed + offset),
-            field_of_view=field_of_view,
-            mask=mask,
-        ).image.pixels
-        for offset in range(1, seeds)
-    ]
+) -> np.ndarray:
+    """Enhanced anew, at the measured size: what a file lost when it was written is no uncertainty of sampling."""
+    enhancement = enhancer.enhance(photograph, settings, field_of_view=field_of_view, mask=mask)
+    return measured_frame(enhancement.image.pixels, enhancement.field_of_view.mask)[0]

@@ -12,7 +12,6 @@ def draw_photographs(output: Path, *, count: int, seed: int, size: int) -> list[
     for number in range(seed, seed + count):
         pixels, _, _ = draw_fundus(number, size)
         path = output / f"drawn_{number:04d}.png"
-        drawn = Photograph(pixels=pixels, bit_depth=8, alpha=None, icc_profile=None, exif=None, source=None)
-        write_photograph(drawn, path)
+        write_photograph(Photograph(pixels), path)
         written.append(path)
     return written

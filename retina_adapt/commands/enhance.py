@@ -139,7 +139,10 @@ def enhance_photographs(
             known = before.get(record.output)
             # A doubt about what is done stays; a planned record's message is that it was lost.
             message = known.message if known is not None and known.is_done else ""
-            done[record.output] = dataclasses.replace(known or record, status=status, message=message)
+            # Where the photograph is now: it may have been moved, or be named otherwise.
+            done[record.output] = dataclasses.replace(
+                known or record, photograph=record.photograph, status=status, message=message
+            )
     waiting = {
         photograph: [record for record in records if record.output not in done]
         for photograph, records in planned.items()

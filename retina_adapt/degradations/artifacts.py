@@ -84,7 +84,8 @@ def apply_noise(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, A
 
     The grain is a fraction of the frame, not a pixel: noise is drawn on a grid of cells of `grain` shorter
     sides and resized to the frame. One record thus gives one pattern at all sizes, averaged away where
-    pixels are larger than its cells, as when a noisy photograph is scaled down.
+    pixels are larger than its cells, as when a noisy photograph is scaled down. The variance is that of the
+    grid: where pixels are smaller than its cells, interpolation between them leaves about three quarters of it.
     """
     height, width, channels = pixels.shape
     cells_per_pixel = 1 / (parameters["grain"] * shorter_side(pixels))

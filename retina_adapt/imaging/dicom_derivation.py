@@ -105,6 +105,8 @@ def _derive(original: "Dataset", provenance: Provenance | None) -> "Dataset":
             delattr(derived, keyword)
     now = datetime.datetime.now(datetime.UTC).astimezone()
     sentence = provenance.sentence() if provenance else f"Changed, not enhanced, by retina_adapt {__version__}."
+    # Whatever character set the object has; what is not in it would be written as question marks.
+    sentence = sentence.encode("ascii", "backslashreplace").decode()
 
     derived.SOPInstanceUID = pydicom.uid.generate_uid(prefix=None)
     # One series for all images of a series that were enhanced in one way; UIDs from UUIDs: PS3.5, B.2.

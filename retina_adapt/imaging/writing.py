@@ -20,6 +20,9 @@ from retina_adapt.imaging.photograph import (
 )
 from retina_adapt.imaging.provenance import xmp_packet
 
+# Of libjpeg; the format itself ends a little above.
+LONGEST_JPEG_SIDE = 65_500
+
 
 def write_photograph(photograph: Photograph, path: Path | str) -> None:
     """Write a photograph with its bit depth, alpha, colour profile, EXIF and provenance; the suffix decides the format.
@@ -56,6 +59,10 @@ def require_format_for(photograph: Photograph, path: Path) -> None:
     if suffix in JPEG_SUFFIXES and (is_deep or has_alpha):
         excess = "16 bits a sample" if is_deep else "an alpha channel"
         raise ImageWriteError(f"{path}: JPEG cannot hold {excess}; the name must end in .png or .tif")
+    if suffix in JPEG_SUFFIXES and max(photograph.pixels.shape[:2]) > LONGEST_JPEG_SIDE:
+        raise ImageWriteError(
+            f"{path}: JPEG cannot hold sides above {LONGEST_JPEG_SIDE} pixels; the name must end in .png or .tif"
+        )
     if suffix in DICOM_SUFFIXES and photograph.dicom_header is None:
         raise ImageWriteError(
             f"{path}: a DICOM object belongs to a patient's study, and this photograph was read from none; the name "

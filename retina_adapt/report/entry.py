@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retina_adapt.imaging import FieldOfViewShape, find_field_of_view
-from retina_adapt.report.inspection import Inspection, StructureBounds, inspect_enhancement
+from retina_adapt.report.inspection import Inspection, inspect_enhancement
 from retina_adapt.report.pictures import (
     change_picture,
     data_address,
@@ -60,7 +60,6 @@ def report_entry(
     mask: np.ndarray | None = None,
     field_of_view: FieldOfViewShape = "auto",
     versions: Sequence[np.ndarray] = (),
-    bounds: StructureBounds | None = None,
 ) -> ReportEntry:
     """Inspect one enhancement and keep what the report shows of it.
 
@@ -71,15 +70,14 @@ def report_entry(
         adaptor: what enhanced it, for readers.
         mask: the known field of view, bool (H, W); else it is looked for.
         field_of_view: auto, circle or full_frame; see `find_field_of_view`.
-        versions: enhanced with different seeds; none gives no uncertainty map.
-        bounds: of the warning; the defaults if None.
+        versions: enhanced with different seeds, each as `measured_frame` gives it; none gives no uncertainty map.
 
     Raises:
         FieldOfViewError: no field of view is found.
         FrameError, ReportInputError: see `inspect_enhancement`.
     """
     found = find_field_of_view(before, name=name, given_mask=mask, shape=field_of_view).mask
-    inspection = inspect_enhancement(before, after, found, versions=versions, bounds=bounds)
+    inspection = inspect_enhancement(before, after, found, versions=versions)
     return ReportEntry(
         name=name,
         adaptor=adaptor,

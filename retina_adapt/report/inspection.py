@@ -85,7 +85,8 @@ def inspect_enhancement(
         before: the photograph, float array (H, W, C), RGB (C=3) or grey (C=1), values in [0, 1], of any size.
         after: the enhanced image, of the same shape.
         mask: its field of view, bool (H, W).
-        versions: enhanced with different seeds, at least two, each of the same shape; none gives no uncertainty map.
+        versions: enhanced with different seeds, at least two, each as `measured_frame` gives it, so that not all of
+            them have to be kept at full size; none gives no uncertainty map.
         bounds: of the warning; the defaults if None.
 
     Raises:
@@ -97,7 +98,7 @@ def inspect_enhancement(
     measured_before, measured_mask = measured_frame(before, mask)
     measured_after, _ = measured_frame(after, mask)
     vessels = vessel_overlay(measured_before, measured_after, measured_mask)
-    uncertainty = uncertainty_map([measured_frame(version, mask)[0] for version in versions]) if versions else None
+    uncertainty = uncertainty_map(versions) if versions else None
     return Inspection(
         before=measured_before,
         after=measured_after,

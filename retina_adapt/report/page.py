@@ -33,8 +33,6 @@ def write_report(
     *,
     models: Sequence[ModelIdentity],
     settings: Mapping[str, str | int | float],
-    title: str = "Enhanced photographs",
-    bounds: StructureBounds | None = None,
     failures: Sequence[str] = (),
     left_alone: int = 0,
 ) -> None:
@@ -47,8 +45,6 @@ def write_report(
         path: ends in `.html`.
         models: the backbone and every adaptor that took part.
         settings: how it was enhanced, for readers: mode, steps, seeds.
-        title: of the page.
-        bounds: that the entries were inspected with; the defaults if None.
         failures: one message for each photograph that could not be enhanced, or not be shown.
         left_alone: how many the router found clear, so that they were copied.
 
@@ -67,8 +63,7 @@ def write_report(
             entries=entries,
             models=models,
             settings=settings,
-            title=title,
-            bounds=bounds or StructureBounds(),
+            bounds=StructureBounds(),
             failures=failures,
             left_alone=left_alone,
             version=__version__,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from retina_adapt.markdown import markdown_table
 from retina_adapt.routing.errors import RouterSettingsError
@@ -55,9 +56,4 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
     """
     if len(first) != len(second) or len(set(first)) < 2 or len(set(second)) < 2:
         raise RouterSettingsError("a rank correlation needs two lists of one length, each of at least two values")
-    return float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])
-
-
-def _ranks(values: Sequence[float]) -> np.ndarray:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    return float(spearmanr(first, second).statistic)

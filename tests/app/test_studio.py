@@ -70,6 +70,13 @@ def test_several_seeds_give_an_uncertainty_map_and_the_first_ones_result(studio,
     assert read_photograph(studio.result(number)).provenance.seed == 5
 
 
+@pytest.mark.parametrize("name", ["a\0b\n.png", "👁" * 80 + ".png"])
+def test_any_name_has_a_result(studio, eye, name):
+    number = studio.add(name, eye)
+    studio.enhance(number, {"light": 1}, EnhancementSettings())
+    assert studio.result(number).is_file()
+
+
 def test_a_name_is_never_a_path(studio, eye):
     for name in ("../../../evil.png", "..\\evil.png", "/etc/evil.png"):
         number = studio.add(name, eye)

@@ -1,6 +1,7 @@
 """`retina-adapt enhance --report`: one page on all results, and where each result comes from in its file."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,16 @@ from retina_adapt import __version__
 from retina_adapt.adaptors import describe_adaptor
 from retina_adapt.cli import app
 from retina_adapt.commands.batch_report import write_batch_report
-from retina_adapt.commands.journal import PhotographRecord
-from retina_adapt.enhancement import EnhancementInputError, EnhancementSettings
+from retina_adapt.commands.journal import PhotographRecord, read_journals
+from retina_adapt.enhancement import EnhancementInputError, EnhancementSettings, Enhancer
 from retina_adapt.imaging import Photograph, read_photograph, sha256_of, write_photograph
 from retina_adapt.report import ModelIdentity, ReportInputError
 
 
 @pytest.fixture
 def enhance(toy_backbone_folder: Path, toy_adaptor_folder: Path, drawn: Path, tmp_path: Path):
-    def run(*options: object) -> Result:
-        command = ["enhance", drawn, tmp_path / "out", "--backbone", toy_backbone_folder]
+    def run(*options: object, source: Path = drawn) -> Result:
+        command = ["enhance", source, tmp_path / "out", "--backbone", toy_backbone_folder]
         command += ["--adaptor", toy_adaptor_folder, "--device", "cpu", *options]
         result = CliRunner().invoke(app, [str(argument) for argument in command])
         if isinstance(result.exception, Exception):
@@ -52,10 +53,57 @@ def test_a_result_that_is_gone_is_named_and_the_others_are_shown(enhance, drawn:
     assert 'data-value="drawn_0001.png"' in page
 
 
+def uncertainties(page: Path) -> list[float]:
+    """Mean uncertainty of each photograph of a report, in percent."""
+    text = page.read_text()
+    if "Uncertainty</th>" not in text:
+        return []
+    # The last column.
+    return [100 * float(cell) for cell in re.findall(r'<td data-value="([^"]*)">[^<]*</td>\s*</tr>', text)]
+
+
 def test_several_seeds_give_an_uncertainty_map(enhance, tmp_path: Path) -> None:
-    enhance("--report", tmp_path / "one.html", "--mode", "diffusion", "--steps", "1")
-    enhance("--report", tmp_path / "two.html", "--mode", "diffusion", "--steps", "1", "--report-seeds", "2")
-    assert (tmp_path / "two.html").stat().st_size > (tmp_path / "one.html").stat().st_size
+    sampled = ["--mode", "diffusion", "--steps", "1"]
+    enhance("--report", tmp_path / "one.html", *sampled)
+    enhance("--report", tmp_path / "two.html", *sampled, "--report-seeds", "2")
+    assert uncertainties(tmp_path / "one.html") == []
+    found = uncertainties(tmp_path / "two.html")
+    assert len(found) == 4
+    assert min(found) > 0
+
+
+def test_what_jpeg_loses_is_no_uncertainty_of_sampling(
+    enhance, drawn: Path, tmp_path: Path, toy_backbone_folder: Path, toy_adaptor_folder: Path
+) -> None:
+    write_photograph(read_photograph(drawn / "drawn_0000.png"), tmp_path / "single" / "eye.jpg")
+    enhance(source=tmp_path / "single")
+    (record,) = read_journals(tmp_path / "out").values()
+    enhancer = Enhancer.from_pretrained(toy_backbone_folder)
+    enhancer.load_adaptor(toy_adaptor_folder, record.used_adaptor)
+    write_batch_report(
+        tmp_path / "report.html",
+        [record],
+        output=tmp_path / "out",
+        enhancer=enhancer,
+        models={"backbone": ModelIdentity("backbone", "toy", "0" * 64)},
+        # The same for all seeds.
+        settings=EnhancementSettings(mode="fast"),
+        field_of_view="auto",
+        mask_of=lambda path: None,
+        seeds=2,
+    )
+    assert uncertainties(tmp_path / "report.html") == [0]
+
+
+def test_photographs_are_reported_where_they_are_now(enhance, drawn: Path, tmp_path: Path) -> None:
+    enhance()
+    moved = drawn.rename(tmp_path / "moved")
+    enhance("--report", tmp_path / "report.html", source=moved)
+    page = (tmp_path / "report.html").read_text()
+    assert "not in this report" not in page
+    assert 'data-value="drawn_0000.png"' in page
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert {Path(row["photograph"]).is_relative_to(moved) for row in summary["photographs"]} == {True}
 
 
 def test_what_cannot_become_a_report_is_an_error(enhance, tmp_path: Path) -> None:

@@ -121,6 +121,15 @@ def test_patient_camera_and_profile_travel_along_and_provenance_comes_back(tmp_p
     assert again.icc_profile == photograph.icc_profile
 
 
+def test_a_name_beyond_the_objects_characters_is_escaped(tmp_path):
+    record = Provenance("s", "nano", "b" * 64, (UsedAdaptor("清晰", "a" * 64),), "fast")
+    photograph = read_photograph(original_at(tmp_path))
+    write_photograph(Photograph(**{**photograph.__dict__, "provenance": record}), tmp_path / "derived.dcm")
+    derived = pydicom.dcmread(tmp_path / "derived.dcm")
+    assert "\\u6e05\\u6670" in derived.DerivationDescription
+    assert read_photograph(tmp_path / "derived.dcm").provenance == record
+
+
 def test_images_enhanced_in_one_way_share_a_series_and_no_instance(tmp_path):
     photograph = read_photograph(original_at(tmp_path))
     written = []

@@ -380,6 +380,14 @@ def test_what_a_file_cannot_hold_is_refused_and_the_file_before_survives(tmp_pat
     assert (tmp_path / name).read_bytes() == b"what was there before"
 
 
+def test_a_picture_too_long_for_jpeg_is_refused_with_the_formats_that_hold_it(tmp_path):
+    long = Photograph(np.zeros((1, 65_501, 3), np.float32))
+    with pytest.raises(ImageWriteError, match=r"long\.jpg: JPEG cannot hold sides above 65500 pixels.*\.png or \.tif"):
+        write_photograph(long, tmp_path / "long.jpg")
+    write_photograph(Photograph(long.pixels[:, 1:]), tmp_path / "long.jpg")
+    write_photograph(long, tmp_path / "long.png")
+
+
 def test_a_disk_that_refuses_is_an_error_and_leaves_the_file_before(tmp_path, monkeypatch):
     path = tmp_path / "photo.png"
     write_photograph(random_photograph(8), path)

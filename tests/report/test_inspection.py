@@ -7,6 +7,7 @@ import pytest
 from retina_adapt.degradations import apply_degradation, draw_degradation
 from retina_adapt.evaluation import FrameError
 from retina_adapt.report import StructureBounds, inspect_enhancement
+from retina_adapt.report.quality import measured_frame
 
 
 def painted(pixels: np.ndarray, vessels: np.ndarray) -> np.ndarray:
@@ -48,7 +49,9 @@ def test_versions_give_an_uncertainty_map_at_the_measured_size(fundus):
     pixels, _, mask = fundus
     large, large_mask = cv2.resize(pixels, (600, 600)), cv2.resize(mask.astype(np.uint8), (600, 600)).astype(bool)
     versions = [large, np.clip(large + 0.02, 0, 1).astype(np.float32)]
-    inspection = inspect_enhancement(large, large, large_mask, versions=versions)
+    inspection = inspect_enhancement(
+        large, large, large_mask, versions=[measured_frame(version, large_mask)[0] for version in versions]
+    )
     assert inspection.uncertainty.shape == inspection.mask.shape == (533, 533)
     assert 0 < inspection.mean_uncertainty < 0.02
 

@@ -4,6 +4,7 @@ Measures that need none are first held against the experts' grades, and then tak
 """
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from retina_adapt.imaging import Photograph, find_field_of_view, read_photograph
 from retina_adapt.report import measure_quality, measured_frame
 from retina_adapt.routing import Router, load_router, rank_correlation
 
-ON_THE_SHEET = 8
+MOST_ON_THE_SHEET = 8
 DEVELOPMENT, HELD_OUT = "train and validation", "test"
 SPLITS = {DEVELOPMENT: ("train", "validation"), HELD_OUT: ("test",)}
 
@@ -68,7 +69,7 @@ def enhance_graded_photographs(config: ClaimsConfig) -> dict[str, dict]:
                 pictures = [_small(each.pixels) for each in (photograph, enhanced)]
                 rows.append((photograph.grade, PictureRow(label, pictures, [None, None])))
     rows.sort(key=lambda row: row[0])
-    shown = [row for _, row in rows[:: max(1, len(rows) // ON_THE_SHEET)]]
+    shown = [row for _, row in rows[:: max(1, math.ceil(len(rows) / MOST_ON_THE_SHEET))]]
     write_picture_sheet(graded.sheet, shown, ["photograph", f"enhanced by {enhancer.active_adaptor}"])
     goal = _mean(clear)
     return {

@@ -19,7 +19,7 @@ class Draw(NamedTuple):
 
 
 def seed_of(*numbers: int) -> int:
-    """Mix non-negative numbers, in this order, into one seed in [0, 2**63)."""
+    """Mix non-negative numbers, in this order, into one seed in [0, 2**63); zeros at the end change nothing."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 

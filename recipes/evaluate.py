@@ -54,11 +54,18 @@ class EvaluatedDegradation:
         preset: the degradation.
         adaptors: embedded names or adaptor folders.
         severity: lowest and highest severity; null is the preset's own range.
+        draws: how often each photograph is degraded; a preset of many faults does too different things to one and the
+            next.
     """
 
     preset: str
     adaptors: list[str]
     severity: list[float] | None = None
+    draws: int = 1
+
+    def __post_init__(self) -> None:
+        if self.draws < 1:
+            raise ConfigurationError(f"degradations: draws of {self.preset} is {self.draws}; it must be at least 1")
 
 
 @dataclass
@@ -72,7 +79,7 @@ class EvaluateConfig:
         backbone: name of an embedded backbone, or a backbone folder.
         modes: fast, diffusion, or both.
         steps: denoiser calls in the mode diffusion.
-        seed: of the degradations and of the diffusion noise.
+        seed: of the degradations and of the diffusion noise; further draws have the seeds after it.
         pictures: photographs of each data set and degradation on the picture sheet.
     """
 
@@ -148,8 +155,9 @@ def main(config: EvaluateConfig) -> None:
                 clear=[data_set.photographs], degradation=degradation.preset, severity=degradation.severity
             )
             pairs = open_pairs(source, size)
-            sampler = EvaluationBatchSampler(len(pairs), 1, seed=config.seed)
-            for (draw,) in tqdm(sampler, desc=f"{data_set.name}, {label}"):
+            seeds = range(config.seed, config.seed + degradation.draws)
+            draws = [draw for seed in seeds for (draw,) in EvaluationBatchSampler(len(pairs), 1, seed=seed)]
+            for position, draw in enumerate(tqdm(draws, desc=f"{data_set.name}, {label}")):
                 item = pairs[draw]
                 low, high = (item[key].permute(1, 2, 0).numpy() for key in ("low", "high"))
                 mask = item["mask"][0].numpy()
@@ -168,7 +176,7 @@ def main(config: EvaluateConfig) -> None:
                 for method, (_, seconds) in results.items():
                     report.add(ReportRow(data_set.name, label, method, name, scores[method], seconds))
                 methods[label] = list(results)
-                if draw.index < config.pictures:
+                if position < min(config.pictures, len(pairs)):
                     pictures = [np.where(mask[..., None], picture, 0) for picture, _ in results.values()]
                     sheet_rows.append(
                         PictureRow(

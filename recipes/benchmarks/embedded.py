@@ -83,15 +83,29 @@ def gather(config: EmbeddedConfig) -> dict:
         }
     evaluation = json.loads(Path(config.evaluation).read_text(encoding="utf-8"))
     scores: dict[str, dict[str, Means]] = {}
-    images = {}
+    images: dict[str, int] = {}
+    pairs: dict[str, int] = {}
     for summary in evaluation["summaries"]:
         data_set, degradation = summary["data_set"], summary["degradation"]
-        images[data_set] = summary["images"]
+        # A degradation may be drawn several times for each photograph.
+        images[data_set] = min(summary["images"], images.get(data_set, summary["images"]))
+        pairs[f"{data_set} {degradation}"] = summary["images"]
         method = summary["method"].removeprefix(f"{degradation}, ")
         scores.setdefault(data_set, {}).setdefault(degradation, {})[method] = {
             measure: summary["measures"][measure]["mean"] for measure in ("psnr", "ssim", "color_difference")
         }
-    return {"trainings": trainings, "images": images, "scores": scores, "protocol": evaluation["protocol"]}
+    draws = {
+        degradation: pairs[f"{data_set} {degradation}"] // images[data_set]
+        for data_set, cells in scores.items()
+        for degradation in cells
+    }
+    return {
+        "trainings": trainings,
+        "images": images,
+        "draws": draws,
+        "scores": scores,
+        "protocol": evaluation["protocol"],
+    }
 
 
 def section(results: dict) -> list[str]:
@@ -99,6 +113,8 @@ def section(results: dict) -> list[str]:
     trainings, scores, protocol = results["trainings"], results["scores"], results["protocol"]
     methods = list(dict.fromkeys(method for cells in scores.values() for means in cells.values() for method in means))
     photographs = ", ".join(f"{name} ({count})" for name, count in results["images"].items())
+    often = [f"`{degradation}` {count} times" for degradation, count in results["draws"].items() if count > 1]
+    repeated = f", each once, by {', '.join(often)}" if often else ""
     return [
         "## The embedded adaptors",
         COMMANDS.format(names=" ".join(trainings)),
@@ -125,8 +141,8 @@ def section(results: dict) -> list[str]:
             ],
             [_training_line(name, training) for name, training in trainings.items()],
         ),
-        f"Photographs of the `test` splits, {photographs}, degraded by the preset of the adaptor's name; PSNR in dB / "
-        f"SSIM / CIEDE2000, in the field of view at {protocol['frame_size']} px.",
+        f"Photographs of the `test` splits, {photographs}, degraded by the preset of the adaptor's name"
+        f"{repeated}; PSNR in dB / SSIM / CIEDE2000, in the field of view at {protocol['frame_size']} px.",
         markdown_table(
             ["data set", "degradation", *methods],
             [

@@ -1,5 +1,6 @@
 """What recipes/evaluate.py calls adaptors and degradations, and what it refuses."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -35,6 +36,29 @@ def test_a_column_of_the_sheet_names_the_adaptor_where_all_its_pictures_are_by_o
     assert evaluate.column_title(("adaptor, fast",)) == "adaptor, fast"
     assert evaluate.column_title(("light, fast", "light, fast")) == "light, fast"
     assert evaluate.column_title(("light, fast", "haze, fast")) == "fast"
+
+
+@pytest.mark.parametrize("draws", [1, 3])
+def test_each_photograph_is_degraded_as_often_as_asked_for(evaluate: ModuleType, draws: int, tmp_path: Path) -> None:
+    draw_photographs(tmp_path / "photographs" / "test", count=2, seed=0, size=96)
+    config = evaluate.EvaluateConfig(
+        output_folder=str(tmp_path / "evaluation"),
+        data_sets=[
+            evaluate.EvaluatedDataSet("drawn", PhotographSource(path=str(tmp_path / "photographs"), split="test"))
+        ],
+        degradations=[evaluate.EvaluatedDegradation("light", ["light"], draws=draws)],
+        modes=["fast"],
+        pictures=1,
+    )
+    evaluate.main(config)
+    rows = json.loads((tmp_path / "evaluation" / "results.json").read_text())["rows"]
+    degraded = [row["scores"]["psnr"] for row in rows if row["method"] == "degraded"]
+    assert len(degraded) == len(set(degraded)) == 2 * draws
+
+
+def test_no_draw_at_all_is_refused(evaluate: ModuleType) -> None:
+    with pytest.raises(ConfigurationError, match="draws of light is 0"):
+        evaluate.EvaluatedDegradation("light", [], draws=0)
 
 
 def test_a_mistyped_mode_is_refused(evaluate: ModuleType) -> None:

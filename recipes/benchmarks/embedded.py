@@ -83,21 +83,20 @@ def gather(config: EmbeddedConfig) -> dict:
         }
     evaluation = json.loads(Path(config.evaluation).read_text(encoding="utf-8"))
     scores: dict[str, dict[str, Means]] = {}
-    images: dict[str, int] = {}
-    pairs: dict[str, int] = {}
+    pairs: dict[str, dict[str, int]] = {}
     for summary in evaluation["summaries"]:
         data_set, degradation = summary["data_set"], summary["degradation"]
-        # A degradation may be drawn several times for each photograph.
-        images[data_set] = min(summary["images"], images.get(data_set, summary["images"]))
-        pairs[f"{data_set} {degradation}"] = summary["images"]
+        pairs.setdefault(data_set, {})[degradation] = summary["images"]
         method = summary["method"].removeprefix(f"{degradation}, ")
         scores.setdefault(data_set, {}).setdefault(degradation, {})[method] = {
             measure: summary["measures"][measure]["mean"] for measure in ("psnr", "ssim", "color_difference")
         }
+    # A degradation may be drawn several times for each photograph.
+    images = {data_set: min(counts.values()) for data_set, counts in pairs.items()}
     draws = {
-        degradation: pairs[f"{data_set} {degradation}"] // images[data_set]
-        for data_set, cells in scores.items()
-        for degradation in cells
+        degradation: count // images[data_set]
+        for data_set, counts in pairs.items()
+        for degradation, count in counts.items()
     }
     return {
         "trainings": trainings,

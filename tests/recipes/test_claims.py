@@ -182,6 +182,17 @@ def test_every_arm_has_its_own_learning_rate(module: Callable[[str], ModuleType]
             assert training.learning_rate == config.learning_rates.get(training.arm, 0.125)
 
 
+def test_the_long_trainings_are_tried_at_other_rates_and_share_that_of_their_own(
+    module: Callable[[str], ModuleType], full: object
+) -> None:
+    questions = module("claims.plan").plan_trainings(full)
+    (own,), (other,) = (
+        questions["learning_rates"][f"scratch, {10 * full.steps} steps | {rate}"] for rate in (0.001, 0.002)
+    )
+    assert own == questions["convergence"]["scratch"][0]
+    assert other == replace(own, learning_rate=0.002)
+
+
 def test_a_degradation_with_values_of_its_own_is_trained_without_them_besides(
     module: Callable[[str], ModuleType], full: object
 ) -> None:

@@ -113,9 +113,9 @@ def backbones(about: Material) -> Section:
             "### Other backbones",
             f"Small ones of other kinds, each trained by reconstruction for minutes "
             f"(`recipes/configs/benchmark_claims_backbone_*.yaml`); degradation `{config.degradation}`, mean of the "
-            "data sets. The arms have the learning rates that are best on the embedded backbone. At this budget, "
-            "training from scratch without an input skip gives little more than the mean picture, whatever it is "
-            "given; of the kind `vq` the codebook stays as it began.",
+            "data sets. The arms have the learning rates that are best on the embedded backbone. The last column tells "
+            "how much of what it is given a training from scratch gives back at this budget. None of the losses on "
+            "pictures reaches the codebook of `vq`, which stays as it began.",
             variants(rows, results),
             str(verdict),
         ],

@@ -163,8 +163,6 @@ def learning_rates(about: Material) -> Section:
     for arm, by_rate in tried.items():
         own = arm.removesuffix(long_suffix(about.config))
         used = about.config.learning_rates.get(own, about.config.default_learning_rate)
-        if own != arm:
-            used = about.config.long_learning_rate or used
         best = max(by_rate, key=by_rate.__getitem__)
         if best in (min(by_rate), max(by_rate)):
             at_the_edge.append(f"{arm} ({best:g})")

@@ -77,7 +77,6 @@ class ClaimsConfig:
         default_learning_rate: of every arm that `learning_rates` does not name.
         tried_learning_rates: for the question of learning rates, which trains every arm with each.
         tried_long_learning_rates: the same for `long_arms`, trained as long as the question of convergence does.
-        long_learning_rate: of those trainings, chosen so; None is the arm's own.
         seeds: of the trainings of `repeated`; tables give mean and standard deviation.
         repeated: questions whose trainings are repeated with every seed; all others take the first.
         degradation: for the questions that ask about one.
@@ -120,7 +119,6 @@ class ClaimsConfig:
     default_learning_rate: float = 2.0e-3
     tried_learning_rates: list[float] = field(default_factory=list)
     tried_long_learning_rates: list[float] = field(default_factory=list)
-    long_learning_rate: float | None = None
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     repeated: list[str] = field(default_factory=lambda: ["arms", "degradations", "pairs"])
     degradation: str = "light"
@@ -211,7 +209,6 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
     by_degradation = {name: changes | config.of_degradation.get(name, {}) for name, changes in as_the_others.items()}
     by_degradation |= {name + AS_THE_OTHERS: as_the_others[name] for name in config.of_degradation}
     longer = {"steps": LONGER * config.steps, "curve": tuple(LONGER * step for step in config.curve)}
-    own_rate_of_long_arms = {} if config.long_learning_rate is None else {"learning_rate": config.long_learning_rate}
     return {
         "arms": {arm: trainings("arms", arm) for arm in config.arms},
         "degradations": {name: trainings("degradations", OURS, **changes) for name, changes in by_degradation.items()},
@@ -243,9 +240,7 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
             )
             for degradation in (config.modality_degradations if config.modality else [])
         },
-        "convergence": {
-            arm: trainings("convergence", arm, **longer, **own_rate_of_long_arms) for arm in config.long_arms
-        },
+        "convergence": {arm: trainings("convergence", arm, **longer) for arm in config.long_arms},
         "ablations": variants("ablations", config.ablations),
         "parameters": variants("parameters", config.sizes),
         "learning_rates": {

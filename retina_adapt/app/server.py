@@ -107,7 +107,11 @@ class _Requests:
             wanted = await request.json()
             weights = {str(name): float(weight) for name, weight in wanted["weights"].items()}
             settings = EnhancementSettings(
-                mode=wanted["mode"], steps=int(wanted["steps"]), seed=int(wanted["seed"]), detail=wanted["detail"]
+                mode=wanted["mode"],
+                # The page sends them in both modes.
+                steps=int(wanted["steps"]) if wanted["mode"] == "diffusion" else None,
+                seed=int(wanted["seed"]),
+                detail=wanted["detail"],
             )
             seeds = int(wanted["seeds"])
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:

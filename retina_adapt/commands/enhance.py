@@ -39,7 +39,6 @@ def enhance_photographs(
     adaptors: list[str],
     backbone: str,
     mode: EnhancementMode = "fast",
-    steps: int | None = None,
     seed: int = 0,
     field_of_view: FieldOfViewShape = "auto",
     masks: Path | None = None,
@@ -67,7 +66,6 @@ def enhance_photographs(
             embedded router, among the embedded adaptors and those given beside it, prints the choice, and records all
             choices in `routes.json` beside the results. A photograph that needs none, or whose adaptor there is not, is
             copied byte for byte.
-        steps: denoiser calls in the mode diffusion; those of `EnhancementSettings` by default.
         masks: folder of known fields of view: images of the photographs' names, nonzero inside.
         device: `auto` is what accelerate finds.
         workers: threads that read, and as many that write, while the network works.
@@ -86,12 +84,6 @@ def enhance_photographs(
         OutputFolderError, ImageReadError, AdaptorNameError, DeviceError: before any photograph is enhanced.
         RecordWriteError: what became of the photographs cannot be written down.
     """
-    if steps is not None and mode == "fast":
-        raise EnhancementInputError(
-            f"--steps is {steps}, but the mode fast samples nothing; choose --mode diffusion, or leave --steps out"
-        )
-    if steps is not None:
-        settings["steps"] = steps
     chosen_settings = EnhancementSettings(mode=mode, seed=seed, **settings)
     if masks is not None and not masks.is_dir():
         raise EnhancementInputError(f"{masks}: there is no such folder; check --masks")

@@ -133,7 +133,12 @@ def _change_of_batch(
     half_precision = settings.precision == "bfloat16"
     with torch.autocast(backbone.device.type, torch.bfloat16) if half_precision else contextlib.nullcontext():
         enhanced = enhance_frames(
-            backbone, tensor, mode=settings.mode, steps=settings.steps, seeds=seeds, scheduler=settings.scheduler
+            backbone,
+            tensor,
+            mode=settings.mode,
+            steps=settings.denoiser_steps,
+            seeds=seeds,
+            scheduler=settings.scheduler,
         )
     change = (enhanced - tensor).permute(0, 2, 3, 1).cpu().numpy()
     # Of grey: the mean of the change, not of the colours, so that no change stays exactly none.

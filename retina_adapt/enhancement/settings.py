@@ -18,6 +18,7 @@ FINE_SCALE = 2
 # Below it, tiles hold too little of the eye for a network that was trained on whole ones.
 SMALLEST_TILE = 64
 WORKING_SIZE = 1024
+DEFAULT_STEPS = 4
 # PyTorch takes 64 bits; tiles and versions count on from the seed.
 LARGEST_SEED = 2**62
 
@@ -28,7 +29,7 @@ class EnhancementSettings:
 
     Attributes:
         mode: `fast`, one pass through the autoencoder, or `diffusion`, sampled with the denoiser; see `enhance_frames`.
-        steps: denoiser steps in `diffusion`.
+        steps: denoiser steps in `diffusion`; 4 by default.
         seed: of the noise in `diffusion`.
         scheduler: name of the diffusers scheduler in `diffusion`; the backbone's own by default.
         detail: where detail comes from that is finer than the backbone's frame of the whole eye. `kept`: it stays as
@@ -44,7 +45,7 @@ class EnhancementSettings:
     """
 
     mode: EnhancementMode = "fast"
-    steps: int = 4
+    steps: int | None = None
     seed: int = 0
     scheduler: str | None = None
     detail: Detail = "fine"
@@ -69,11 +70,17 @@ class EnhancementSettings:
                     f"{name} is {getattr(self, name)}, but the detail {self.detail} has no tiles; choose the detail "
                     f"tiles, or leave {name} out"
                 )
-        if self.scheduler is not None and self.mode != "diffusion":
-            raise EnhancementInputError(
-                f"scheduler is {self.scheduler}, but the mode {self.mode} samples nothing; choose the mode "
-                "diffusion, or leave the scheduler out"
-            )
+        for name in ("scheduler", "steps"):
+            if getattr(self, name) is not None and self.mode != "diffusion":
+                raise EnhancementInputError(
+                    f"{name} is {getattr(self, name)}, but the mode {self.mode} samples nothing; choose the mode "
+                    f"diffusion, or leave {name} out"
+                )
+
+    @property
+    def denoiser_steps(self) -> int:
+        """The steps asked for, or the default."""
+        return DEFAULT_STEPS if self.steps is None else self.steps
 
     def larger_copy(self, backbone: ReconstructionBackbone) -> tuple[int, int] | None:
         """Sides in pixels of the larger copy that the network sees besides its frame, and of the copy's tiles."""
@@ -112,5 +119,7 @@ class EnhancementSettings:
             _, scheduler = backbone.require_denoiser()
             scheduler_like(scheduler, self.scheduler)
             most_steps = int(scheduler.config.num_train_timesteps * SAMPLING_START)
-            if self.steps > most_steps:
-                raise EnhancementInputError(f"steps is {self.steps}; it must be at least 1 and at most {most_steps}")
+            if self.denoiser_steps > most_steps:
+                raise EnhancementInputError(
+                    f"steps is {self.denoiser_steps}; it must be at least 1 and at most {most_steps}"
+                )

@@ -6,8 +6,7 @@ DECAYS = ("linear", "cosine")
 
 
 def learning_rate_factor(step: int, *, steps: int, warmup_steps: int, decay: str) -> float:
-    """Factor in [0, 1] on the peak learning rate: linear warm-up, then down towards zero, which the
-    step after the last would have.
+    """Factor in [0, 1] on the peak learning rate: linear warm-up, then down to zero one step after the last.
 
     Args:
         step: number of the step to take, from 0.

@@ -21,9 +21,9 @@ from retina_adapt.errors import RetinaAdaptError
         (
             ["--scheduler", "DDIMScheduler"],
             EnhancementInputError,
-            "choose the mode diffusion, or leave the scheduler out",
+            "choose the mode diffusion, or leave scheduler out",
         ),
-        (["--steps", "2"], EnhancementInputError, "--steps is 2, but the mode fast samples nothing"),
+        (["--steps", "2"], EnhancementInputError, "steps is 2, but the mode fast samples nothing"),
         (["--masks", "nowhere"], EnhancementInputError, "nowhere: there is no such folder; check --masks"),
         (["--router", "nowhere"], EnhancementInputError, "--adaptor auto alone"),
         (["--adaptor", "lihgt"], UnknownModelError, "did you mean 'light'"),

@@ -1,4 +1,4 @@
-"""The results' sections on reconstruction and on the demonstration say what the evaluations found."""
+"""Sections of the results that are gathered from evaluations, and those that are written from committed results."""
 
 import importlib
 import json
@@ -43,7 +43,7 @@ def test_a_reconstruction_is_judged_at_the_frame_size_alone(
     assert smaller.endswith("| – |")
 
 
-@pytest.mark.parametrize("name", ["reconstruction", "demonstration"])
+@pytest.mark.parametrize("name", ["reconstruction", "demonstration", "tint"])
 def test_the_committed_section_is_that_of_the_committed_results(
     benchmark: Callable[[str], ModuleType], name: str
 ) -> None:

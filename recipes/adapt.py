@@ -42,7 +42,13 @@ from retina_adapt.adaptors import (
     start_from_file,
     train_only,
 )
-from retina_adapt.backbones import ReconstructionBackbone, fingerprint_tensors, load_backbone, select_hook_points
+from retina_adapt.backbones import (
+    ReconstructionBackbone,
+    fingerprint_tensors,
+    load_backbone,
+    require_sampling_steps,
+    select_hook_points,
+)
 from retina_adapt.configuration import ConfigurationError
 from retina_adapt.data import (
     DegradedPairs,
@@ -56,7 +62,7 @@ from retina_adapt.data import (
     open_training_pairs,
 )
 from retina_adapt.embedded import DEFAULT_BACKBONE, adaptor_folder, backbone_folder
-from retina_adapt.enhancement import FINE_SCALE, EnhancementMode, enhance_frames
+from retina_adapt.enhancement import FINE_SCALE, SAMPLING_START, EnhancementMode, enhance_frames
 from retina_adapt.evaluation import SCORING_PROTOCOL, score_image
 from retina_adapt.training import (
     ScoredStep,
@@ -64,6 +70,7 @@ from retina_adapt.training import (
     TrainingSettings,
     Validation,
     mean_scores,
+    new_accelerator,
     run_recipe,
     start_run,
     train,
@@ -167,8 +174,6 @@ def setup(
             f"small_frames.steps is {config.small_frames.steps} and second_look.steps {config.second_look.steps}; "
             f"together they must be at most autoencoder.steps, {config.autoencoder.steps}"
         )
-    if config.denoiser.steps and config.sampling_steps < 1:
-        raise ConfigurationError(f"sampling_steps is {config.sampling_steps}; it must be at least 1")
     if config.second_look.steps and not config.loss_weights.on_pictures:
         raise ConfigurationError(
             "second_look is judged by losses on pictures: give one a weight, or set second_look.steps to 0"
@@ -183,14 +188,11 @@ def setup(
             "nothing would be trained: no stage has both steps and an adaptor that its losses reach; see "
             "adaptor.hook_groups, autoencoder.steps, denoiser.steps and loss_weights"
         )
-    accelerator = Accelerator(
-        mixed_precision=config.autoencoder.mixed_precision,
-        gradient_accumulation_steps=config.autoencoder.gradient_accumulation,
-        log_with=config.tracking.trackers,
-        project_dir=config.output_folder,
-    )
+    accelerator = new_accelerator(config.autoencoder, config.tracking, config.output_folder)
     start_run(accelerator, config, config.output_folder, config.tracking)
     backbone = load_backbone(backbone_folder(config.backbone)).to(accelerator.device)
+    if trained_groups(config)["denoiser"]:
+        require_sampling_steps(backbone, config.sampling_steps, SAMPLING_START)
     guard = FrozenBackboneGuard(backbone)
     set_seed(config.autoencoder.seed)
     # An error for groups that the backbone does not have, be they trained or not.

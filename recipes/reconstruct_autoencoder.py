@@ -7,7 +7,7 @@ recipes/reconstruct_denoiser.py. Interrupted, the same command resumes.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -53,6 +53,7 @@ from retina_adapt.training import (
     TrainingSettings,
     Validation,
     mean_scores,
+    new_accelerator,
     run_recipe,
     start_run,
     train,
@@ -97,18 +98,19 @@ class AutoencoderLossWeights:
         structural_scales: 1 compares at full resolution only.
         perceptual: of the distance between the features of a frozen reference backbone.
         regularization: of the autoencoder's own loss on latents: the KL divergence from a standard normal
-            distribution, or the distance to the codes of `vq` (1 there).
+            distribution, or the distance to the codes of `vq`; null takes the weight that suits the autoencoder.
     """
 
     structural: float = 0.2
     structural_scales: int = 3
     perceptual: float = 0.0
-    regularization: float = 1e-6
+    regularization: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("structural", "perceptual", "regularization"):
-            if not getattr(self, name) >= 0:
-                raise ConfigurationError(f"loss_weights.{name} is {getattr(self, name)}; it must not be negative")
+            weight = getattr(self, name)
+            if weight is not None and not weight >= 0:
+                raise ConfigurationError(f"loss_weights.{name} is {weight}; it must not be negative")
         if self.structural_scales < 1:
             raise ConfigurationError(
                 f"loss_weights.structural_scales is {self.structural_scales}; it must be at least 1"
@@ -148,6 +150,8 @@ class ReconstructionStep(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.weights = config.loss_weights
+        if self.weights.regularization is None:
+            self.weights = replace(self.weights, regularization=backbone.autoencoder.regularization_weight)
         self.perceptual = self.adversarial = None
         if config.loss_weights.perceptual:
             self.perceptual = PerceptualDistance(load_backbone(backbone_folder(config.perceptual_reference)))
@@ -157,11 +161,12 @@ class ReconstructionStep(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         images, weights = batch["image"], self.weights
         reconstructed, regularization = self.backbone.reconstruct(images, batch["seed"].tolist())
-        losses = {
-            "absolute_error": absolute_error(reconstructed, images),
-            "structural": multi_scale_structural_dissimilarity(reconstructed, images, weights.structural_scales),
-            "regularization": regularization,
-        }
+        losses = {"absolute_error": absolute_error(reconstructed, images)}
+        if weights.structural:
+            losses["structural"] = multi_scale_structural_dissimilarity(
+                reconstructed, images, weights.structural_scales
+            )
+        losses["regularization"] = regularization
         if self.perceptual is not None:
             losses["perceptual"] = self.perceptual(reconstructed, images)
         reconstruction = losses["absolute_error"] + sum(
@@ -177,15 +182,14 @@ class ReconstructionStep(nn.Module):
 
 
 def setup(config: ReconstructAutoencoderConfig) -> tuple[Accelerator, ReconstructionBackbone]:
-    accelerator = Accelerator(
-        mixed_precision=config.training.mixed_precision,
-        gradient_accumulation_steps=config.training.gradient_accumulation,
-        log_with=config.tracking.trackers,
-        project_dir=config.output_folder,
-    )
+    accelerator = new_accelerator(config.training, config.tracking, config.output_folder)
     start_run(accelerator, config, config.output_folder, config.tracking)
     set_seed(config.training.seed)
     backbone = build_backbone(config.backbone).without_denoiser()
+    if config.data.crop_size % backbone.stride:
+        raise ConfigurationError(
+            f"data.crop_size is {config.data.crop_size}; with this backbone it must be a multiple of {backbone.stride}"
+        )
     if config.training.gradient_checkpointing:
         backbone.enable_gradient_checkpointing()
     return accelerator, backbone.to(accelerator.device)

@@ -23,6 +23,7 @@ from retina_adapt.backbones import (
     ReconstructionBackbone,
     build_backbone,
     load_backbone,
+    require_sampling_steps,
     sample_latents,
     save_backbone,
     seeded_noise,
@@ -49,6 +50,7 @@ from retina_adapt.training import (
     TrainingSettings,
     Validation,
     mean_scores,
+    new_accelerator,
     run_recipe,
     start_run,
     train,
@@ -173,15 +175,11 @@ class DenoisingStep(nn.Module):
 
 
 def setup(config: ReconstructDenoiserConfig) -> tuple[Accelerator, ReconstructionBackbone]:
-    accelerator = Accelerator(
-        mixed_precision=config.training.mixed_precision,
-        gradient_accumulation_steps=config.training.gradient_accumulation,
-        log_with=config.tracking.trackers,
-        project_dir=config.output_folder,
-    )
+    accelerator = new_accelerator(config.training, config.tracking, config.output_folder)
     start_run(accelerator, config, config.output_folder, config.tracking)
     set_seed(config.training.seed)
     backbone = build_backbone(config.backbone).with_autoencoder_of(load_backbone(config.autoencoder))
+    require_sampling_steps(backbone, config.sampling_steps)
     if config.training.gradient_checkpointing:
         backbone.enable_gradient_checkpointing()
     return accelerator, backbone.to(accelerator.device)

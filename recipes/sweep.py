@@ -27,6 +27,7 @@ from adapt import main as adapt
 
 from retina_adapt.adaptors import AdaptorConfigError
 from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.backbones import GradientCheckpointingError, HookPointError
 from retina_adapt.configuration import (
     ConfigurationError,
     configuration_to_dict,
@@ -34,12 +35,15 @@ from retina_adapt.configuration import (
     parse_configuration,
     store_configuration,
 )
+from retina_adapt.data import PairingError
+from retina_adapt.degradations import UnknownPresetError
 from retina_adapt.markdown import markdown_table
 from retina_adapt.suggestions import did_you_mean
 from retina_adapt.training import (
     NothingToTrainError,
     ScoredStep,
     TrainingDivergedError,
+    TrainingSettingsError,
     UnusedParameterError,
     run_recipe,
 )
@@ -54,7 +58,17 @@ Choice = bool | int | float | str | list[str]
 HOOKS_OF_STAGE = {"autoencoder": ("encoder", "decoder"), "denoiser": ("denoiser",)}
 STAGES = tuple(HOOKS_OF_STAGE)
 # What a trial's own settings can be at fault for; the first trial has those of the base, and its errors end the search.
-UNFIT = (AdaptorConfigError, ConfigurationError, NothingToTrainError, UnusedParameterError)
+UNFIT = (
+    AdaptorConfigError,
+    ConfigurationError,
+    GradientCheckpointingError,
+    HookPointError,
+    NothingToTrainError,
+    PairingError,
+    TrainingSettingsError,
+    UnknownPresetError,
+    UnusedParameterError,
+)
 # Accelerate keeps the precision of a process's first training; the others would make trials incomparable.
 NOT_SEARCHED = ("output_folder", "validation.", "mixed_precision", "resume", "dry_run")
 

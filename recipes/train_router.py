@@ -47,6 +47,7 @@ from retina_adapt.training import (
     TrainingSettings,
     Validation,
     mean_scores,
+    new_accelerator,
     run_recipe,
     start_run,
     train,
@@ -142,6 +143,10 @@ class TrainRouterConfig:
     def __post_init__(self) -> None:
         if len(self.severity) != 2:
             raise ConfigurationError(f"severity is {self.severity}; give the lowest and the highest")
+        if self.validation_draws < 1:
+            raise ConfigurationError(f"validation_draws is {self.validation_draws}; it must be at least 1")
+        if not self.severity_weight >= 0:
+            raise ConfigurationError(f"severity_weight is {self.severity_weight}; it must not be negative")
         if self.training.gradient_checkpointing:
             raise ConfigurationError("the router's small network offers no gradient checkpointing; set it to false")
 
@@ -208,12 +213,7 @@ def set_threshold(router: Router, clear: PreparedPhotographs, decision: RouterDe
 
 
 def main(config: TrainRouterConfig) -> None:
-    accelerator = Accelerator(
-        mixed_precision=config.training.mixed_precision,
-        gradient_accumulation_steps=config.training.gradient_accumulation,
-        log_with=config.tracking.trackers,
-        project_dir=config.output_folder,
-    )
+    accelerator = new_accelerator(config.training, config.tracking, config.output_folder)
     start_run(accelerator, config, config.output_folder, config.tracking)
     settings = RouterSettings(
         prepared_size=config.prepared_size,

@@ -38,7 +38,7 @@ from retina_adapt.backbones.registry import (
     build_backbone,
     register_backbone,
 )
-from retina_adapt.backbones.sampling import SamplingStepsError, sample_latents
+from retina_adapt.backbones.sampling import SamplingStepsError, require_sampling_steps, sample_latents
 from retina_adapt.backbones.schedulers import SCHEDULER_CLASSES, UnknownSchedulerError
 from retina_adapt.backbones.shape import (
     AutoencoderShape,
@@ -95,6 +95,7 @@ __all__ = [
     "load_backbone",
     "register_backbone",
     "register_part",
+    "require_sampling_steps",
     "sample_latents",
     "save_backbone",
     "seeded_noise",

@@ -23,10 +23,12 @@ class LatentAutoencoder:
     Attributes:
         stride: input pixels per latent pixel, along a side.
         latent_channels: channels of a latent.
+        regularization_weight: of the second loss of `reconstruct`, where a training is not told another.
     """
 
     stride: int
     latent_channels: int
+    regularization_weight: float = 1e-6
 
     def to_latents(self, centered: Tensor) -> Tensor:
         """Latents (batch, latent_channels, height / stride, width / stride), nothing random in them."""

@@ -74,6 +74,16 @@ def sample_latents(
     return latents.to(condition_latents.dtype)
 
 
+def require_sampling_steps(backbone: ReconstructionBackbone, steps: int, start: float = 1.0) -> None:
+    """Refuse, before anything is trained, steps that `sample_latents` would refuse after it.
+
+    Raises:
+        SamplingStepsError, MissingDenoiserError: as `sample_latents`.
+    """
+    _, scheduler = backbone.require_denoiser()
+    _schedule_length(steps, start, scheduler.config.num_train_timesteps)
+
+
 def _schedule_length(steps: int, start: float, training_steps: int) -> int:
     """Steps of a whole schedule of which the last `steps` begin at `start`."""
     if not 0 < start <= 1:
@@ -81,7 +91,7 @@ def _schedule_length(steps: int, start: float, training_steps: int) -> int:
     length = round(steps / start)
     if not 1 <= steps <= length <= training_steps:
         raise SamplingStepsError(
-            f"{steps} steps from {start} of a noise schedule of {training_steps}; steps / start must lie in 1 to "
-            f"{training_steps}"
+            f"{steps} sampling steps from {start} of a noise schedule of {training_steps}; steps / start must lie in "
+            f"1 to {training_steps}"
         )
     return length

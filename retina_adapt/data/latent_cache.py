@@ -20,6 +20,7 @@ from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.data.draws import Draw, random_generator, seed_of
 from retina_adapt.data.tensors import integer_tensor
 from retina_adapt.data.unpaired import UnpairedImages
+from retina_adapt.degradations import describe_preset
 from retina_adapt.errors import RetinaAdaptError
 
 # Raise it when a file's layout changes, or what crops, flips and degradations make of a draw: latents of earlier
@@ -183,7 +184,9 @@ def _fingerprint(images: UnpairedImages, variants: int, seed: int, key: str) -> 
         raise LatentCacheError(
             f"{transform!r} has no settings to tell it by; give a frozen dataclass, as RandomCrop and WholeFrame are"
         )
-    parts = [_FORMAT_VERSION, key, images.prepared.fingerprint, repr(transform), variants, seed]
+    # A preset's name says nothing of its steps, which belong to whoever registered it.
+    presets = [describe_preset(name) for name in getattr(transform, "presets", ())]
+    parts = [_FORMAT_VERSION, key, images.prepared.fingerprint, repr(transform), presets, variants, seed]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 

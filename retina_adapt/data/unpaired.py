@@ -132,6 +132,11 @@ class DegradedCrop:
 
     crop: RandomCrop
 
+    @property
+    def presets(self) -> tuple[str, ...]:
+        """By which photographs are degraded."""
+        return self.crop.presets
+
     def __call__(self, photograph: PreparedPhotograph, draw: Draw) -> DegradedCropItem:
         """Degrade, cut both, resize and flip.
 

@@ -4,7 +4,13 @@ from retina_adapt.enhancement.copies import PhotographCopies, apply_at_own_size
 from retina_adapt.enhancement.detail import Detail, SmallChange
 from retina_adapt.enhancement.enhancer import Enhancer
 from retina_adapt.enhancement.errors import EnhancementInputError, EnhancementMemoryError
-from retina_adapt.enhancement.modes import EnhancementMode, apply_change, enhance_frames, reconstruct_frames
+from retina_adapt.enhancement.modes import (
+    SAMPLING_START,
+    EnhancementMode,
+    apply_change,
+    enhance_frames,
+    reconstruct_frames,
+)
 from retina_adapt.enhancement.pipeline import RetinaEnhancementOutput, RetinaEnhancementPipeline
 from retina_adapt.enhancement.provenance import provenance_of
 from retina_adapt.enhancement.result import Enhancement
@@ -13,6 +19,7 @@ from retina_adapt.enhancement.settings import FINE_SCALE, EnhancementSettings
 
 __all__ = [
     "FINE_SCALE",
+    "SAMPLING_START",
     "Detail",
     "Enhancement",
     "EnhancementInputError",

@@ -28,9 +28,12 @@ def fault_class(drawn: DrawnDegradation) -> str:
 
     What was drawn decides, not the preset's name: `mixed` may draw a single fault, which is then of that fault's
     class. Several kinds of fault together are `mixed`, and so are colour, contrast and noise, which no adaptor of a
-    single kind undoes. Up to `NEGLIGIBLE_SEVERITY` the photograph is `clear`.
+    single kind undoes. Up to `NEGLIGIBLE_SEVERITY`, and where nothing but JPEG was done to it, the photograph is
+    `clear`.
     """
     if drawn.severity <= NEGLIGIBLE_SEVERITY:
         return CLEAR
     kinds = {_CLASS_OF_STEP.get(step.name, MIXED) for step in drawn.steps if step.name not in _IGNORED_STEPS}
+    if not kinds:
+        return CLEAR
     return kinds.pop() if len(kinds) == 1 else MIXED

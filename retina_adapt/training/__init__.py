@@ -5,6 +5,7 @@ from retina_adapt.training.divergence import TrainingDivergedError
 from retina_adapt.training.gather import NoScoresError, mean_scores
 from retina_adapt.training.interruption import STOPPED_STATUS, TrainingStopped
 from retina_adapt.training.loop import train
+from retina_adapt.training.new_accelerator import new_accelerator
 from retina_adapt.training.optimization import NothingToTrainError, UnsupportedStrategyError, UnusedParameterError
 from retina_adapt.training.recipe_run import run_recipe
 from retina_adapt.training.settings import TrainingSettings, TrainingSettingsError
@@ -27,6 +28,7 @@ __all__ = [
     "UnusedParameterError",
     "Validation",
     "mean_scores",
+    "new_accelerator",
     "run_recipe",
     "start_run",
     "train",

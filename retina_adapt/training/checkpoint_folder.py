@@ -26,8 +26,11 @@ class CheckpointFolder:
     def to_resume_from(self, resume: str) -> Path | None:
         """The newest checkpoint, None if there is none, as `TrainingSettings.resume` wants it.
 
+        Of a run of several trainings, "always" asks for a checkpoint of any: one may have been killed before the next
+        began.
+
         Raises:
-            CheckpointError: if there is one and `resume` is "never", or none and it is "always".
+            CheckpointError: if there is one and `resume` is "never", or none in the run and it is "always".
         """
         found = self.newest()
         if found and resume == "never":
@@ -35,9 +38,10 @@ class CheckpointFolder:
                 f"{self.folder}: holds checkpoints up to {found.name}, and resume is 'never'; resume with "
                 "'auto', use another output_folder, or delete this folder to start again"
             )
-        if not found and resume == "always":
+        if not any(list_checkpoints(folder) for folder in self.folder.parent.glob("*")) and resume == "always":
             raise CheckpointError(
-                f"{self.folder}: holds no checkpoint, and resume is 'always'; check output_folder, or start with 'auto'"
+                f"{self.folder.parent}: holds no checkpoint, and resume is 'always'; check output_folder, or start "
+                "with 'auto'"
             )
         return found
 

@@ -53,7 +53,8 @@ def train(
             of them, and when a run resumes that has some. What it raises ends the run.
         watched_loss: the loss whose rise ends the run; see `DivergenceWatch`. Name another than "loss" where that one
             is expected to rise, as with an adversarial term. While the watched loss is above 3 times its lowest value
-            no checkpoint is taken but the last step's, so that one from before the rise remains.
+            no checkpoint is taken and nothing is validated but the last step, so that a checkpoint from before the rise
+            remains.
         phase_starts: steps after which other batches come, larger frames for instance, whose losses say nothing beside
             those before: the watched loss is watched anew.
         built_on: fingerprint of the frozen networks that the parameters mean nothing without. Checkpoints that were
@@ -63,7 +64,8 @@ def train(
         The validation of the result: after the last step, or of the best checkpoint.
 
     Raises:
-        TrainingStopped: after SIGTERM on any process, on all of them; a checkpoint of the step is then written.
+        TrainingStopped: after SIGTERM on any process, on all of them; a checkpoint of the step is then written,
+            unless the watched loss is too high at it.
         TrainingDivergedError: on all processes; names the step, and the checkpoint to go on from.
         UnsupportedStrategyError: if the accelerator was configured for DeepSpeed or Megatron-LM.
         NothingToTrainError: if no parameter requires a gradient.

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import nn
 
-from retina_adapt.training.checkpoint import TrainingState, load_checkpoint
+from retina_adapt.training.checkpoint import CheckpointError, TrainingState, load_checkpoint
 from retina_adapt.training.checkpoint_folder import CheckpointFolder
 from retina_adapt.training.divergence import CALM_FACTOR, DIVERGED_FACTOR, DivergenceWatch, TrainingDivergedError
 from retina_adapt.training.gather import fail_together
@@ -62,6 +62,11 @@ class Supervision:
             self.checkpoints.remove_leftovers()
         if found is not None:
             fail_together(self.accelerator, lambda: load_checkpoint(found, self.state))
+            if self.state.step > self.settings.steps:
+                raise CheckpointError(
+                    f"{found}: was trained for {self.state.step} steps, and steps is {self.settings.steps}; give as "
+                    "many steps or more, or another output_folder"
+                )
             self.accelerator.print(f"{self.name}: resuming after step {self.state.step} from {found}")
         forget_entries_after(self.accelerator, self.name, self.state.step)
         if self.state.validations:
@@ -80,8 +85,16 @@ class Supervision:
 
     @property
     def validation_is_due(self) -> bool:
-        """Whether this step is one of those that are validated."""
-        return self.state.step > 0 and (self.state.step % self.settings.validate_every == 0 or self.is_last)
+        """Whether this step is one of those that are validated.
+
+        While the watched loss is too high, those that are due are put off to the next step at which it is not: there is
+        no checkpoint before, and of a validation without one nothing would be left.
+        """
+        if self.is_last or self.state.step == 0:
+            return self.is_last and self.state.step > 0
+        every = self.settings.validate_every
+        validated = self.state.validations[-1].step if self.state.validations else 0
+        return self.state.watch.is_calm and self.state.step // every > validated // every
 
     @property
     def is_validated(self) -> bool:
@@ -131,12 +144,14 @@ class Supervision:
 
     def save_if_due(self, *, stops: bool) -> None:
         """Save at the steps that are due; while the watched loss is too high, later, but at the last step always."""
-        if self.state.step % self.settings.checkpoint_every == 0 or self.validation_is_due or stops:
+        step, settings = self.state.step, self.settings
+        regularly = step % settings.checkpoint_every == 0 or step % settings.validate_every == 0
+        if regularly or self.validation_is_due or stops:
             self.checkpoint_is_due = True
             if not (self.state.watch.is_calm or self.is_last):
                 self.accelerator.print(
-                    f"{self.name}: no checkpoint after step {self.state.step}, while '{self.watched_loss}' is above "
-                    f"{CALM_FACTOR:g} times its lowest smoothed value"
+                    f"{self.name}: no checkpoint and no validation after step {step}, while '{self.watched_loss}' is "
+                    f"above {CALM_FACTOR:g} times its lowest smoothed value"
                 )
         if self.is_last or (self.checkpoint_is_due and self.state.watch.is_calm):
             writes = self.accelerator.is_main_process

@@ -86,6 +86,19 @@ def test_the_isotropic_autoencoder_starts_as_the_projection_on_the_principal_com
     assert latents[:, kept:].abs().sum() == 0
 
 
+def test_the_start_leaves_out_what_has_no_variance() -> None:
+    grey = smooth_images()[:, :1].expand(-1, 3, -1, -1)
+    inputs = F.pixel_unshuffle(grey, 2)
+    autoencoder = IsotropicAutoencoder(in_channels=12, width=32, blocks=1, latent_channels=8)
+    autoencoder.start_from(inputs)
+    projected, _ = principal_reconstruction(inputs, 4)
+    with torch.no_grad():
+        latents = autoencoder.to_latents(inputs)
+        torch.testing.assert_close(autoencoder.from_latents(latents).double(), projected, rtol=0, atol=1e-4)
+    assert (latents.std((0, 2, 3)) > 0.9).tolist() == [True] * 4 + [False] * 4
+    assert latents.abs().max() < 100
+
+
 def test_the_start_leaves_features_for_the_blocks_to_learn_with() -> None:
     inputs = F.pixel_unshuffle(smooth_images(), 2)
     autoencoder = IsotropicAutoencoder(in_channels=12, width=32, blocks=1, latent_channels=4)

@@ -24,6 +24,7 @@ from retina_adapt.data import (
 )
 from retina_adapt.data import latent_cache as module
 from retina_adapt.data.draws import seed_of
+from retina_adapt.degradations import degradation
 
 CROP = RandomCrop(16, degradation_probability=0.5, presets=("low_light", "low_contrast"))
 
@@ -142,6 +143,15 @@ def test_another_transform_is_another_cache(images, encode, transform):
     other = cached(UnpairedImages(images.prepared, transform), encode)
     assert encode.images >= 36
     assert first.folder != other.folder
+
+
+@pytest.mark.parametrize("transform", [CROP, DegradedCrop(CROP)])
+def test_a_preset_of_other_steps_is_another_cache(images, encode, transform, monkeypatch):
+    images = UnpairedImages(images.prepared, transform)
+    first = cached(images, encode)
+    # As where its author has changed it since.
+    monkeypatch.setitem(degradation._PRESETS, CROP.presets[0], degradation.find_preset("haze"))
+    assert cached(images, encode).folder != first.folder
 
 
 def test_other_photographs_or_sizes_are_another_cache(images, encode, fundus_rows):

@@ -14,7 +14,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from retina_adapt.adaptors import AdaptorFileError, MetadataError, describe_adaptor
-from retina_adapt.backbones import HookPointError, ReconstructionBackbone, load_backbone, save_backbone
+from retina_adapt.backbones import (
+    HookPointError,
+    ReconstructionBackbone,
+    SamplingStepsError,
+    load_backbone,
+    save_backbone,
+)
 from retina_adapt.commands.draw import draw_photographs
 from retina_adapt.commands.recipes import recipes_folder
 from retina_adapt.configuration import ConfigurationError, parse_configuration
@@ -96,7 +102,6 @@ def run(
         ({"small_frames": {"steps": 1, "size": 8}}, "a multiple of 4 from 16 to 64"),
         ({"small_frames": {"steps": -1}}, "must not be negative"),
         ({"second_look": {"steps": 1, "batch_size": 0}}, "batch_size must be at least 1"),
-        ({"sampling_steps": 0}, "sampling_steps is 0"),
         ({"autoencoder": {"steps": 0}, "denoiser": {"steps": 0}}, "nothing would be trained"),
     ],
 )
@@ -105,6 +110,15 @@ def test_a_training_that_cannot_be_is_refused_before_it_begins(
 ) -> None:
     with pytest.raises(ConfigurationError, match=said):
         run("refused", ["decoder"], **changes)
+
+
+@pytest.mark.parametrize("steps", [0, 251])
+def test_sampling_steps_that_a_validation_would_refuse_are_refused_before_the_training(
+    run: Callable[..., dict[str, Tensor]], tmp_path: Path, steps: int
+) -> None:
+    with pytest.raises(SamplingStepsError, match=f"{steps} sampling steps from 0.25"):
+        run("refused", ["decoder", "denoiser.mid"], sampling_steps=steps)
+    assert not (tmp_path / "refused" / "checkpoints").exists()
 
 
 def test_a_run_ends_with_a_second_look(run: Callable[..., dict[str, Tensor]]) -> None:

@@ -1,10 +1,12 @@
 """Settings that would train in the wrong direction, or not at all, are errors before anything is read."""
 
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from retina_adapt.backbones import BackboneShape, SamplingStepsError, build_backbone, save_backbone
 from retina_adapt.configuration import ConfigurationError
 
 
@@ -27,6 +29,18 @@ from retina_adapt.configuration import ConfigurationError
             {"output_folder": "a", "train": [], "validation": [], "severity": []},
             "the lowest and the highest",
         ),
+        (
+            "train_router",
+            "TrainRouterConfig",
+            {"output_folder": "a", "train": [], "validation": [], "validation_draws": 0},
+            "validation_draws is 0",
+        ),
+        (
+            "train_router",
+            "TrainRouterConfig",
+            {"output_folder": "a", "train": [], "validation": [], "severity_weight": -1.0},
+            "severity_weight is -1",
+        ),
         ("train_router", "RouterDecision", {"largest_touched_share": 1.0}, "below 1"),
         ("train_router", "RouterDecision", {"views": 0}, "views is 0"),
         ("train_router", "RouterDecision", {"smallest_crop": 1.2}, "smallest_crop is 1.2"),
@@ -43,6 +57,40 @@ def test_a_value_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(ConfigurationError, match=said):
         getattr(load_recipe(recipe), name)(**values)
+
+
+def test_crops_that_the_backbone_cannot_take_are_refused(
+    load_recipe: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    recipe = load_recipe("reconstruct_autoencoder")
+    config = recipe.ReconstructAutoencoderConfig(output_folder=str(tmp_path))
+    config.data.crop_size = 130
+    with pytest.raises(ConfigurationError, match=r"crop_size is 130.*a multiple of 4"):
+        recipe.setup(config)
+
+
+def test_a_codebook_is_trained_by_a_configuration_that_does_not_say_so(
+    load_recipe: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    recipe = load_recipe("reconstruct_autoencoder")
+    weights = {}
+    for name in ("kl-unet", "vq-unet"):
+        config = recipe.ReconstructAutoencoderConfig(output_folder=str(tmp_path), backbone=BackboneShape(name=name))
+        weights[name] = recipe.ReconstructionStep(build_backbone(config.backbone), config).weights.regularization
+    assert weights == {"kl-unet": 1e-6, "vq-unet": 1.0}
+
+
+@pytest.mark.parametrize("steps", [0, 1001])
+def test_sampling_steps_that_the_noise_schedule_does_not_have_are_refused(
+    load_recipe: Callable[[str], ModuleType], tmp_path: Path, steps: int
+) -> None:
+    recipe = load_recipe("reconstruct_denoiser")
+    save_backbone(build_backbone(BackboneShape()).without_denoiser(), tmp_path / "backbone")
+    config = recipe.ReconstructDenoiserConfig(
+        autoencoder=str(tmp_path / "backbone"), output_folder=str(tmp_path / "run"), sampling_steps=steps
+    )
+    with pytest.raises(SamplingStepsError, match=f"{steps} sampling steps"):
+        recipe.setup(config)
 
 
 def test_a_degradation_that_is_evaluated_twice_is_refused(load_recipe: Callable[[str], ModuleType]) -> None:

@@ -157,6 +157,17 @@ def test_a_trial_whose_settings_do_not_fit_fails_and_the_search_goes_on(
     assert "blocks of 7" in found["boft"]["error"]
 
 
+def test_a_setting_that_no_training_can_have_fails_its_trial_alone(
+    search: Callable[..., list[dict]], tmp_path: Path
+) -> None:
+    decay = {"name": "autoencoder.moving_average_decay", "choices": [0.0, 1.5]}
+    rows = search(tmp_path / "search", space=[decay], trials=6)
+    found = {row["settings"]["autoencoder.moving_average_decay"]: row for row in rows}
+    assert found[0.0]["state"] == "complete"
+    assert found[1.5]["state"] == "fail"
+    assert "it must lie in [0, 1)" in found[1.5]["error"]
+
+
 def test_the_base_is_found_among_choices_that_are_written_otherwise(sweep: ModuleType, base: Path) -> None:
     setting = sweep.SearchedSetting("loss_weights.structural", choices=[0, 1])
     config = sweep.SweepConfig("out", str(base), [setting], overrides={"loss_weights.structural": 1.0})

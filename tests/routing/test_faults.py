@@ -38,6 +38,7 @@ def test_several_kinds_and_what_no_adaptor_of_one_kind_undoes_are_mixed(steps: t
 def test_what_is_hardly_visible_is_clear() -> None:
     assert fault_class(drawn("cataract_haze", severity=NEGLIGIBLE_SEVERITY)) == CLEAR
     assert fault_class(drawn("cataract_haze", severity=NEGLIGIBLE_SEVERITY + 0.01)) == "haze"
+    assert fault_class(drawn("jpeg_compression", severity=1.0)) == CLEAR
 
 
 def test_every_registered_degradation_has_a_class() -> None:

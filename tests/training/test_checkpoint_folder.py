@@ -98,3 +98,15 @@ def test_a_run_that_must_resume_refuses_to_start(tmp_path: Path) -> None:
         trained(tmp_path, resume="always")
     trained(tmp_path, batches=7)
     trained(tmp_path, resume="always")
+
+
+def test_a_run_of_several_trainings_goes_on_before_the_first_checkpoint_of_the_next(tmp_path: Path) -> None:
+    trained(tmp_path)
+    (tmp_path / "checkpoints" / "toy").rename(tmp_path / "checkpoints" / "the training before")
+    trained(tmp_path, resume="always")
+
+
+def test_a_run_that_was_trained_for_more_steps_is_refused(tmp_path: Path) -> None:
+    trained(tmp_path)
+    with pytest.raises(CheckpointError, match="trained for 12 steps, and steps is 6"):
+        trained(tmp_path, steps=6)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from toy_training import ToyStep, toy_settings, train_toy
 
-from retina_adapt.training import TrainingDivergedError
+from retina_adapt.training import TrainingDivergedError, Validation
 from retina_adapt.training.divergence import DivergenceWatch
 
 
@@ -107,6 +107,27 @@ def test_a_rise_that_passes_delays_the_checkpoint_that_was_due(tmp_path: Path) -
 
     run(RisingForAStep(first=69, loss=3.5), tmp_path, batches=75)
     assert checkpoints(tmp_path) == [60, 71]
+
+
+def test_a_rise_that_passes_delays_the_validation_too_so_that_the_best_one_has_its_checkpoint(tmp_path: Path) -> None:
+    class RisingForAStep(Rising):
+        def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+            self.loss = 4.0 if batch["step"] == 79 else 1.0
+            return super().forward(batch)
+
+    validated: list[int] = []
+    settings = toy_settings(steps=120, warmup_steps=5, validate_every=20, checkpoint_every=20, result="best")
+    result = train_toy(
+        RisingForAStep(first=79, loss=4.0),
+        tmp_path,
+        settings,
+        validate=lambda: Validation({"psnr": 30.0 if len(validated) == 3 else 20.0}),
+        observe_validations=lambda validations: validated.append(validations[-1].step),
+        watched_loss="watched",
+    )
+    assert validated == [20, 40, 60, 81, 100, 120]
+    assert 81 in checkpoints(tmp_path)
+    assert (result.step, result.scores) == (81, {"psnr": 30.0})
 
 
 def test_a_loss_that_is_another_one_from_a_step_on_is_watched_anew(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from retina_adapt.backbones.parts import LatentAutoencoder, register_part, seede
 
 # Of PyTorch's default start, for the features that the principal components leave free.
 FREE_FEATURE_START = 0.1
+# Of the largest deviation: below it, a component is taken to have no variance.
+NEGLIGIBLE_DEVIATION = 1e-4
 
 
 class IsotropicBlock(nn.Module):
@@ -105,7 +107,11 @@ class IsotropicAutoencoder(LatentAutoencoder, ModelMixin, ConfigMixin):
         patches = centered.movedim(1, -1).flatten(0, -2).double()
         mean = patches.mean(0)
         variances, components = torch.linalg.eigh(torch.cov((patches - mean).T))
-        deviations, components = variances.flip(0).clamp_min(1e-12).sqrt(), components.flip(1)
+        deviations, components = variances.flip(0).clamp_min(0).sqrt(), components.flip(1)
+        # Components without variance (grey photographs in three channels have some) stay uncoded: to unit variance,
+        # rounding errors would be enlarged a millionfold.
+        varies = deviations > NEGLIGIBLE_DEVIATION * deviations[0]
+        to_unit_variance = torch.where(varies, 1 / deviations, 0)
         kept = min(self.config.in_channels, self.config.width)
         coded = min(kept, self.config.latent_channels)
         for half in (self.encoder, self.decoder):
@@ -116,7 +122,7 @@ class IsotropicAutoencoder(LatentAutoencoder, ModelMixin, ConfigMixin):
         _set_rows(self.encoder.conv_in, components[:, :kept].T)
         self.encoder.conv_in.get_parameter("bias")[:kept] = -(components[:, :kept].T @ mean)
         self.encoder.conv_out.weight.zero_()
-        _set_rows(self.encoder.conv_out, torch.diag(1 / deviations[:coded]))
+        _set_rows(self.encoder.conv_out, torch.diag(to_unit_variance[:coded]))
         self.decoder.conv_in.weight[:kept] = 0
         _set_rows(self.decoder.conv_in, torch.diag(deviations[:coded]))
         self.decoder.conv_out.weight.zero_()

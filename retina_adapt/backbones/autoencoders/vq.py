@@ -15,6 +15,8 @@ class VQAutoencoder(LatentAutoencoder, VQModel):
     """Latents are the encoder's output before quantisation (Yang et al.); decoding quantises them first."""
 
     _supports_gradient_checkpointing = True
+    # It alone trains the codes.
+    regularization_weight = 1.0
 
     @property
     def stride(self) -> int:  # type: ignore[override]  # the configuration says it

@@ -9,9 +9,9 @@ from accelerate.utils import InitProcessGroupKwargs
 from retina_adapt.training.settings import TrainingSettings
 from retina_adapt.training.tracking import TrackingSettings
 
-# The others wait while the main process prepares photographs or encodes latents. PyTorch gives up after 10 or 30 minutes,
-# too early for tens of thousands of photographs. When a process ends, the launcher ends the others at once, however long
-# they would wait.
+# The others wait while the main process prepares photographs or encodes latents. PyTorch gives up after 10 or 30
+# minutes, too early for tens of thousands of photographs. When a process ends, the launcher ends the others at once,
+# however long they would wait.
 LONGEST_WAIT = timedelta(hours=24)
 
 

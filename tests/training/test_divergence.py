@@ -127,7 +127,7 @@ def test_a_rise_that_passes_delays_the_validation_too_so_that_the_best_one_has_i
     )
     assert validated == [20, 40, 60, 81, 100, 120]
     assert 81 in checkpoints(tmp_path)
-    assert (result.step, result.scores) == (81, {"psnr": 30.0})
+    assert result.step == 81
 
 
 def test_a_loss_that_is_another_one_from_a_step_on_is_watched_anew(tmp_path: Path) -> None:

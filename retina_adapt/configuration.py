@@ -1,6 +1,6 @@
 """Configurations: typed dataclasses, values from YAML, overrides on the command line.
 
-    accelerate launch recipes/adapt.py --config adapt.yaml --training.steps 200
+    accelerate launch recipes/adapt.py --config adapt.yaml --autoencoder.steps 200
 
 Unknown keys and values of the wrong type are errors; `--help` lists every option with type, default and meaning,
 taken from the dataclass's docstring. Where there is something to train, two options concern every section with a field
@@ -26,6 +26,18 @@ from retina_adapt.suggestions import did_you_mean
 Configuration = TypeVar("Configuration")
 
 
+# What jsonargparse calls a type, and what it is called here.
+_TYPES_IN_WORDS = {
+    "<class 'bool'>": "true or false",
+    "<class 'str'>": "text",
+    "<class 'int'>": "a whole number",
+    "<class 'float'>": "a number",
+    "<class 'list'>": "a list",
+    "<class 'dict'>": "a mapping",
+    "<class 'NoneType'>": "null",
+    "list[float]": "a list of numbers",
+    "list[str]": "a list of texts",
+}
 DRY_RUN_FIELD = "dry_run"
 # As the other options of recipes are written, and as programs commonly write it.
 DRY_RUN_OPTIONS = ("--dry-run", "--dry_run")
@@ -40,7 +52,7 @@ class _RaisingParser(ArgumentParser):
     """jsonargparse ends the process on an error; a recipe called from a test or a notebook wants an exception."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise ConfigurationError(message) from ex
+        raise ConfigurationError(_in_words(message)) from ex
 
 
 def parse_configuration(
@@ -75,7 +87,7 @@ def parse_configuration(
     options = {RESUME_FIELD} if has_resume else set()
     _reject_unknown_keys(arguments, known | options, dotted_names(configuration_class, in_lists=True))
     try:
-        namespace = parser.parse_args(arguments)
+        namespace = parser.parse_args(_with_lists_begun_anew(arguments, _lists_of_sections(configuration_class)))
         instances = parser.instantiate(namespace)
     except RetinaAdaptError:
         raise
@@ -143,6 +155,50 @@ def dotted_names(configuration_class: type, prefix: str = "", *, in_lists: bool 
     return names
 
 
+def _in_words(message: str) -> str:
+    """jsonargparse's message on a value that does not fit, for people who do not know Python's types."""
+    found = re.match(r'Parser key "(?P<key>[^"]+)":\s+(?:Expected a (?P<type>.+?)\. Got|Does not .+)', message)
+    values = re.findall(r"(?:Got|Given) value: (.*)$", message, flags=re.MULTILINE)
+    if not found or not values:
+        return message
+    union = re.search(r"^\s*Subtypes: \[(.*)\]$", message, flags=re.MULTILINE)
+    kinds = []
+    for kind in union[1].split(", ") if union else [found["type"]]:
+        choices = re.findall(r"'([^']*)'", kind) if "Literal" in kind else []
+        kinds.append(" or ".join(choices) or _TYPES_IN_WORDS.get(kind, kind))
+    return f"{found['key']} is {values[-1]}; it must be {' or '.join(kinds)}"
+
+
+def _lists_of_sections(configuration_class: type, prefix: str = "") -> set[str]:
+    """The dotted names of the settings that are lists of sections."""
+    names: set[str] = set()
+    for field in dataclasses.fields(configuration_class):
+        if get_origin(field.type) is list and dataclasses.is_dataclass(get_args(field.type)[0]):
+            names.add(prefix + field.name)
+        elif isinstance(field.type, type) and dataclasses.is_dataclass(field.type):
+            names |= _lists_of_sections(field.type, f"{prefix}{field.name}.")
+    return names
+
+
+def _with_lists_begun_anew(arguments: Sequence[str], lists: set[str]) -> list[str]:
+    """The arguments with an empty list before each new value of a list of sections.
+
+    jsonargparse takes what an entry leaves out from the entry of the list before, where both are of one length:
+    photographs of another folder would keep the limit of those that they stand in for.
+    """
+    expanded: list[str] = []
+    for position, argument in enumerate(arguments):
+        name, _, value = argument.removeprefix("--").partition("=")
+        given = {name}
+        if name == "config":
+            path = Path(value or "".join(arguments[position + 1 : position + 2]))
+            given = set(_keys_of_yaml(path, lists))
+        if argument.startswith("--"):
+            expanded += [f"--{key}=[]" for key in sorted(given & lists)]
+        expanded.append(argument)
+    return expanded
+
+
 def _reject_unknown_keys(arguments: list[str], known: set[str], known_in_yaml: set[str]) -> None:
     """jsonargparse rejects unknown keys too; this says which known key was probably meant."""
     for position, argument in enumerate(arguments):
@@ -164,7 +220,7 @@ def _reject_unknown_keys(arguments: list[str], known: set[str], known_in_yaml: s
 
 def _require_known(name: str, known: set[str], origin: str) -> None:
     if name not in known:
-        in_sections = sorted(each for each in known if each.endswith(f".{name}"))
+        in_sections = sorted(each for each in known if each.rpartition(".")[2] == name.rpartition(".")[2])
         hint = did_you_mean(name, known) or "; --help lists the known ones"
         if in_sections:
             hint = f"; did you mean {' or '.join(in_sections)}?"
@@ -175,7 +231,7 @@ def _keys_of_yaml(path: Path, known: set[str]) -> list[str]:
     if not path.is_file():
         raise ConfigurationError(f"{path}: no such configuration file")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path}: not valid YAML: {error}") from error
     except UnicodeDecodeError as error:

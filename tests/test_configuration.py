@@ -113,12 +113,27 @@ def test_an_error_of_the_configuration_itself_comes_through(tmp_path: Path) -> N
         parse_configuration(TrainingSettings, description="a test", arguments=["--config", path])
 
 
+def test_a_list_of_sections_is_replaced_whole(tmp_path: Path) -> None:
+    path = written(tmp_path, name="a", sources=[{"path": "x", "where": {"score": 1.0}}])
+    for given in (["--sources", '[{"path": "y"}]'], ['--sources=[{"path": "y"}]']):
+        assert parse("--config", path, *given).sources == [Source("y")]
+    (tmp_path / "other").mkdir()
+    other = written(tmp_path / "other", sources=[{"path": "y"}])
+    assert parse("--config", path, "--config", other).sources == [Source("y")]
+    assert parse("--config", path, f"--config={other}").sources == [Source("y")]
+    assert parse("--config", path, "--name", "b").sources == [Source("x", {"score": 1.0})]
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"name": "a", "trainning": {}}, "unknown key 'trainning'; did you mean 'training'"),
         ({"name": "a", "training": {"stepz": 3}}, "unknown key 'training.stepz'; did you mean 'training.steps'"),
-        ({"name": "a", "training": {"steps": "many"}}, "training.steps"),
+        ({"name": "a", "training": {"steps": "many"}}, "training.steps is many; it must be a whole number$"),
+        (
+            {"name": "a", "sources": [{"path": "x", "where": {"eye": ["left"]}}]},
+            r"where is \['left'\]; it must be text or a number or a list of numbers$",
+        ),
         ({"name": "a", "sources": [{"paht": "x"}]}, "unknown key 'sources.paht'; did you mean 'sources.path'"),
         ({"name": "a", "reserve": {"pathh": "x"}}, "unknown key 'reserve.pathh'; did you mean 'reserve.path'"),
         ({"name": "a", "reserve": {"where": {}}}, "path"),
@@ -133,7 +148,8 @@ def test_what_does_not_fit_in_yaml_is_an_error(values: dict, message: str, tmp_p
     ("arguments", "message"),
     [
         (["--name", "a", "--training.step", "3"], "did you mean 'training.steps'"),
-        (["--name", "a", "--training.steps=x"], "training.steps"),
+        (["--name", "a", "--training.rate=x"], "training.rate is x; it must be a number$"),
+        (["--name", "a", "--trainning.rate=1"], "did you mean training.rate?"),
         ([], "name"),
         (["--config", "nowhere.yaml"], "nowhere.yaml: no such configuration file"),
     ],
@@ -143,7 +159,7 @@ def test_what_does_not_fit_on_the_command_line_is_an_error(arguments: list[str],
         parse(*arguments)
 
 
-@pytest.mark.parametrize("content", ["- a\n", "a: [\n"])
+@pytest.mark.parametrize("content", ["- a\n", "a: [\n", "", "# nothing yet\n"])
 def test_a_file_that_holds_no_keys_is_an_error_that_names_it(content: str, tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text(content)
     with pytest.raises(ConfigurationError, match=r"list\.yaml"):

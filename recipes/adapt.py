@@ -60,6 +60,7 @@ from retina_adapt.data import (
     StreamedImages,
     open_pairs,
     open_training_pairs,
+    require_apart,
 )
 from retina_adapt.embedded import DEFAULT_BACKBONE, adaptor_folder, backbone_folder
 from retina_adapt.enhancement import FINE_SCALE, SAMPLING_START, EnhancementMode, enhance_frames
@@ -127,7 +128,7 @@ class AdaptConfig:
         small_frames: how stage one begins.
         second_look: how stage one ends.
         denoiser: stage two's training loop; 0 steps, or no hook group in the denoiser, leave stage two out.
-        sampling_steps: denoiser calls when validating stage two.
+        sampling_steps: when validating stage two.
         card: what the adaptor's card says besides.
         tracking: where the entries of the run go.
     """
@@ -178,15 +179,11 @@ def setup(
         raise ConfigurationError(
             "second_look is judged by losses on pictures: give one a weight, or set second_look.steps to 0"
         )
+    require_apart(config.train, config.validation)
     if config.latent_cache and config.train.clear:
         raise ConfigurationError(
             "latent_cache is for real pairs: those of `train.clear` are degraded anew for every draw, and so must be "
             "encoded at every step; set it to false"
-        )
-    if not any(trained_groups(config).values()):
-        raise ConfigurationError(
-            "nothing would be trained: no stage has both steps and an adaptor that its losses reach; see "
-            "adaptor.hook_groups, autoencoder.steps, denoiser.steps and loss_weights"
         )
     accelerator = new_accelerator(config.autoencoder, config.tracking, config.output_folder)
     start_run(accelerator, config, config.output_folder, config.tracking)
@@ -197,6 +194,11 @@ def setup(
     set_seed(config.autoencoder.seed)
     # An error for groups that the backbone does not have, be they trained or not.
     select_hook_points(backbone.hook_points(), config.adaptor.hook_groups)
+    if not any(trained_groups(config).values()):
+        raise ConfigurationError(
+            "nothing would be trained: no stage has both steps and an adaptor that its losses reach; see "
+            "adaptor.hook_groups, autoencoder.steps, denoiser.steps and loss_weights"
+        )
     # What no stage trains is left out: it would make the adaptor larger, and change the backbone if not the identity.
     hook_groups = [group for groups in trained_groups(config).values() for group in groups]
     adapted = attach_adaptor(backbone, replace(config.adaptor, hook_groups=hook_groups).to_peft_config(), ADAPTOR_NAME)

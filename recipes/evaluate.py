@@ -78,7 +78,7 @@ class EvaluateConfig:
         degradations: what is done to them, and who undoes it.
         backbone: name of an embedded backbone, or a backbone folder.
         modes: fast, diffusion, or both.
-        steps: denoiser calls in the mode diffusion.
+        steps: sampling steps in the mode diffusion.
         seed: of the degradations and of the diffusion noise; further draws have the seeds after it.
         pictures: photographs of each data set and degradation on the picture sheet.
     """

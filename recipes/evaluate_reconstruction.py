@@ -64,7 +64,7 @@ class EvaluateReconstructionConfig:
         data_sets: held-out photographs.
         backbone: name of an embedded backbone, or a backbone folder.
         frame_sizes: sides of the square frames in pixels.
-        steps: denoiser calls when sampling.
+        steps: sampling steps.
         seed: of the diffusion noise.
         pictures: photographs of each data set on the picture sheet.
     """

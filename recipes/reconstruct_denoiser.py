@@ -43,6 +43,7 @@ from retina_adapt.data import (
     open_training_images,
     training_batches,
 )
+from retina_adapt.embedded import backbone_folder
 from retina_adapt.evaluation import score_image
 from retina_adapt.objectives import diffusion_loss, diffusion_target, min_snr_weight
 from retina_adapt.training import (
@@ -111,14 +112,14 @@ class ReconstructDenoiserConfig:
     """Everything that recipes/reconstruct_denoiser.py reads.
 
     Args:
-        autoencoder: folder of the backbone whose autoencoder is trained.
+        autoencoder: name of an embedded backbone, or folder of the backbone, whose autoencoder is trained.
         output_folder: where the backbone, checkpoints and logs go.
         backbone: the backbone's shape; its autoencoder as in part one.
         data: the photographs.
         condition: how the condition is corrupted.
         min_snr_gamma: weigh noise levels by their signal-to-noise ratio, cut off here (Hang et al. 2023); 0 weighs all
             alike.
-        sampling_steps: denoiser calls when validating.
+        sampling_steps: when validating.
         training: the training loop.
         tracking: where the entries of the run go.
     """
@@ -178,7 +179,7 @@ def setup(config: ReconstructDenoiserConfig) -> tuple[Accelerator, Reconstructio
     accelerator = new_accelerator(config.training, config.tracking, config.output_folder)
     start_run(accelerator, config, config.output_folder, config.tracking)
     set_seed(config.training.seed)
-    backbone = build_backbone(config.backbone).with_autoencoder_of(load_backbone(config.autoencoder))
+    backbone = build_backbone(config.backbone).with_autoencoder_of(load_backbone(backbone_folder(config.autoencoder)))
     require_sampling_steps(backbone, config.sampling_steps)
     if config.training.gradient_checkpointing:
         backbone.enable_gradient_checkpointing()

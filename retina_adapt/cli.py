@@ -98,7 +98,7 @@ def enhance(
     ],
     backbone: Annotated[str, typer.Option(help="An embedded backbone or a backbone folder.")] = "nano",
     mode: Annotated[Mode, typer.Option(help="fast: one pass; diffusion: sampled in a few steps.")] = Mode.FAST,
-    steps: Annotated[int | None, typer.Option(min=1, help="Denoiser calls in the mode diffusion; 4.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Sampling steps in the mode diffusion; 4.")] = None,
     seed: Seed = 0,
     scheduler: Annotated[str | None, typer.Option(help="A diffusers scheduler, for the mode diffusion.")] = None,
     detail: Annotated[

@@ -9,6 +9,10 @@ class RetinaAdaptError(Exception):
     """
 
 
+class DuplicateNameError(RetinaAdaptError):
+    """What is to be registered, a backbone, a part of one, a degradation or a preset, has a name that is taken."""
+
+
 def in_one_line(error: RetinaAdaptError | OSError) -> str:
     """What a command line prints of an error. The system names the file and the reason, but no remedy."""
     remedy = "; check the path, its permissions and the free space" if isinstance(error, OSError) else ""

@@ -115,8 +115,8 @@ def test_an_error_of_the_configuration_itself_comes_through(tmp_path: Path) -> N
 
 def test_a_list_of_sections_is_replaced_whole(tmp_path: Path) -> None:
     path = written(tmp_path, name="a", sources=[{"path": "x", "where": {"score": 1.0}}])
-    for given in (["--sources", '[{"path": "y"}]'], ['--sources=[{"path": "y"}]']):
-        assert parse("--config", path, *given).sources == [Source("y")]
+    for option in (["--sources", '[{"path": "y"}]'], ['--sources=[{"path": "y"}]']):
+        assert parse("--config", path, *option).sources == [Source("y")]
     (tmp_path / "other").mkdir()
     other = written(tmp_path / "other", sources=[{"path": "y"}])
     assert parse("--config", path, "--config", other).sources == [Source("y")]

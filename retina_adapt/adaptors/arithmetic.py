@@ -108,5 +108,5 @@ def _require_finite(weights: Mapping[str, float]) -> None:
     if not weights:
         raise AdaptorArithmeticError("no weights were given; give at least one adaptor's")
     for name, weight in weights.items():
-        if not math.isfinite(weight):
+        if not isinstance(weight, int | float) or not math.isfinite(weight):
             raise AdaptorArithmeticError(f"the weight of '{name}' is {weight}; give a finite number")

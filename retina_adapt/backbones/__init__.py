@@ -24,6 +24,7 @@ from retina_adapt.backbones.hook_points import (
 )
 from retina_adapt.backbones.parts import LatentAutoencoder, LatentDenoiser, register_part, seeded_noise
 from retina_adapt.backbones.reconstruction_backbone import (
+    AdaptedBackboneError,
     BackboneMismatchError,
     BackboneSettings,
     GradientCheckpointingError,
@@ -53,6 +54,7 @@ from retina_adapt.backbones.storage import BackboneFileError, load_backbone, sav
 __all__ = [
     "HOOK_GROUPS",
     "SCHEDULER_CLASSES",
+    "AdaptedBackboneError",
     "AutoencoderShape",
     "BackboneEntryPointError",
     "BackboneFileError",

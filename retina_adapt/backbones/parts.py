@@ -12,6 +12,7 @@ from diffusers import ModelMixin
 from torch import Tensor
 
 from retina_adapt.backbones.hook_points import HookPoint
+from retina_adapt.errors import DuplicateNameError
 
 
 class LatentAutoencoder:
@@ -88,10 +89,14 @@ _part_classes: dict[str, type[ModelMixin]] = {}
 
 
 def register_part(part_class: PartClass) -> PartClass:
-    """Decorator: let backbone folders name this class. A name can be taken once."""
+    """Decorator: let backbone folders name this class.
+
+    Raises:
+        DuplicateNameError: a class of this name is registered already.
+    """
     name = part_class.__name__
     if name in _part_classes:
-        raise ValueError(f"a part named '{name}' is registered already")
+        raise DuplicateNameError(f"a part named '{name}' is registered already; choose another name")
     _part_classes[name] = part_class
     return part_class
 

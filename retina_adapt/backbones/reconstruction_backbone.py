@@ -27,6 +27,10 @@ class ImageChannelsError(RetinaAdaptError):
     """Images with another number of channels than the backbone was made for."""
 
 
+class AdaptedBackboneError(RetinaAdaptError):
+    """Something that needs a backbone without adaptors."""
+
+
 class GradientCheckpointingError(RetinaAdaptError):
     """A part of the backbone cannot trade computation for memory."""
 
@@ -227,7 +231,16 @@ class ReconstructionBackbone(nn.Module):
             part.enable_gradient_checkpointing()
 
     def fingerprint(self) -> str:
-        """sha256 over the backbone's tensors. Take it before adaptors are attached: they rename modules."""
+        """sha256 over the backbone's tensors.
+
+        Raises:
+            AdaptedBackboneError: adaptors are attached, which rename modules and add tensors.
+        """
+        if any(hasattr(module, "base_layer") for module in self.modules()):
+            raise AdaptedBackboneError(
+                "adaptors are attached to this backbone: take its fingerprint before, or that of "
+                "retina_adapt.adaptors.backbone_tensors(backbone) by fingerprint_tensors"
+            )
         return fingerprint_tensors(self.state_dict())
 
     def _to_autoencoder(self, images: Tensor) -> Tensor:

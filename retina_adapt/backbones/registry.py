@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from retina_adapt.backbones.reconstruction_backbone import ReconstructionBackbone
 from retina_adapt.backbones.shape import BackboneShape
-from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.errors import DuplicateNameError, RetinaAdaptError
 from retina_adapt.suggestions import did_you_mean
 
 ENTRY_POINT_GROUP = "retina_adapt.backbones"
@@ -29,11 +29,15 @@ class BackboneEntryPointError(RetinaAdaptError):
 
 
 def register_backbone(name: str) -> Callable[[BackboneBuilder], BackboneBuilder]:
-    """Decorator: make a builder known under `name`. A name can be taken once."""
+    """Decorator: make a builder known under `name`.
+
+    Raises:
+        DuplicateNameError: a backbone of this name is registered already.
+    """
 
     def register(builder: BackboneBuilder) -> BackboneBuilder:
         if name in _builders:
-            raise ValueError(f"a backbone named '{name}' is registered already")
+            raise DuplicateNameError(f"a backbone named '{name}' is registered already; choose another name")
         _builders[name] = builder
         return builder
 

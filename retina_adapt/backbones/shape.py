@@ -3,6 +3,12 @@
 from dataclasses import dataclass, field
 
 from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.suggestions import did_you_mean
+
+_SCHEDULE_CHOICES = {
+    "beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2"),
+    "prediction_type": ("epsilon", "v_prediction", "sample"),
+}
 
 
 class BackboneShapeError(RetinaAdaptError):
@@ -92,6 +98,13 @@ class NoiseSchedule:
     predicts_change: bool = False
 
     def __post_init__(self) -> None:
+        if self.training_steps < 1:
+            raise NoiseScheduleError(f"training_steps is {self.training_steps}; it must be at least 1")
+        for name, choices in _SCHEDULE_CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                raise NoiseScheduleError(
+                    f"{name} is '{value}'; use {' or '.join(choices)}{did_you_mean(value, choices)}"
+                )
         if self.predicts_change and self.prediction_type != "sample":
             raise NoiseScheduleError(
                 f"predicts_change needs prediction_type sample, not {self.prediction_type}: noise and velocity are no "

@@ -5,7 +5,7 @@ from retina_adapt.data.draws import Draw
 from retina_adapt.data.duplicates import find_duplicates
 from retina_adapt.data.latent_cache import LatentCache, LatentCacheError, LatentItem
 from retina_adapt.data.loading import training_batches
-from retina_adapt.data.opening import open_pairs, open_sources, open_training_images, open_training_pairs
+from retina_adapt.data.opening import open_pairs, open_sources, open_training_images, open_training_pairs, require_apart
 from retina_adapt.data.pair_latents import PairItemWithLatents, PairsWithLatents
 from retina_adapt.data.pairs import (
     DegradedPairs,
@@ -85,6 +85,7 @@ __all__ = [
     "paired_columns",
     "paired_folders",
     "prepare_photograph",
+    "require_apart",
     "split_by_patient",
     "training_batches",
 ]

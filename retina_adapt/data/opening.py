@@ -1,6 +1,7 @@
 """Photographs and pairs of the sources that a configuration names, opened."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -125,6 +126,31 @@ def _require_one_way(source: PairSource) -> None:
         raise PairingError("clear photographs become pairs by a degradation: name a preset")
     if bool(source.low_folder) != bool(source.high_folder):
         raise PairingError("low_folder and high_folder go together: give both")
+    if source.low_folder and Path(source.low_folder).resolve() == Path(source.high_folder or "").resolve():
+        raise PairingError(f"{source.low_folder}: is both low_folder and high_folder, so that nothing would be learnt")
+
+
+def require_apart(train: PairSource, validation: PairSource) -> None:
+    """Refuse to validate on what is trained on: the scores, and the adaptor's card, would say nothing.
+
+    Raises:
+        PairingError: the same folder, rows or clear photographs are in both.
+    """
+    if shared := _identities(train) & _identities(validation):
+        path = sorted(str(identity[0]) for identity in shared)[0]
+        raise PairingError(
+            f"{path}: is in `train` and in `validation`; keep some pairs for the validation alone, a fifth of them, say"
+        )
+
+
+def _identities(source: PairSource) -> set[tuple[Any, ...]]:
+    """What each part of a source is told by: its path, and what is chosen of it."""
+    folders = {(Path(source.high_folder).resolve(),)} if source.high_folder else set()
+    parts = [*source.clear, *([source.rows] if source.rows is not None else [])]
+    return folders | {
+        (Path(part.path).expanduser().resolve(), part.split, repr(sorted(part.where.items())), part.limit)
+        for part in parts
+    }
 
 
 def _preparation(source: PairSource) -> dict[str, Any]:

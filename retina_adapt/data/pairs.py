@@ -208,32 +208,38 @@ def paired_folders(
 ) -> RealPairs:
     """Pairs from two folders, matched by file name without suffix; `7.jpg` pairs with `7.png`.
 
+    Where both folders have subfolders, one for each patient for instance, a pair is in the same subfolder of each.
+
     Other arguments and errors as for `paired_columns`.
 
     Raises:
         ImageReadError: a folder does not exist or holds no photograph.
-        PairingError: a photograph has no partner, or several files of one folder have the same name but for
-            suffix or subfolder.
+        PairingError: a photograph has no partner, or several files have the same name but for the suffix, or for the
+            subfolder where only one of the folders has any.
     """
-    low_paths, high_paths = _by_stem(low_folder), _by_stem(high_folder)
+    in_subfolders = all(
+        any(path.parent != Path(folder) for path in find_photographs(folder)) for folder in (low_folder, high_folder)
+    )
+    low_paths, high_paths = (_by_name(folder, in_subfolders=in_subfolders) for folder in (low_folder, high_folder))
     problems = [
-        f"{folder}: ambiguous name {stem!r}: {', '.join(map(str, paths))}"
-        for folder, by_stem in ((low_folder, low_paths), (high_folder, high_paths))
-        for stem, paths in by_stem.items()
+        f"{folder}: ambiguous name {name!r}: {', '.join(map(str, paths))}"
+        for folder, by_name in ((low_folder, low_paths), (high_folder, high_paths))
+        for name, paths in by_name.items()
         if len(paths) > 1
     ]
-    for stem in low_paths.keys() - high_paths.keys():
-        problems.append(f"{low_paths[stem][0]}: no partner in {high_folder}")
-    for stem in high_paths.keys() - low_paths.keys():
-        problems.append(f"{high_paths[stem][0]}: no partner in {low_folder}")
+    for name in low_paths.keys() - high_paths.keys():
+        problems.append(f"{low_paths[name][0]}: no partner in {high_folder}")
+    for name in high_paths.keys() - low_paths.keys():
+        problems.append(f"{high_paths[name][0]}: no partner in {low_folder}")
     if problems:
+        where = "once a folder, in the same subfolder of each" if in_subfolders else "once a folder"
         raise PairingError(
-            f"{low_folder} and {high_folder} do not pair up; name the files of a pair alike, once a folder:"
+            f"{low_folder} and {high_folder} do not pair up; name the files of a pair alike, {where}:"
             "\n  " + "\n  ".join(sorted(problems))
         )
     columns = {
         "low": [str(paths[0]) for paths in low_paths.values()],
-        "high": [str(high_paths[stem][0]) for stem in low_paths],
+        "high": [str(high_paths[name][0]) for name in low_paths],
     }
     return paired_columns(
         datasets.Dataset.from_dict(columns),
@@ -246,11 +252,13 @@ def paired_folders(
     )
 
 
-def _by_stem(folder: str | Path) -> dict[str, list[Path]]:
-    by_stem: dict[str, list[Path]] = {}
+def _by_name(folder: str | Path, *, in_subfolders: bool) -> dict[str, list[Path]]:
+    """The photographs of a folder by their names without suffix, with or without the subfolder before it."""
+    by_name: dict[str, list[Path]] = {}
     for path in find_photographs(folder):
-        by_stem.setdefault(path.stem, []).append(path.resolve())
-    return by_stem
+        name = path.relative_to(folder).with_suffix("").as_posix() if in_subfolders else path.stem
+        by_name.setdefault(name, []).append(path.resolve())
+    return by_name
 
 
 def _pair_item(low: np.ndarray, high: np.ndarray, mask: np.ndarray, draw: Draw, flips: Flips | None) -> PairItem:

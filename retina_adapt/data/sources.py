@@ -1,5 +1,6 @@
 """Open a collection of photographs, wherever it lies, as a `datasets` data set."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,10 +10,15 @@ import datasets
 
 from retina_adapt.data.rows import AnyDataset, as_undecoded_images, require_columns
 from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.imaging import ImageReadError, find_photographs
+
+_logger = logging.getLogger(__name__)
 
 _HUB_NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _BUILDERS = {".parquet": "parquet", ".tar": "webdataset"}
 _SPLIT_FOLDERS = ("train", "validation", "test")
+# How many subfolders a message names.
+_NAMED_SUBFOLDERS = 5
 # How many photographs a streaming shuffle holds at once: encoded ones, so a few hundred MB at most.
 _SHUFFLE_BUFFER = 256
 
@@ -40,7 +46,8 @@ def load_images(
         source: one of
             - a folder with `<split>/` folders of images, each with an optional `metadata.jsonl` whose lines
               hold `file_name` and any further columns; other folders beside the splits are not touched;
-            - a flat folder of images and an optional `metadata.jsonl`: its only split is "train";
+            - a flat folder of images and an optional `metadata.jsonl`: its only split is "train". Its subfolders, which
+              may hold masks, are not looked into; a warning names them if they hold photographs;
             - a Parquet file, or a glob pattern of them: their only split is "train" too;
             - a tar file in the form of WebDataset, or a glob pattern of them, e.g. "shards/*.tar":
               the only split is "train"; a column is named by what follows the first dot of its
@@ -119,6 +126,7 @@ def _open_folder(folder: Path, split: str, streaming: bool) -> AnyDataset:
         raise DataSourceError(f"{folder}: has no split {split!r}; its splits are: {', '.join(present)}")
     else:
         _require_train(folder, split)
+        _tell_of_subfolders(folder)
         pattern = str(folder / "*")
     try:
         return datasets.load_dataset("imagefolder", data_files={split: [pattern]}, split=split, streaming=streaming)
@@ -128,6 +136,29 @@ def _open_folder(folder: Path, split: str, streaming: bool) -> AnyDataset:
             f"{folder}: cannot be opened as an image folder ({reason}); it should hold images, or folders "
             f"{', '.join(_SPLIT_FOLDERS)} of images, each with at most one metadata.jsonl"
         ) from error
+
+
+def _tell_of_subfolders(folder: Path) -> None:
+    """Warn of photographs in subfolders of a flat folder, or refuse where there are none but those."""
+    try:
+        photographs = [path.relative_to(folder) for path in find_photographs(folder)]
+    except ImageReadError:
+        # There may be images that `datasets` knows and this package does not read.
+        return
+    below = sorted({path.parts[0] for path in photographs if len(path.parts) > 1})
+    if not below:
+        return
+    named = ", ".join(below[:_NAMED_SUBFOLDERS]) + (", …" if len(below) > _NAMED_SUBFOLDERS else "")
+    if all(len(path.parts) > 1 for path in photographs):
+        raise DataSourceError(
+            f"{folder}: holds photographs in subfolders alone ({named}), which are not looked into; move them into "
+            "the folder itself, or all of it into a folder 'train', which is searched with its subfolders"
+        )
+    _logger.warning(
+        "%s: the photographs in its subfolders (%s) are not read; a folder 'train' is searched with its subfolders",
+        folder,
+        named,
+    )
 
 
 def _open_files(path: Path, builder: str, split: str, streaming: bool) -> AnyDataset:

@@ -18,7 +18,6 @@ from retina_adapt.degradations.description import describe_preset
 from retina_adapt.degradations.errors import (
     DegradationInputError,
     DegradationRecordError,
-    DuplicateNameError,
     SeverityError,
     UnknownDegradationError,
     UnknownPresetError,
@@ -31,7 +30,6 @@ __all__ = [
     "DegradationRecordError",
     "DrawnDegradation",
     "DrawnStep",
-    "DuplicateNameError",
     "SeverityError",
     "UnknownDegradationError",
     "UnknownPresetError",

@@ -14,12 +14,12 @@ import numpy as np
 from retina_adapt.degradations.errors import (
     DegradationInputError,
     DegradationRecordError,
-    DuplicateNameError,
     SeverityError,
     UnknownDegradationError,
     UnknownPresetError,
 )
 from retina_adapt.degradations.record import DrawnDegradation, DrawnStep, Parameters
+from retina_adapt.errors import DuplicateNameError
 from retina_adapt.suggestions import did_you_mean
 
 DrawParameters = Callable[[np.random.Generator, float], Parameters]

@@ -11,10 +11,6 @@ class UnknownDegradationError(RetinaAdaptError):
     """No degradation has this name; the message suggests the nearest one."""
 
 
-class DuplicateNameError(RetinaAdaptError):
-    """A degradation or preset of this name is registered already."""
-
-
 class SeverityError(RetinaAdaptError):
     """A severity, or a range of severities, lies outside [0, 1]."""
 

@@ -33,7 +33,7 @@ class SmallChange:
         low: the copy, float32 (n, n, C) in [0, 1].
         change: enhanced minus low, float32 (n, n, C).
         follow_detail: whether finer detail of the photograph gets the change's local gain.
-        tile_side: of the tiles that the network saw; None if it saw the whole eye only.
+        tile_side: of the closer look, see `Enhancement.tile_size`; None if the network saw the whole frame only.
     """
 
     low: np.ndarray

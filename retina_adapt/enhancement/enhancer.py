@@ -57,8 +57,16 @@ class Enhancer:
 
         Raises:
             UnknownModelError, BackboneFileError: there is no such backbone, or it is damaged.
+            EnhancementInputError: there is no such device.
         """
-        return cls(load_backbone(backbone_folder(backbone)).to(device))
+        loaded = load_backbone(backbone_folder(backbone))
+        try:
+            return cls(loaded.to(device))
+        except (RuntimeError, AssertionError) as error:
+            raise EnhancementInputError(
+                f"device '{device}' cannot be used ({str(error).splitlines()[0]}); use cpu, or cuda "
+                "where PyTorch sees a GPU"
+            ) from error
 
     @property
     def adaptors(self) -> list[str]:
@@ -198,17 +206,20 @@ class Enhancer:
         the field of view nothing changes.
 
         Args:
-            image: what `take_apart` lists, a list of such, or a tensor (batch, channels, height, width).
+            image: a `Photograph`; a PIL image of mode L, LA, RGB or RGBA; an array (height, width) or (height, width,
+                channels); a tensor (channels, height, width) or (batch, channels, height, width); or a list of such.
+                Arrays and tensors are uint8, uint16, or floating point in [0, 1], their channels red, green and blue.
             options: fields of `EnhancementSettings` by name, and those of `enhance` beside `settings`; for several
-                pictures, `mask` and `name` may be lists.
+                pictures, `mask` and `name` are lists, as `enhance_all` takes them.
 
         Raises:
             FieldOfViewError: no field of view is found; give a mask, or field_of_view="full_frame".
             EnhancementInputError: an image, mode or number of steps that cannot be used.
             MissingDenoiserError: the mode is `diffusion` and the backbone has no denoiser.
         """
-        own = {key: options.pop(key) for key in ("field_of_view", "mask", "name") if key in options}
-        known = [item.name for item in dataclasses.fields(EnhancementSettings)]
+        of_enhance = ("field_of_view", "mask", "name")
+        own = {key: options.pop(key) for key in of_enhance if key in options}
+        known = [*(item.name for item in dataclasses.fields(EnhancementSettings)), *of_enhance]
         if unknown := [name for name in options if name not in known]:
             raise EnhancementInputError(
                 f"there is no option '{unknown[0]}'; known are {', '.join(known)}{did_you_mean(unknown[0], known)}"
@@ -252,6 +263,12 @@ class Enhancer:
     ) -> list[Enhancement[AnyImage]]:
         """Enhance pictures of any sizes, whose frames share the batches; arguments and errors as for `enhance`."""
         settings = settings or EnhancementSettings()
+        if not isinstance(settings, EnhancementSettings):
+            raise EnhancementInputError(
+                f"settings are EnhancementSettings, not a {type(settings).__name__}; give EnhancementSettings(...)"
+            )
+        if isinstance(mask, np.ndarray):
+            raise EnhancementInputError("mask is an array; for several pictures give a list of masks, one for each")
         names = [f"{name} {position}" for position in range(len(images))] if isinstance(name, str) else name
         masks = [None] * len(images) if mask is None else mask
         if not len(names) == len(masks) == len(images):

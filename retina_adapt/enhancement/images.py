@@ -21,7 +21,7 @@ def take_apart(image: AnyImage) -> tuple[np.ndarray, Callable[[np.ndarray], AnyI
     Args:
         image: a `Photograph`; a PIL image of mode L, LA, RGB or RGBA; an array (height, width, channels) or
             (height, width); or a tensor (channels, height, width). Arrays and tensors are uint8, uint16, or floating
-            point in [0, 1].
+            point in [0, 1], their channels red, green and blue.
 
     Returns:
         float32 (H, W, C) in [0, 1], and the function from such an array to the picture's own type. A sample that did

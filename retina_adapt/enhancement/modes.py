@@ -16,6 +16,7 @@ EnhancementMode = Literal["fast", "diffusion"]
 # The condition latent is a good estimate already: sampling starts from it at a quarter of the noise schedule, to keep
 # more of the photograph than pure noise would.
 SAMPLING_START = 0.25
+DEFAULT_STEPS = 4
 
 
 @torch.no_grad()
@@ -24,14 +25,14 @@ def enhance_frames(
     low_images: Tensor,
     *,
     mode: EnhancementMode = "fast",
-    steps: int = 4,
+    steps: int = DEFAULT_STEPS,
     seeds: Sequence[int] | None = None,
     scheduler: str | None = None,
 ) -> Tensor:
     """Enhance frames with whatever adaptors are active on the backbone.
 
     `fast` is one pass through the adapted autoencoder. `diffusion` takes the adapted encoder's latent as the
-    condition and samples with the adapted denoiser (Yang et al.), in `steps` denoiser calls.
+    condition and samples with the adapted denoiser (Yang et al.), in `steps` sampling steps.
 
     Args:
         low_images: (batch, channels, height, width) in [0, 1], sides divisible by the backbone's `stride`, for
@@ -62,7 +63,7 @@ def reconstruct_frames(
     images: Tensor,
     *,
     mode: EnhancementMode = "fast",
-    steps: int = 4,
+    steps: int = DEFAULT_STEPS,
     seeds: Sequence[int] = (),
     scheduler: str | None = None,
 ) -> Tensor:

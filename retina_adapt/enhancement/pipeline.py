@@ -18,6 +18,7 @@ from retina_adapt.backbones.schedulers import require_usable
 from retina_adapt.enhancement.enhancer import Enhancer
 from retina_adapt.enhancement.errors import EnhancementInputError
 from retina_adapt.enhancement.images import AnyImage
+from retina_adapt.enhancement.modes import DEFAULT_STEPS
 from retina_adapt.enhancement.settings import LARGEST_SEED
 from retina_adapt.plain_values import fits_type
 
@@ -59,7 +60,7 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
         self,
         image: AnyImage | list[AnyImage],
         *,
-        num_inference_steps: int | None = 4,
+        num_inference_steps: int | None = DEFAULT_STEPS,
         generator: torch.Generator | None = None,
         return_dict: bool = True,
         **options: Any,

@@ -17,8 +17,8 @@ class Enhancement(Generic[AnyImage]):
         field_of_view: where it may have changed.
         adaptor: as `Enhancer.active_adaptor`; None is the plain backbone, which changes nothing.
         settings: as asked for.
-        tile_size: of the tiles that the network saw, smaller than asked for where memory ran out or the photograph is
-            smaller; None for none.
+        tile_size: side in pixels of the closer look: with the detail `fine` that of the second frame, smaller where
+            memory ran out; with `tiles` theirs, smaller too where the photograph is; None for none.
     """
 
     image: AnyImage

@@ -9,7 +9,7 @@ from retina_adapt.backbones import ReconstructionBackbone
 from retina_adapt.backbones.schedulers import scheduler_like
 from retina_adapt.enhancement.detail import Detail
 from retina_adapt.enhancement.errors import EnhancementInputError, require_choice
-from retina_adapt.enhancement.modes import SAMPLING_START, EnhancementMode
+from retina_adapt.enhancement.modes import DEFAULT_STEPS, SAMPLING_START, EnhancementMode
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -18,7 +18,6 @@ FINE_SCALE = 2
 # Below it, tiles hold too little of the eye for a network that was trained on whole ones.
 SMALLEST_TILE = 64
 WORKING_SIZE = 1024
-DEFAULT_STEPS = 4
 # PyTorch takes 64 bits; tiles and versions count on from the seed.
 LARGEST_SEED = 2**62
 

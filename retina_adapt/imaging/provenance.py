@@ -51,7 +51,7 @@ class Provenance:
         backbone_fingerprint: sha256 over its tensors, 64 hexadecimal digits.
         adaptors: those that took part.
         mode: fast or diffusion.
-        steps: denoiser calls; None in the mode fast.
+        steps: sampling steps; None in the mode fast.
         seed: of the noise; None in the mode fast.
         scheduler: of the sampling, by name; None in the mode fast, or for the backbone's own.
         detail: where detail finer than the backbone's frame came from.

@@ -20,6 +20,7 @@ from retina_adapt.backbones import (
     select_hook_points,
 )
 from retina_adapt.backbones.autoencoders import KLAutoencoder
+from retina_adapt.errors import DuplicateNameError
 
 ShapeOf = Callable[..., BackboneShape]
 
@@ -101,14 +102,27 @@ def test_a_shape_that_cannot_be_is_refused_with_its_key(
         build_backbone(replace(shape, **{part: replace(getattr(shape, part), **values)}))
 
 
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"beta_schedule": "cosine"}, "beta_schedule is 'cosine'; use linear or scaled_linear or squaredcos_cap_v2"),
+        ({"prediction_type": "v_predicton"}, "did you mean 'v_prediction'"),
+        ({"training_steps": 0}, "training_steps is 0"),
+    ],
+)
+def test_a_noise_schedule_that_no_scheduler_knows_is_refused(values: dict[str, object], reason: str) -> None:
+    with pytest.raises(NoiseScheduleError, match=reason):
+        NoiseSchedule(**values)
+
+
 def test_unknown_names_suggest_the_nearest_and_taken_names_are_refused(toy_shape: BackboneShape) -> None:
     with pytest.raises(UnknownBackboneError, match="did you mean 'kl-unet'"):
         build_backbone(replace(toy_shape, name="kl-unte"))
     with pytest.raises(UnknownBackboneError, match=r"known are .*kl-unet"):
         build_backbone(replace(toy_shape, name="?"))
-    with pytest.raises(ValueError, match="registered already"):
+    with pytest.raises(DuplicateNameError, match="registered already; choose"):
         register_backbone("kl-unet")(build_backbone)
-    with pytest.raises(ValueError, match="registered already"):
+    with pytest.raises(DuplicateNameError, match="registered already; choose"):
         register_part(KLAutoencoder)
 
 

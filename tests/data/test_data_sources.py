@@ -60,11 +60,21 @@ def test_streaming_gives_the_same_rows(split_folder):
     assert list(load_images(split_folder, streaming=True)) == list(load_images(split_folder))
 
 
-def test_a_flat_folder_is_a_train_split_without_its_subfolders(tmp_path, fundus_folder):
+def test_a_flat_folder_is_a_train_split_without_its_subfolders_and_says_so(tmp_path, fundus_folder, caplog):
     flat = tmp_path / "flat"
     shutil.copytree(fundus_folder, flat)
+    assert len(load_images(flat)) == 6
+    assert not caplog.records
     shutil.copytree(fundus_folder, flat / "masks")
     assert len(load_images(flat)) == 6
+    assert "subfolders (masks) are not read" in caplog.text
+
+
+def test_a_folder_with_photographs_in_its_subfolders_alone_is_an_error_that_names_them(tmp_path, fundus_folder):
+    for patient in "ab":
+        shutil.copytree(fundus_folder, tmp_path / "patients" / patient)
+    with pytest.raises(DataSourceError, match=r"in subfolders alone \(a, b\).*a folder 'train'"):
+        load_images(tmp_path / "patients")
 
 
 def test_a_flat_folder_never_serves_as_test_split(fundus_folder):

@@ -22,6 +22,7 @@ from retina_adapt.data import (
     open_pairs,
     paired_columns,
     paired_folders,
+    require_apart,
 )
 from retina_adapt.degradations import SeverityError, UnknownPresetError
 from retina_adapt.imaging import Photograph, write_photograph
@@ -104,6 +105,50 @@ def test_one_error_lists_every_file_without_partner_and_every_ambiguous_name(pai
     assert f"{(low_folder / 'eye_0.tif').resolve()}: no partner in {high_folder}" in message
     assert f"{(high_folder / 'eye_1.png').resolve()}: no partner in {low_folder}" in message
     assert "ambiguous name 'eye_2'" in message
+
+
+def test_where_both_folders_have_subfolders_a_pair_is_in_the_same_of_each(tmp_path):
+    for place in ("low/meier/left.png", "low/schulz/left.png", "high/meier/left.tif", "high/schulz/left.tif"):
+        (tmp_path / place).parent.mkdir(parents=True)
+        shade = 0.2 if "meier" in place else 0.7
+        write_photograph(Photograph(pixels=np.full((50, 60, 3), shade, dtype=np.float32)), tmp_path / place)
+    pairs = paired_folders(tmp_path / "low", tmp_path / "high", SIZE, field_of_view="full_frame")
+    assert len(pairs) == 2
+    for index in range(2):
+        item = pairs[Draw(index, 0)]
+        torch.testing.assert_close(item["low"], item["high"], atol=0.01, rtol=0)
+    (tmp_path / "high" / "schulz").rename(tmp_path / "high" / "weber")
+    with pytest.raises(PairingError, match=r"in the same subfolder of each:(?s:.*)schulz/left\.png: no partner"):
+        paired_folders(tmp_path / "low", tmp_path / "high", SIZE, field_of_view="full_frame")
+
+
+def test_one_folder_for_both_sides_of_a_pair_is_refused(pair_folders):
+    low_folder, _ = pair_folders
+    with pytest.raises(PairingError, match="both low_folder and high_folder"):
+        open_pairs(PairSource(low_folder=str(low_folder), high_folder=f"{low_folder}/."), SIZE)
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "apart"),
+    [
+        (PairSource(low_folder="a", high_folder="b"), PairSource(low_folder="c", high_folder="./b"), False),
+        (PairSource(low_folder="a", high_folder="b"), PairSource(low_folder="a", high_folder="c"), True),
+        (PairSource(clear=[PhotographSource("a")]), PairSource(clear=[PhotographSource("a")]), False),
+        (PairSource(clear=[PhotographSource("a")]), PairSource(clear=[PhotographSource("a", "validation")]), True),
+        (
+            PairSource(clear=[PhotographSource("a", where={"eye": "left"})]),
+            PairSource(clear=[PhotographSource("b"), PhotographSource("a", where={"eye": "right"})]),
+            True,
+        ),
+        (PairSource(rows=PhotographSource("a")), PairSource(rows=PhotographSource("a")), False),
+    ],
+)
+def test_validating_on_what_is_trained_on_is_refused(train, validation, apart):
+    if apart:
+        require_apart(train, validation)
+    else:
+        with pytest.raises(PairingError, match="keep some pairs for the validation alone"):
+            require_apart(train, validation)
 
 
 def test_an_absent_column_is_an_error(fundus_rows):

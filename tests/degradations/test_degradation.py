@@ -16,7 +16,6 @@ from retina_adapt.degradations import (
     DegradationRecordError,
     DrawnDegradation,
     DrawnStep,
-    DuplicateNameError,
     SeverityError,
     UnknownDegradationError,
     UnknownPresetError,
@@ -30,6 +29,7 @@ from retina_adapt.degradations import (
     register_degradation,
     register_preset,
 )
+from retina_adapt.errors import DuplicateNameError
 
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 # Blocks of 8 pixels are part of the file format; see apply_jpeg_compression.

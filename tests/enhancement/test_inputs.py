@@ -9,8 +9,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from toy_adaptors import METADATA, config_of, disturb
 
-from retina_adapt.adaptors import ResidualAdaptorConfig, attach_adaptor, save_adaptor
-from retina_adapt.backbones import ReconstructionBackbone
+from retina_adapt.adaptors import (
+    AdaptorArithmeticError,
+    ResidualAdaptorConfig,
+    attach_adaptor,
+    backbone_tensors,
+    save_adaptor,
+)
+from retina_adapt.backbones import AdaptedBackboneError, ReconstructionBackbone, fingerprint_tensors
 from retina_adapt.enhancement import EnhancementInputError, Enhancer
 from retina_adapt.imaging import FieldOfViewError, find_field_of_view
 from retina_adapt.imaging.synthetic_fundus import draw_fundus
@@ -55,6 +61,28 @@ def test_any_array_under_any_mask_keeps_its_shape_its_type_and_what_lies_outside
     assert np.array_equal(enhanced[~mask], array[~mask])
     assert enhanced.min() >= 0
     assert enhanced.max() <= peak
+
+
+def test_mistaken_arguments_are_told_what_is_meant(enhancer: Enhancer) -> None:
+    pictures = [np.full((40, 40, 3), 0.5), np.full((40, 40, 3), 0.5)]
+    with pytest.raises(EnhancementInputError, match=r"no option 'maks'.*name; did you mean 'mask'"):
+        enhancer(pictures[0], maks=None)
+    with pytest.raises(EnhancementInputError, match="a list of masks, one for each"):
+        enhancer(pictures, mask=np.ones((40, 40), dtype=bool))
+    with pytest.raises(EnhancementInputError, match=r"not a dict; give EnhancementSettings"):
+        enhancer.enhance(pictures[0], {"mode": "fast"})
+    with pytest.raises(EnhancementInputError, match="device 'gpu' cannot be used"):
+        Enhancer.from_pretrained(device="gpu")
+    with pytest.raises(AdaptorArithmeticError, match="weight of 'made' is much"):
+        enhancer.set_adaptor_weights({"made": "much"})
+
+
+def test_a_backbone_with_adaptors_has_no_fingerprint_but_its_tensors_do(enhancer: Enhancer) -> None:
+    with pytest.raises(AdaptedBackboneError, match="take its fingerprint before"):
+        enhancer.backbone.fingerprint()
+    found = fingerprint_tensors(backbone_tensors(enhancer.backbone))
+    enhancer.delete_adaptor("made")
+    assert enhancer.backbone.fingerprint() == found
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float64"])

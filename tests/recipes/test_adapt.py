@@ -38,9 +38,9 @@ def adapt() -> Iterator[ModuleType]:
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six pairs of two folders: other photographs of the same size serve as the low ones."""
+    """Six pairs a split, of two folders each: other photographs of the same size serve as the low ones."""
     folder = tmp_path_factory.mktemp("pairs")
-    for seed, name in enumerate(("low", "high")):
+    for seed, name in enumerate(("train/low", "train/high", "validation/low", "validation/high")):
         draw_photographs(folder / name, count=6, seed=100 * seed, size=96)
         for number, path in enumerate(sorted((folder / name).iterdir())):
             path.rename(path.with_stem(f"eye_{number}"))
@@ -60,12 +60,14 @@ def run(
     save_backbone(toy_backbone_of("isotropic-unet"), tmp_path / "backbone")
 
     def run(name: str, groups: list[str], **changes: object) -> dict[str, Tensor]:
-        source = {"low_folder": str(pairs / "low"), "high_folder": str(pairs / "high")}
+        sources = {
+            split: {f"{kind}_folder": str(pairs / split / kind) for kind in ("low", "high")}
+            for split in ("train", "validation")
+        }
         config = {
             "output_folder": str(tmp_path / name),
             "backbone": str(tmp_path / "backbone"),
-            "train": source,
-            "validation": source,
+            **sources,
             "adaptor": {"hook_groups": groups, "bottleneck_channels": 4, "context_channels": 4},
             "autoencoder": LOOP,
             "denoiser": LOOP,
@@ -154,7 +156,7 @@ def test_a_card_that_cannot_be_stored_is_refused_before_the_training(
 
 
 def test_a_run_on_streamed_photographs_gives_the_same_again(run: Callable[..., dict[str, Tensor]], pairs: Path) -> None:
-    streamed = {"path": str(pairs / "high"), "streaming": True}
+    streamed = {"path": str(pairs / "train" / "high"), "streaming": True}
     train = {"clear": [streamed], "degradation": "light", "clear_share": 0.2, "tone_variation": 0.4}
     once, again = (run(name, ["decoder"], train=train, denoiser=LOOP | {"steps": 0}) for name in ("once", "again"))
     torch.testing.assert_close(again, once, rtol=0, atol=0)

@@ -9,7 +9,7 @@ from retina_adapt.adaptors.registration import AdaptorKind
 
 @dataclass
 class SerialAdaptorConfig(HookPointAdaptorConfig):
-    """The adaptor of Yang et al. 2022, "General retinal image enhancement via reconstruction": see `SerialBranch`.
+    """The adaptor of Yang et al., "General retinal image enhancement via reconstruction": see `SerialBranch`.
 
     With `identity_start` (the default) the adaptor adds its convolution, which starts at zero, to what it sees;
     without, its convolution takes the place of what it sees, as in the authors' release.

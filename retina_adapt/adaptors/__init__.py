@@ -12,23 +12,28 @@ from retina_adapt.adaptors.attach import (
     group_is_frozen,
     train_only,
 )
+from retina_adapt.adaptors.comparison import AdaptorComparison, compare_adaptors
 from retina_adapt.adaptors.description import AdaptorDescription
 from retina_adapt.adaptors.errors import AdaptorFileError
 from retina_adapt.adaptors.files import describe_adaptor, load_adaptor, save_adaptor
+from retina_adapt.adaptors.foreign_lora import attach_foreign_lora
 from retina_adapt.adaptors.hook_point.config import AdaptorConfigError, HookPointAdaptorConfig
 from retina_adapt.adaptors.hook_point.layout import HookLayoutError
 from retina_adapt.adaptors.hot_swap import hot_swap, hot_swap_file, start_from_file
+from retina_adapt.adaptors.hub import AdaptorOrigin, HubError, Publication, fetch_adaptor, publish_adaptor
 from retina_adapt.adaptors.kinds import KINDS, Kind, kind_of
 from retina_adapt.adaptors.merging import MergedAdaptor, MergeError, merge_adaptor
 from retina_adapt.adaptors.metadata import AdaptorMetadata, MetadataError
 from retina_adapt.adaptors.mixed_batch import MixedBatchError, mixed_batch
 from retina_adapt.adaptors.names import AdaptorNameError
+from retina_adapt.adaptors.peft_layout import export_to_peft
 from retina_adapt.adaptors.registration import AdaptorKind, register_adaptor_kind
 from retina_adapt.adaptors.residual.config import ResidualAdaptorConfig
 from retina_adapt.adaptors.residual.layer import ResidualAdaptorTuner
 from retina_adapt.adaptors.serial.config import SerialAdaptorConfig
 from retina_adapt.adaptors.serial.layer import SerialAdaptorTuner
 from retina_adapt.adaptors.settings import AdaptorSettings
+from retina_adapt.adaptors.single_file import export_single_file
 from retina_adapt.adaptors.tensors import (
     AdaptorTensorError,
     adaptor_parameters,
@@ -51,12 +56,14 @@ register_adaptor_kind(AdaptorKind.SERIAL, SerialAdaptorConfig, SerialAdaptorTune
 __all__ = [
     "KINDS",
     "AdaptorArithmeticError",
+    "AdaptorComparison",
     "AdaptorConfigError",
     "AdaptorDescription",
     "AdaptorFileError",
     "AdaptorKind",
     "AdaptorMetadata",
     "AdaptorNameError",
+    "AdaptorOrigin",
     "AdaptorSettings",
     "AdaptorTensorError",
     "AttachedBackboneError",
@@ -66,6 +73,7 @@ __all__ = [
     "FrozenBackboneGuard",
     "HookLayoutError",
     "HookPointAdaptorConfig",
+    "HubError",
     "IA3AdaptorConfig",
     "Kind",
     "LoHaAdaptorConfig",
@@ -75,6 +83,7 @@ __all__ = [
     "MergedAdaptor",
     "MetadataError",
     "MixedBatchError",
+    "Publication",
     "ResidualAdaptorConfig",
     "ResidualAdaptorTuner",
     "SerialAdaptorConfig",
@@ -84,10 +93,15 @@ __all__ = [
     "adaptors_bypassed",
     "assign_adaptor_tensors",
     "attach_adaptor",
+    "attach_foreign_lora",
     "backbone_tensors",
     "check_adaptor_tensors",
+    "compare_adaptors",
     "describe_adaptor",
     "detach_adaptor",
+    "export_single_file",
+    "export_to_peft",
+    "fetch_adaptor",
     "group_is_frozen",
     "hot_swap",
     "hot_swap_file",
@@ -96,7 +110,7 @@ __all__ = [
     "load_adaptor",
     "merge_adaptor",
     "mixed_batch",
-    "register_adaptor_kind",
+    "publish_adaptor",
     "save_adaptor",
     "set_adaptor_weights",
     "start_from_file",

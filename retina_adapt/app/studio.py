@@ -182,7 +182,8 @@ class Studio:
         """One page on all that was enhanced.
 
         Raises:
-            StudioError: nothing was, or the disk refuses.
+            StudioError: nothing was.
+            ReportWriteError: the disk refuses.
         """
         # A copy, for others add and remove photographs meanwhile.
         enhanced = [loaded for loaded in list(self.photographs.values()) if loaded.entry is not None]
@@ -192,8 +193,7 @@ class Studio:
         path = self._folder / "report.html"
         used = {name for loaded in enhanced for name in loaded.adaptors}
         models = [self.backbone, *(identity for name, identity in self.adaptors.items() if name in used)]
-        with self._asking_the_disk("the report"):
-            write_report(entries, path, models=models, settings={})
+        write_report(entries, path, models=models, settings={})
         return path
 
     def remove(self, number: int) -> None:

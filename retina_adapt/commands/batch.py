@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from retina_adapt.commands.photograph_list import list_photographs, make_output_folder
+from retina_adapt.commands.photograph_list import list_photographs, make_output_folder, pictures_left_alone
 from retina_adapt.errors import RetinaAdaptError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -76,6 +76,8 @@ def process_photographs(
                 result.written += process(listed.path, output / listed.relative)
             except Exception as error:
                 result.failures.append(failure_message(listed.path, error))
+    if left_alone := pictures_left_alone([source], output):
+        result.warnings.append(left_alone)
     return result
 
 

@@ -24,12 +24,13 @@ from retina_adapt.commands.recipes import recipes_folder
 from retina_adapt.degradations import preset_names
 from retina_adapt.embedded import DEFAULT_BACKBONE
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging import find_photographs
+from retina_adapt.imaging import find_field_of_view, find_photographs, read_photograph
 
 DRAWN_PHOTOGRAPHS = 40
 DRAWN_SIZE = 512
 SPLIT_SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 FEWEST_PHOTOGRAPHS = 10
+ORIGIN_FILE = "origin.txt"
 
 
 class DemoError(RetinaAdaptError):
@@ -109,11 +110,20 @@ def demo_degradations() -> list[str]:
 def split_photographs(output: Path, photographs: Path | None, seed: int, console: Console) -> None:
     """Fill photographs/train, validation and test below `output`: all of them, or nothing if it is interrupted.
 
+    Photographs that cannot be prepared are left out, with a warning.
+
     Raises:
-        DemoError: fewer than ten photographs are given.
+        DemoError: fewer than ten photographs are given, or those that are there came from elsewhere.
     """
     folder = output / "photographs"
+    origin = "drawn" if photographs is None else str(photographs.resolve())
     if folder.exists():
+        known = (folder / ORIGIN_FILE).read_text(encoding="utf-8") if (folder / ORIGIN_FILE).is_file() else "elsewhere"
+        if known != origin:
+            raise DemoError(
+                f"{folder}: holds photographs of another demonstration ({known}), not of this one ({origin}); name "
+                "another output folder"
+            )
         console.print(f"{folder}: used as it is")
         return
     with write_folder_atomically(folder) as temporary:
@@ -121,9 +131,12 @@ def split_photographs(output: Path, photographs: Path | None, seed: int, console
             console.print(f"Drawing {DRAWN_PHOTOGRAPHS} fundus photographs of {DRAWN_SIZE} px")
             files = draw_photographs(temporary / "all", count=DRAWN_PHOTOGRAPHS, seed=seed, size=DRAWN_SIZE)
         else:
-            files = find_photographs(photographs)
+            files = [path for path in find_photographs(photographs) if _can_be_prepared(path, console)]
             if len(files) < FEWEST_PHOTOGRAPHS:
-                raise DemoError(f"{photographs}: holds {len(files)} photographs; give at least {FEWEST_PHOTOGRAPHS}")
+                raise DemoError(
+                    f"{photographs}: holds {len(files)} photographs that can be used; give at least "
+                    f"{FEWEST_PHOTOGRAPHS}"
+                )
         random.Random(seed).shuffle(files)
         first = 0
         for split, share in SPLIT_SHARES.items():
@@ -134,6 +147,16 @@ def split_photographs(output: Path, photographs: Path | None, seed: int, console
             first = last
         if photographs is None:
             shutil.rmtree(temporary / "all")
+        (temporary / ORIGIN_FILE).write_text(origin, encoding="utf-8")
+
+
+def _can_be_prepared(path: Path, console: Console) -> bool:
+    try:
+        find_field_of_view(read_photograph(path).pixels, name=str(path))
+    except RetinaAdaptError as error:
+        console.print(f"left out: {error}", style="yellow", highlight=False)
+        return False
+    return True
 
 
 def demo_adaptation(output: Path, degradation: str, steps: int, seed: int) -> dict[str, Any]:

@@ -139,16 +139,30 @@ def enhance_photographs(
         photograph: [record for record in records if record.output not in done]
         for photograph, records in planned.items()
     }
+    replaced = [
+        record.output
+        for records in waiting.values()
+        for record in records
+        if (known := before.get(record.output)) is not None
+        and known.is_done
+        and known.photograph == record.photograph
+        and known.request != record.request
+        and (output / record.output).is_file()
+    ]
     # Nobody may write before everybody has seen what is left.
     processes.wait()
     share = processes.share_of([photograph for photograph, records in waiting.items() if records])
     journal = Journal(output, processes.index)
     own_console = console if processes.is_main else Console(quiet=True, markup=False)
-    for photograph, records in run.outcomes(share, waiting, own_console, workers):
-        for record in records:
-            journal.append(record)
-            if verbose or record.route is not None:
-                own_console.print(_line(photograph, record), highlight=False, soft_wrap=True)
+    try:
+        for photograph, records in run.outcomes(share, waiting, own_console, workers):
+            for record in records:
+                journal.append(record)
+                if verbose or record.route is not None:
+                    own_console.print(_line(photograph, record), highlight=False, soft_wrap=True)
+    except KeyboardInterrupt:
+        own_console.print("Stopped; what is done is kept, and the same command goes on.", style="bold")
+        raise
     processes.wait()
     result = BatchResult(is_of_another_process=True)
     if processes.is_main:
@@ -172,7 +186,12 @@ def enhance_photographs(
                 seeds=report_seeds,
             )
         result = _result(output, records, done)
-        if left_alone := pictures_left_alone(sources):
+        if replaced:
+            result.warnings.append(
+                f"{output}: {len(replaced)} results were replaced that other adaptors or settings had made; give each "
+                "an output folder of its own, and those come again by their own command"
+            )
+        if left_alone := pictures_left_alone(sources, output):
             result.warnings.append(left_alone)
     # The launcher ends the others as soon as one fails.
     processes.wait()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from retina_adapt.commands.journal import JOURNAL_FOLDER
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import ImageReadError, find_photographs
 from retina_adapt.imaging.dicom import SIGNATURE_END, is_dicom
@@ -32,7 +33,8 @@ def list_photographs(sources: Sequence[Path], output: Path) -> list[ListedPhotog
     Args:
         sources: files, folders that are searched with their subfolders, or patterns such as `scans/**/*.png`, whose
             results keep the folders behind the first wildcard.
-        output: what lies in it is no input: results of an earlier run may be below a source folder.
+        output: what lies in it is no input, nor is what lies in a folder below a source that holds the results of an
+            earlier run.
 
     Raises:
         OutputFolderError: `output` is a source folder or holds all of a source, or two photographs would have the same
@@ -40,18 +42,25 @@ def list_photographs(sources: Sequence[Path], output: Path) -> list[ListedPhotog
         ImageReadError: a source does not exist or holds no photograph.
     """
     listed: dict[Path, Path] = {}
+    taken: set[Path] = set()
     inside = output.resolve()
     for source in sources:
         root, found = _found_in(source)
         if inside == root.resolve():
             raise OutputFolderError(f"{output}: is where the photographs are; name another folder for the results")
+        results = result_folders(source)
         inputs = [path for path in found if inside not in path.resolve().parents]
+        inputs = [path for path in inputs if not any(folder in path.parents for folder in results)]
         if not inputs:
             raise OutputFolderError(
                 f"{output}: all photographs of {source} lie in it; name another folder for the results"
             )
         for path in inputs:
             relative = path.relative_to(root)
+            # Of overlapping sources, the first that holds it says where its result lies.
+            if path.absolute() in taken:
+                continue
+            taken.add(path.absolute())
             known = listed.setdefault(relative, path)
             if known.resolve() != path.resolve():
                 raise OutputFolderError(
@@ -61,8 +70,15 @@ def list_photographs(sources: Sequence[Path], output: Path) -> list[ListedPhotog
     return [ListedPhotograph(path, relative) for relative, path in sorted(listed.items())]
 
 
-def pictures_left_alone(sources: Sequence[Path]) -> str:
-    """How many pictures that are not read lie in the source folders, as a warning; "" if there are none."""
+def result_folders(source: Path) -> list[Path]:
+    """The folders below a source folder that `enhance` has written its results to."""
+    if not source.is_dir():
+        return []
+    return sorted(journal.parent for journal in source.rglob(JOURNAL_FOLDER) if journal.parent != source)
+
+
+def pictures_left_alone(sources: Sequence[Path], output: Path) -> str:
+    """Which pictures in the source folders are not read, or are results, as a warning; "" if there are none."""
     found, unnamed = [], []
     for path in (path for source in sources if source.is_dir() for path in source.rglob("*")):
         suffix = path.suffix.lower()
@@ -73,6 +89,17 @@ def pictures_left_alone(sources: Sequence[Path]) -> str:
         elif path.is_file() and _begins_as_dicom(path):
             unnamed.append(path)
     warnings = []
+    results = [
+        folder
+        for source in sources
+        for folder in result_folders(source)
+        if output.resolve() not in (folder.resolve(), *folder.resolve().parents)
+    ]
+    if results:
+        warnings.append(
+            f"{', '.join(map(str, results))}: left alone, for the results of an earlier run lie there; to enhance "
+            "those, name the folder itself"
+        )
     if found:
         kinds = ", ".join(sorted({path.suffix.lower() for path in found}))
         warnings.append(

@@ -19,7 +19,8 @@ class NoFundusError(RetinaAdaptError):
 def require_fundus(pixels: np.ndarray, found: FieldOfView, name: str) -> str:
     """A doubt about the picture in words, empty if there is none.
 
-    Grey pictures are not judged by their colour, but a page of text is told from them.
+    Grey pictures are not judged by their colour, but a page of text is told from them, and they are doubtful where
+    networks know colour alone.
 
     Args:
         pixels: float32 (H, W, C) in [0, 1].
@@ -42,6 +43,11 @@ def require_fundus(pixels: np.ndarray, found: FieldOfView, name: str) -> str:
         raise NoFundusError(f"{name}: does not look like a fundus photograph (most of it is white); {remedy}")
     if found.circle is None:
         return f"{name}: no round field of view found: all of the frame was taken for tissue"
+    if is_grey:
+        return (
+            f"{name}: is grey; what learnt from colour photographs alone, as the embedded adaptors and their router "
+            "did, may take it for a faulty one: compare it with its result"
+        )
     return ""
 
 

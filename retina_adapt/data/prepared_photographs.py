@@ -59,10 +59,9 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
         size: side of the squares in pixels.
         image_column: the images that the field of view is looked for in.
         companion_column: images of the same eye and the same frame size, which are cut by the same square.
-        mask_column: images whose nonzero pixels are the known field of view; else it is looked for.
         field_of_view: where to look, see `find_field_of_view`.
         largest_broken_share: share of the rows, in [0, 1], that may be broken: they cannot be read, or have no
-            field of view, or their companion or mask does not fit. Such rows are left out, and every process
+            field of view, or their companion does not fit. Such rows are left out, and every process
             warns of them at every use, through `logging`. 0 takes any broken photograph for an error.
 
     Attributes:
@@ -82,18 +81,16 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
         *,
         image_column: str = "image",
         companion_column: str | None = None,
-        mask_column: str | None = None,
         field_of_view: FieldOfViewShape = "auto",
         largest_broken_share: float = 0.0,
     ) -> None:
         require_share(largest_broken_share)
-        columns = [column for column in (image_column, companion_column, mask_column) if column is not None]
+        columns = [column for column in (image_column, companion_column) if column is not None]
         dataset = as_undecoded_images(dataset, *columns)
         arguments = {
             "size": size,
             "image_column": image_column,
             "companion_column": companion_column,
-            "mask_column": mask_column,
             "field_of_view": field_of_view,
         }
         fingerprint = _fingerprint(dataset, columns, arguments)
@@ -219,7 +216,6 @@ def _prepare_row(
     size: int,
     image_column: str,
     companion_column: str | None,
-    mask_column: str | None,
     field_of_view: FieldOfViewShape,
 ) -> dict[str, Any]:
     """One row of `_FEATURES`. An error becomes a value, so that one run finds all of them."""
@@ -227,10 +223,7 @@ def _prepare_row(
     prepared = dict.fromkeys(_FEATURES) | {"name": name}
     try:
         photograph = row_photograph(row[image_column], image_column, index)
-        mask = None
-        if mask_column is not None:
-            mask = row_photograph(row[mask_column], mask_column, index).pixels.max(axis=2) > 0
-        crop = find_crop(photograph, name, mask=mask, field_of_view=field_of_view)
+        crop = find_crop(photograph, name, mask=None, field_of_view=field_of_view)
         square = cut_and_resize(photograph.pixels, crop, size, name)
         prepared["image"] = _stored(square.image, photograph.bit_depth)
         prepared["mask"] = np.packbits(square.mask).tobytes()

@@ -29,8 +29,9 @@ class ReportRow:
 
     Attributes:
         data_set: for example "hrf".
-        degradation: preset that was applied, or "real".
-        method: what made the scored image: "degraded" for the input itself, "clahe", or an adaptor's name.
+        degradation: the preset that was applied, with its severities where they are not its own; "none" where nothing
+            was.
+        method: what made the scored image: "degraded" for the input itself, "CLAHE", or an adaptor's name and mode.
         image: name of the photograph.
         scores: quality against the target.
         seconds: time the method took for this image; None if it took none.

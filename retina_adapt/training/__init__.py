@@ -3,7 +3,7 @@
 from retina_adapt.training.checkpoint import CheckpointError
 from retina_adapt.training.divergence import TrainingDivergedError
 from retina_adapt.training.gather import NoScoresError, mean_scores
-from retina_adapt.training.interruption import STOPPED_STATUS, TrainingStopped
+from retina_adapt.training.interruption import TrainingStopped
 from retina_adapt.training.loop import train
 from retina_adapt.training.new_accelerator import new_accelerator
 from retina_adapt.training.optimization import NothingToTrainError, UnsupportedStrategyError, UnusedParameterError
@@ -13,7 +13,6 @@ from retina_adapt.training.tracking import TrackerError, TrackingSettings, Valid
 from retina_adapt.training.validation_history import ScoredStep
 
 __all__ = [
-    "STOPPED_STATUS",
     "CheckpointError",
     "NoScoresError",
     "NothingToTrainError",

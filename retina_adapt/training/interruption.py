@@ -1,38 +1,46 @@
-"""SIGTERM, which clusters send before they take a machine away: finish the step, keep a checkpoint, end."""
+"""SIGTERM, which clusters send before they take a machine away, and Ctrl-C: finish the step, keep a checkpoint, end."""
 
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 STOPPED_STATUS = 128 + signal.SIGTERM
 
 
 class TrainingStopped(SystemExit):
-    """Ends the process with status 143, as SIGTERM's own action would, after the checkpoint is written."""
+    """Ends the process after the checkpoint is written, with the status of the signal's own action: 143, or 130."""
 
-    def __init__(self) -> None:
-        super().__init__(int(STOPPED_STATUS))
+    def __init__(self, status: int = STOPPED_STATUS) -> None:
+        super().__init__(int(status))
 
 
 class StopRequest:
-    """Within its context SIGTERM is noted instead of ending the process.
+    """Within its context SIGTERM and the first SIGINT are noted instead of ending the process.
 
-    Python hands signals to the main thread only; in another one nothing is changed.
+    A second SIGINT ends it at once. Python hands signals to the main thread only; in another one nothing is changed.
+
+    Attributes:
+        is_requested: whether this process got a signal.
+        status: that the process should end with; of a process that got no signal, that of SIGTERM.
     """
 
     def __init__(self) -> None:
         self.is_requested = False
+        self.status = STOPPED_STATUS
+        self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        self._in_charge = threading.current_thread() is threading.main_thread()
-        if self._in_charge:
-            self._previous = signal.signal(signal.SIGTERM, self._note)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._previous[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
-        if self._in_charge:
-            signal.signal(signal.SIGTERM, self._previous)
+        for number, previous in self._previous.items():
+            signal.signal(number, previous)
 
-    def _note(self, _: int, __: FrameType | None) -> None:
-        self.is_requested = True
+    def _note(self, number: int, _: FrameType | None) -> None:
+        if self.is_requested and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.is_requested, self.status = True, 128 + number

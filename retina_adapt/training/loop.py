@@ -64,8 +64,8 @@ def train(
         The validation of the result: after the last step, or of the best checkpoint.
 
     Raises:
-        TrainingStopped: after SIGTERM on any process, on all of them; a checkpoint of the step is then written,
-            unless the watched loss is too high at it.
+        TrainingStopped: after SIGTERM or Ctrl-C on any process, on all of them; a checkpoint of the step is then
+            written, unless the watched loss is too high at it.
         TrainingDivergedError: on all processes; names the step, and the checkpoint to go on from.
         UnsupportedStrategyError: if the accelerator was configured for DeepSpeed or Megatron-LM.
         NothingToTrainError: if no parameter requires a gradient.
@@ -144,7 +144,7 @@ def train(
             progress.update()
             supervision.save_if_due(stops=stops)
             if stops:
-                supervision.stop()
+                supervision.stop(stop.status)
             if supervision.validation_is_due:
                 validation = supervision.validate()
                 progress.set_postfix(validation.scores)
@@ -152,7 +152,7 @@ def train(
             validation = supervision.validate()
         # A recipe's next training shall not begin.
         if on_any_process(accelerator, stop.is_requested):
-            supervision.stop()
+            supervision.stop(stop.status)
     progress.close()
     steps_done = state.step
     ends_early = steps_done < settings.steps

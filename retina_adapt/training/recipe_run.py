@@ -1,6 +1,7 @@
 """The door of a recipe: from the command line to its `main`, and from an error to one line."""
 
 import errno
+import signal
 import sys
 from collections.abc import Callable
 from typing import TypeVar
@@ -23,6 +24,9 @@ def run_recipe(
     try:
         # `record` tells the launcher what failed and when.
         record(main)(parse_configuration(configuration_class, description=description))
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the newest checkpoint, if there is one", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except RetinaAdaptError as error:
         sys.exit(in_one_line(error))
     except OSError as error:

@@ -185,18 +185,18 @@ class Supervision:
             step, steps = self.state.step if step is None else step, self.settings.steps
             note_progress(self.output_folder, self.name, status=status, step=step, steps=steps, scores=scores)
 
-    def stop(self) -> NoReturn:
-        """End after SIGTERM: say so, and where the same command goes on.
+    def stop(self, status: int) -> NoReturn:
+        """End after a signal, with this status: say so, and where the same command goes on.
 
         Raises:
             TrainingStopped: always.
         """
         self.accelerator.print(
-            f"{self.name}: SIGTERM; stopped after step {self.state.step}, the same command goes on from "
+            f"{self.name}: stopped after step {self.state.step}, the same command goes on from "
             f"{self.checkpoints.newest() or 'the start'}"
         )
         self.note("stopped")
-        raise TrainingStopped
+        raise TrainingStopped(status)
 
     def _record(self, validation: Validation) -> None:
         norms = {

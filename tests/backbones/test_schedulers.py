@@ -159,7 +159,12 @@ def test_a_scheduler_that_cannot_be_used_says_whether_it_exists(
 
 @pytest.mark.parametrize(
     ("steps", "start", "reason"),
-    [(0, 1.0, "0 sampling steps"), (2, 0.0, "start is 0"), (2, 1.5, "start is 1.5"), (600, 0.5, "of a noise schedule of 1000")],
+    [
+        (0, 1.0, "0 sampling steps"),
+        (2, 0.0, "start is 0"),
+        (2, 1.5, "start is 1.5"),
+        (600, 0.5, "of a noise schedule of 1000"),
+    ],
 )
 def test_steps_that_the_noise_schedule_does_not_have_are_refused(
     steps: int, start: float, reason: str, toy_backbone: ReconstructionBackbone

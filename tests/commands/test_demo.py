@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from retina_adapt.adaptors import describe_adaptor
@@ -30,7 +31,7 @@ def test_the_demonstration_trains_exports_enhances_and_compares(tmp_path: Path) 
 
 def test_too_few_photographs_are_an_error_that_says_how_many(tmp_path: Path) -> None:
     draw_photographs(tmp_path / "mine", count=2, seed=0, size=64)
-    with pytest.raises(DemoError, match="holds 2 photographs; give at least 10"):
+    with pytest.raises(DemoError, match="holds 2 photographs that can be used; give at least 10"):
         run_demo(
             tmp_path / "out",
             photographs=tmp_path / "mine",
@@ -63,6 +64,29 @@ def test_every_degradation_is_shown_in_the_steps_that_are_asked_for(degradation:
     assert config["autoencoder"]["steps"] == steps
     assert config["small_frames"]["steps"] + config["second_look"]["steps"] <= steps
     assert config["second_look"]["steps"] == 0
+
+
+def test_photographs_of_another_demonstration_are_not_taken_for_these(tmp_path: Path) -> None:
+    for name in ("mine", "others"):
+        draw_photographs(tmp_path / name, count=10, seed=0, size=64)
+    output, console = tmp_path / "demonstration", Console(quiet=True)
+    split_photographs(output, tmp_path / "mine", 0, console)
+    split_photographs(output, tmp_path / "mine", 0, console)
+    for given in (tmp_path / "others", tmp_path / "nowhere", None):
+        with pytest.raises(DemoError, match="another output folder"):
+            split_photographs(output, given, 0, console)
+
+
+def test_photographs_that_cannot_be_prepared_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draw_photographs(tmp_path / "mine", count=10, seed=0, size=64)
+    (tmp_path / "mine" / "broken.png").write_bytes(b"no picture")
+    Image.new("RGB", (64, 64)).save(tmp_path / "mine" / "black.png")
+    split_photographs(tmp_path / "demonstration", tmp_path / "mine", 0, Console(width=500))
+    assert len(list((tmp_path / "demonstration").rglob("*.png"))) == 10
+    told = capsys.readouterr().out
+    assert "left out" in told
+    assert "broken.png" in told
+    assert "black.png" in told
 
 
 def test_an_interrupted_split_leaves_nothing_and_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -384,3 +384,36 @@ def test_a_mask_of_jpeg_marks_no_more_than_it_was_drawn_with(enhance, drawn: Pat
     assert changed.any()
     beside = np.asarray(mask.resize((112, 112)).filter(ImageFilter.MaxFilter(3))) == 0
     assert not changed[beside].any()
+
+
+def test_results_of_an_earlier_run_are_no_photographs(enhance, drawn: Path, tmp_path: Path) -> None:
+    enhance(drawn, output=drawn / "first")
+    result = enhance(drawn, output=drawn / "second")
+    assert set(summary_of(drawn / "second")) == set(summary_of(drawn / "first"))
+    assert f"{drawn / 'first'}: left alone, for the results of an earlier run lie there" in flat(result)
+    # By their own folder they are taken, and told.
+    result = enhance(drawn / "first")
+    assert "drawn_0000.png: is a result of enhancement itself" in flat(result)
+    assert len(summary_of(tmp_path / "out")) == 4
+
+
+def test_overlapping_sources_give_one_result_of_each_photograph(enhance, drawn: Path, tmp_path: Path) -> None:
+    enhance(drawn, drawn / "second visit", drawn / "drawn_0000.png")
+    assert len(summary_of(tmp_path / "out")) == 4
+
+
+def test_results_that_another_command_replaces_are_told(enhance, drawn: Path) -> None:
+    enhance(drawn)
+    assert "4 results were replaced" in flat(enhance(drawn, ["--detail", "kept"]))
+    assert "replaced" not in flat(enhance(drawn, ["--detail", "kept"]))
+    assert "replaced" not in flat(enhance(drawn, ["--overwrite"]))
+
+
+def test_a_grey_photograph_is_doubtful(enhance, drawn: Path, tmp_path: Path) -> None:
+    Image.open(drawn / "drawn_0000.png").convert("L").save(tmp_path / "red-free.png")
+    assert "red-free.png: is grey" in flat(enhance(tmp_path / "red-free.png"))
+
+
+def flat(result: Result) -> str:
+    """What a command printed, without the line breaks of a narrow terminal."""
+    return " ".join(result.output.split())

@@ -16,5 +16,5 @@ def test_photographs_of_the_corpus_are_photographs_of_a_fundus(corpus: Path, dat
     for path in photographs:
         pixels = read_photograph(path).pixels
         found = find_field_of_view(pixels, name=path.name)
-        for shown in (pixels, pixels.mean(axis=2, keepdims=True)):
-            assert require_fundus(shown, found, path.name) == ""
+        assert require_fundus(pixels, found, path.name) == ""
+        assert "is grey" in require_fundus(pixels.mean(axis=2, keepdims=True), found, path.name)

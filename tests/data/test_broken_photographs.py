@@ -229,29 +229,6 @@ def test_every_way_to_pairs_obeys_the_share(tmp_path, pair_folders_with_broken_f
         open_pairs(PairSource(**options, largest_broken_share=0.0), 32)
 
 
-def test_a_photograph_whose_mask_is_broken_or_does_not_fit_is_left_out(tmp_path, fundus_folder):
-    mask = np.zeros((160, 200, 1), dtype=np.float32)
-    write_photograph(Photograph(pixels=mask), tmp_path / "empty.png")
-    mask[40:72, 60:92] = 1.0
-    write_photograph(Photograph(pixels=mask), tmp_path / "good.png")
-    write_photograph(Photograph(pixels=mask[:100]), tmp_path / "small.png")
-    scattered = np.zeros((160, 200, 1), dtype=np.float32)
-    scattered[::2, ::2] = 1.0
-    write_photograph(Photograph(pixels=scattered), tmp_path / "scattered.png")
-    (tmp_path / "words.png").write_text("words")
-    masks = ["empty.png", "good.png", "small.png", "scattered.png", "words.png"]
-    rows = datasets.Dataset.from_dict(
-        {
-            "image": [str(fundus_folder / f"eye_{number}.png") for number in range(5)],
-            "field": [str(tmp_path / name) for name in masks],
-        }
-    )
-    prepared = PreparedPhotographs(rows, 32, mask_column="field", largest_broken_share=0.8)
-    assert file_names(prepared) == ["eye_1.png"]
-    reasons = ("given mask is empty", "given mask has shape", "none is left", "not a JPEG")
-    assert all(reason in message for reason, message in zip(reasons, prepared.broken, strict=True))
-
-
 @pytest.mark.slow
 def test_two_processes_that_start_at_once_leave_out_the_same(folder_with_broken_files):
     starts, found = multiprocessing.Barrier(2, timeout=120), multiprocessing.SimpleQueue()

@@ -144,14 +144,6 @@ def test_grey_photographs_keep_their_one_channel(tmp_path, fundus_drawings):
     assert prepared[0].image.shape == (32, 32, 1)
 
 
-def test_a_mask_column_gives_the_field_of_view(tmp_path, fundus_folder):
-    mask = np.zeros((160, 200, 1), dtype=np.float32)
-    mask[40:72, 60:92] = 1.0
-    write_photograph(Photograph(pixels=mask), tmp_path / "mask.png")
-    rows = rows_of(fundus_folder / "eye_0.png", field=[str(tmp_path / "mask.png")])
-    assert PreparedPhotographs(rows, 32, mask_column="field")[0].mask.all()
-
-
 def test_an_absent_column_is_an_error_that_names_the_columns(fundus_rows):
     with pytest.raises(MissingColumnError, match=r"'photo'.*image"):
         PreparedPhotographs(fundus_rows, 32, image_column="photo")

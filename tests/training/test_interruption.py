@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor, nn
 from toy_training import ToyStep, in_another_process, toy_settings, train_toy, trained
 
-from retina_adapt.training import STOPPED_STATUS, CheckpointError, TrainingStopped, Validation, start_run
+from retina_adapt.training import CheckpointError, TrainingStopped, Validation, start_run
 
 STEPS = 60
 
@@ -56,14 +56,17 @@ def test_a_run_killed_twenty_times_at_random_moments_resumes_to_the_same_bits(tm
     assert not list((folder / "checkpoints" / "toy").glob(".step-*"))
 
 
-def test_sigterm_keeps_a_checkpoint_of_the_step_and_ends_with_the_stated_status(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_keeps_a_checkpoint_of_the_step_and_ends_with_the_stated_status(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
     settings = {"steps": 4000, "checkpoint_every": 10, "log_every": 4000}
     folder = tmp_path / "stopped"
     process = in_another_process(lambda: trained(folder, **settings))
     wait_until(lambda: bool(checkpoints(folder)))
-    os.kill(process.pid, signal.SIGTERM)
+    os.kill(process.pid, number)
     process.join()
-    assert process.exitcode == STOPPED_STATUS == 143
+    assert process.exitcode == status
     stopped = max(checkpoints(folder))
     assert stopped < 4000
     again = toy_settings(steps=4000, checkpoint_every=4000)
@@ -84,6 +87,17 @@ class Signalling(ToyStep):
         if batch["step"] == self.step - 1:
             signal.raise_signal(signal.SIGTERM)
         return super().forward(batch)
+
+
+def test_a_second_interrupt_ends_a_step_that_takes_too_long(tmp_path: Path) -> None:
+    class Endless(ToyStep):
+        def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            return super().forward(batch)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_toy(Endless(), tmp_path, toy_settings())
 
 
 def test_sigterm_has_its_old_action_after_the_training(tmp_path: Path) -> None:

@@ -218,6 +218,24 @@ def degrade(
     _finish(result, output)
 
 
+@app.command("check-pairs", epilog="Example: retina-adapt check-pairs pairs/low pairs/high")
+def check_pairs(
+    low: Annotated[Path, typer.Argument(help="Folder of the low-quality photographs.")],
+    high: Annotated[Path, typer.Argument(help="Folder of the clear ones, of the same names.")],
+    field_of_view: Shape = FieldOfViewChoice.AUTO,
+) -> None:
+    """Tell pairs that show another eye, or are shifted against each other, before they are trained on."""
+    from retina_adapt.commands.check_pairs import check_pairs as check
+
+    checked = check(low, high, field_of_view=field_of_view.value, console=console)
+    for line in [*checked.broken, *checked.doubts]:
+        console.print(f"doubtful: {line}", style="yellow", highlight=False, soft_wrap=True)
+    good = len(checked.alignments) - len(checked.doubts)
+    console.print(f"{good} of {len(checked.alignments) + len(checked.broken)} pairs agree", highlight=False)
+    if checked.doubts or checked.broken:
+        raise typer.Exit(1)
+
+
 @app.command()
 def presets() -> None:
     """List the degradation presets: what each does, in which order, how strongly."""

@@ -1,5 +1,6 @@
 """Photographs as training data: sources, preparation, pairs, unpaired images, sampling, splits."""
 
+from retina_adapt.data.alignment import Alignment, measure_alignment
 from retina_adapt.data.augmentation import Flips, Tones
 from retina_adapt.data.draws import Draw
 from retina_adapt.data.duplicates import find_duplicates
@@ -38,6 +39,7 @@ from retina_adapt.data.unpaired import (
 )
 
 __all__ = [
+    "Alignment",
     "CropDegradationError",
     "CropSizeError",
     "DataSourceError",
@@ -78,6 +80,7 @@ __all__ = [
     "degraded_pairs",
     "find_duplicates",
     "load_images",
+    "measure_alignment",
     "open_pairs",
     "open_sources",
     "open_training_images",

@@ -210,9 +210,32 @@ def check_base(config: SweepConfig) -> AdaptConfig:
             f"trials go on from {base.start_from}, whose shape is given, so that {', '.join(of_adaptor)} cannot be "
             "searched; leave it out of space, or start_from out of the base"
         )
+    if "adaptor.kind" not in of_adaptor and (
+        unread := [entry.name for entry in config.space if is_unread(entry, base)]
+    ):
+        raise ConfigurationError(
+            f"the kind '{base.adaptor.kind}' does not read {', '.join(unread)}, so that all trials would be the same; "
+            "leave it out of space"
+        )
     if PartialState().num_processes > 1:
         raise ConfigurationError("a search runs its trials on one process; start it without a launcher")
     return base
+
+
+def is_unread(entry: SearchedSetting, base: AdaptConfig) -> bool:
+    """Whether a setting of the adaptor makes no difference to the base's kind."""
+    section, _, name = entry.name.partition(".")
+    if section != "adaptor":
+        return False
+    adaptors = [
+        dataclasses.replace(base.adaptor, **{name: value}) for value in entry.choices or (entry.low, entry.high)
+    ]
+    try:
+        first, *others = [adaptor.to_peft_config() for adaptor in adaptors]
+    except AdaptorConfigError:
+        # What it refuses it has read.
+        return False
+    return bool(others) and all(other == first for other in others)
 
 
 def open_study(config: SweepConfig, base: AdaptConfig) -> optuna.Study:

@@ -23,7 +23,7 @@ from retina_adapt.errors import RetinaAdaptError
 
 
 class FrozenBackboneError(RetinaAdaptError):
-    """A backbone tensor changed, or an optimizer holds one: a defect of a recipe."""
+    """A backbone tensor changed, or an optimiser holds one: a defect of a recipe."""
 
 
 class AttachedBackboneError(RetinaAdaptError):
@@ -198,7 +198,7 @@ class FrozenBackboneGuard:
             raise FrozenBackboneError("the backbone's tensors changed during the adaptation; they must stay frozen")
 
     def check_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
-        """Raises FrozenBackboneError if the optimizer holds anything but adaptor parameters."""
+        """Raises FrozenBackboneError if the optimiser holds anything but adaptor parameters."""
         adaptor_parameter_ids = {
             id(parameter)
             for _, layer in tuner_layers(self.backbone)
@@ -213,5 +213,5 @@ class FrozenBackboneGuard:
         ]
         if foreign:
             raise FrozenBackboneError(
-                f"the optimizer holds {len(foreign)} tensors that are no adaptor's; the backbone must stay frozen"
+                f"the optimiser holds {len(foreign)} tensors that are no adaptor's; the backbone must stay frozen"
             )

@@ -131,6 +131,8 @@ def _load_part(folder: Path, index: dict[str, Any], name: str, kind: type[Part])
     part_class = _part_class(folder, index, name, part_classes(kind))
     part = _build_part(part_class, folder / name / "config.json")
     weights_file = folder / name / WEIGHTS_FILE
+    if weights_file.exists() and not weights_file.is_file():
+        raise BackboneFileError(f"{weights_file}: is no regular file")
     try:
         weights = safetensors.torch.load_file(weights_file)
         part.load_state_dict(weights, strict=True)

@@ -68,7 +68,7 @@ def degrade_photographs(
         else:
             raise ReplayError(f"{path}: {replay} holds no draw for '{name}'; was it recorded from this folder?")
         photograph = read_photograph(path)
-        crop = SquareCrop.around(find_field_of_view(photograph.pixels, name=str(path), shape=field_of_view))
+        crop = SquareCrop.around(find_field_of_view(photograph.pixels, name=str(path), field_of_view=field_of_view))
         require_compact(crop, str(path))
         square = crop.extract(photograph.pixels)
         degraded = apply_degradation(square, crop.extract_mask(crop.mask), drawn)

@@ -69,9 +69,9 @@ class Tones:
         gains = np.exp(generator.uniform(-self.balance, self.balance, size=channels))
         nearly_white = np.quantile(toned.reshape(-1, channels), NOT_CUT_OFF, axis=0).clip(1e-3)
         balanced = toned * np.minimum(gains, 1 / nearly_white).astype(np.float32)
-        gray = balanced.mean(axis=-1, keepdims=True)
+        grey = balanced.mean(axis=-1, keepdims=True)
         saturation = np.float32(np.exp(generator.uniform(-self.saturation, self.saturation)))
-        return (gray + saturation * (balanced - gray)).clip(0, 1)
+        return (grey + saturation * (balanced - grey)).clip(0, 1)
 
 
 def mirrored(horizontal: bool, vertical: bool, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -73,7 +73,7 @@ def find_crop(
     photograph: Photograph, name: str, *, mask: np.ndarray | None, field_of_view: FieldOfViewShape
 ) -> SquareCrop:
     """The square around a photograph's field of view; arguments and errors as for `prepare_photograph`."""
-    crop = SquareCrop.around(find_field_of_view(photograph.pixels, name=name, given_mask=mask, shape=field_of_view))
+    crop = SquareCrop.around(find_field_of_view(photograph.pixels, name=name, mask=mask, field_of_view=field_of_view))
     require_compact(crop, name)
     return crop
 

@@ -1,7 +1,7 @@
 """Faults of the optical path: Gaussian blur, defocus, and the haze of a cataract.
 
 The camera's aperture stays sharp however blurred the retina is, so every blur here averages over the field of
-view alone (normalized convolution, Knutsson and Westin 1993) and draws no black rim inward.
+view alone (normalised convolution, Knutsson and Westin 1993) and draws no black rim inward.
 """
 
 import math

@@ -57,7 +57,7 @@ def prepare_copies(
     Raises:
         FieldOfViewError: none is found, the mask does not fit, or it is a strip or scattered.
     """
-    found = find_field_of_view(pixels, name=name, given_mask=mask, shape=field_of_view)
+    found = find_field_of_view(pixels, name=name, mask=mask, field_of_view=field_of_view)
     crop = SquareCrop.around(found)
     if crop.side > _COPY_SIDE:
         # The square around a small strip costs nothing; around a long one it would not fit in memory.

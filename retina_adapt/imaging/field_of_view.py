@@ -62,16 +62,16 @@ def find_field_of_view(
     pixels: np.ndarray,
     *,
     name: str,
-    given_mask: np.ndarray | None = None,
-    shape: FieldOfViewShape = "auto",
+    mask: np.ndarray | None = None,
+    field_of_view: FieldOfViewShape = "auto",
 ) -> FieldOfView:
     """Find the field of view of one photograph.
 
     Args:
         pixels: (H, W, C) in [0, 1].
         name: what error messages call the photograph, usually its file name.
-        given_mask: (H, W) mask known from elsewhere, nonzero on tissue; taken as it is.
-        shape: "circle" expects a round aperture in a dark surround, "full_frame" takes every pixel, "auto"
+        mask: (H, W) mask known from elsewhere, nonzero on tissue; taken as it is.
+        field_of_view: "circle" expects a round aperture in a dark surround, "full_frame" takes every pixel, "auto"
             looks for the circle and takes the full frame of photographs without a dark surround, for example
             of blood smears.
 
@@ -80,9 +80,9 @@ def find_field_of_view(
             contrast, a dark surround but no plausible circle, or two fields of view.
     """
     frame_shape = pixels.shape[:2]
-    if given_mask is not None:
-        return _given(given_mask, frame_shape, name)
-    if shape == "full_frame":
+    if mask is not None:
+        return _given(mask, frame_shape, name)
+    if field_of_view == "full_frame":
         return FieldOfView(np.ones(frame_shape, dtype=bool), None)
 
     brightness, scale = _working_copy(pixels)
@@ -99,21 +99,21 @@ def find_field_of_view(
             circle, tissue = found
             _require_no_other(brightness, dark, bright, circle, name)
             return _disc(circle, _uncut_box(tissue, circle), scale, frame_shape)
-    if shape == "circle" or _has_dark_border(brightness, dark, bright):
+    if field_of_view == "circle" or _has_dark_border(brightness, dark, bright):
         raise FieldOfViewError(f"{name}: no circular field of view found; {_REMEDY}")
     return FieldOfView(np.ones(frame_shape, dtype=bool), None)
 
 
-def _given(given_mask: np.ndarray, frame_shape: tuple[int, int], name: str) -> FieldOfView:
-    if given_mask.shape != frame_shape:
+def _given(mask: np.ndarray, frame_shape: tuple[int, int], name: str) -> FieldOfView:
+    if mask.shape != frame_shape:
         raise FieldOfViewError(
-            f"{name}: the given mask has shape {given_mask.shape}, the photograph {frame_shape}; "
+            f"{name}: the given mask has shape {mask.shape}, the photograph {frame_shape}; "
             "give a mask of the photograph's height and width, turned upright as the photograph is"
         )
-    mask = given_mask.astype(bool)
-    if not mask.any():
+    marked = mask.astype(bool)
+    if not marked.any():
         raise FieldOfViewError(f"{name}: the given mask is empty; mark the tissue with nonzero values")
-    return FieldOfView(mask, None)
+    return FieldOfView(marked, None)
 
 
 def _working_copy(pixels: np.ndarray) -> tuple[np.ndarray, float]:

@@ -63,7 +63,7 @@ def masked_detail_error(result: Tensor, target: Tensor, mask: Tensor, *, sigma: 
     """Mean absolute error of what is finer than a Gaussian of `sigma` pixels, over the field of view.
 
     Errors in light and colour are ten times as large as those in fine vessels, and the other terms do not see that a
-    vessel is missing. The Gaussian averages over the field of view alone (normalized convolution).
+    vessel is missing. The Gaussian averages over the field of view alone (normalised convolution).
 
     Args:
         result, target: images (batch, channels, height, width) in [0, 1].

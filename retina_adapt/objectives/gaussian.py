@@ -12,7 +12,7 @@ def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
     """Blur (batch, channels, height, width) with a Gaussian of standard deviation `sigma` in pixels.
 
     Beyond the border everything counts as 0. Divide by the blur of a weight, 1 where there is a value, for an average
-    over what there is alone (normalized convolution, Knutsson and Westin 1993).
+    over what there is alone (normalised convolution, Knutsson and Westin 1993).
     """
     reach = round(3 * sigma)
     return windowed_mean(F.pad(images, (reach, reach, reach, reach)), sigma, reach)

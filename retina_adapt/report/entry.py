@@ -76,7 +76,7 @@ def report_entry(
         FieldOfViewError: no field of view is found.
         FrameError, ReportInputError: see `inspect_enhancement`.
     """
-    found = find_field_of_view(before, name=name, given_mask=mask, shape=field_of_view).mask
+    found = find_field_of_view(before, name=name, mask=mask, field_of_view=field_of_view).mask
     inspection = inspect_enhancement(before, after, found, versions=versions)
     return ReportEntry(
         name=name,

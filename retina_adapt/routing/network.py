@@ -22,7 +22,7 @@ class FaultNetwork(nn.Module):
     as much of it, haze as little of all, spots as a few strong answers. So each of five levels halves the resolution,
     takes in the band of detail that its scale adds (a Laplacian pyramid with 2 x 2 means, after Burt and Adelson 1983),
     and gives the means and the logarithms of the deviations of its features to the classifier, which also sees the
-    frame's light on a coarse grid. Nothing is normalized on the way, for that would remove what is to be measured.
+    frame's light on a coarse grid. Nothing is normalised on the way, for that would remove what is to be measured.
 
     Args:
         classes: number of classes.

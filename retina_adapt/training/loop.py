@@ -48,7 +48,7 @@ def train(
         name: of this training: its checkpoints' folder and the prefix of its tracker tags.
         batches_from: gives the micro-batches from the given micro-batch on; the same ones, whenever it is asked.
         validate: called on every process.
-        inspect_optimizer: called once before the first step; raises if the optimizer holds what it must not.
+        inspect_optimizer: called once before the first step; raises if the optimiser holds what it must not.
         observe_validations: called on every process with all validations so far, the main process's scores: after each
             of them, and when a run resumes that has some. What it raises ends the run.
         watched_loss: the loss whose rise ends the run; see `DivergenceWatch`. Name another than "loss" where that one

@@ -75,7 +75,7 @@ def test_cropping_leaves_the_photograph_as_it_was():
 
 def test_a_full_frame_is_padded_by_border_reflection():
     pixels = np.random.default_rng(0).random((20, 30, 3), dtype=np.float32)
-    square = SquareCrop.around(find_field_of_view(pixels, name="noise", shape="full_frame")).extract(pixels)
+    square = SquareCrop.around(find_field_of_view(pixels, name="noise", field_of_view="full_frame")).extract(pixels)
     np.testing.assert_array_equal(square, np.pad(pixels, ((5, 5), (0, 0), (0, 0)), mode="reflect"))
 
 

@@ -141,13 +141,13 @@ def test_a_photograph_without_dark_surround_is_taken_as_full_frame():
 def test_a_given_mask_wins_over_what_the_photograph_shows():
     given_mask = np.zeros((400, 600), dtype=np.uint8)
     given_mask[10:20, 30:40] = 255
-    found = find_field_of_view(photograph_of_disc(400, 600, FULL), name="drawn", given_mask=given_mask)
+    found = find_field_of_view(photograph_of_disc(400, 600, FULL), name="drawn", mask=given_mask)
     np.testing.assert_array_equal(found.mask, given_mask > 0)
     assert found.mask.dtype == bool
 
 
 def test_full_frame_is_full_whatever_the_photograph_shows():
-    found = find_field_of_view(np.zeros((8, 9, 3), dtype=np.float32), name="black", shape="full_frame")
+    found = find_field_of_view(np.zeros((8, 9, 3), dtype=np.float32), name="black", field_of_view="full_frame")
     assert found.mask.shape == (8, 9)
     assert found.mask.all()
 
@@ -155,7 +155,7 @@ def test_full_frame_is_full_whatever_the_photograph_shows():
 @pytest.mark.parametrize("shape", ["auto", "circle"])
 def test_a_black_photograph_is_an_error_that_names_it_and_the_remedy(shape):
     with pytest.raises(FieldOfViewError, match=r"night\.png.*give a mask.*the shape full_frame"):
-        find_field_of_view(np.zeros((60, 90, 3), dtype=np.float32), name="night.png", shape=shape)
+        find_field_of_view(np.zeros((60, 90, 3), dtype=np.float32), name="night.png", field_of_view=shape)
 
 
 def test_an_even_grey_photograph_is_an_error():
@@ -172,7 +172,7 @@ def test_a_dark_surround_without_a_circle_is_an_error():
 
 def test_a_full_frame_photograph_has_no_circle():
     with pytest.raises(FieldOfViewError, match="no circular field of view"):
-        find_field_of_view(photograph_of_disc(200, 300, Circle(150, 100, 1000)), name="smear", shape="circle")
+        find_field_of_view(photograph_of_disc(200, 300, Circle(150, 100, 1000)), name="smear", field_of_view="circle")
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_full_frame_photograph_has_no_circle():
 )
 def test_a_given_mask_that_cannot_be_meant_is_an_error(mask, reason):
     with pytest.raises(FieldOfViewError, match=reason):
-        find_field_of_view(np.ones((6, 5, 3), dtype=np.float32), name="drawn", given_mask=mask)
+        find_field_of_view(np.ones((6, 5, 3), dtype=np.float32), name="drawn", mask=mask)
 
 
 @settings(deadline=None)
@@ -227,5 +227,5 @@ def test_two_eyes_in_one_picture_are_an_error_that_says_what_to_do(axis):
     eyes = np.concatenate([draw_fundus(seed, 200)[0] for seed in (1, 2)], axis=axis)
     with pytest.raises(FieldOfViewError, match=r"both.*second field of view.*--masks"):
         find_field_of_view(eyes, name="both.png")
-    masked = find_field_of_view(eyes, name="both.png", given_mask=np.ones(eyes.shape[:2]))
+    masked = find_field_of_view(eyes, name="both.png", mask=np.ones(eyes.shape[:2]))
     assert masked.mask.all()

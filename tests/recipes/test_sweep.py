@@ -221,6 +221,7 @@ def test_a_mistake_in_the_search_is_an_error_before_anything_is_trained(
         ({"stage": "decoder"}, "use autoencoder or denoiser"),
         ({"stage": "denoiser"}, "denoiser.steps is 0"),
         ({"trials": 0}, "trials is 0; it must be at least 1"),
+        ({"space": [{"name": "adaptor.rank", "choices": [2, 4]}]}, "'residual' does not read adaptor.rank"),
         ({"stage": "denoiser", "overrides": {"denoiser.steps": 1}}, "has no adaptor in it"),
         ({"space": [{"name": "adaptor.hook_groups", "choices": [["denoiser"]]}]}, "has no adaptor in it"),
         ({"overrides": {"start_from": "light"}}, "whose shape is given, so that adaptor"),

@@ -210,9 +210,8 @@ def check_base(config: SweepConfig) -> AdaptConfig:
             f"trials go on from {base.start_from}, whose shape is given, so that {', '.join(of_adaptor)} cannot be "
             "searched; leave it out of space, or start_from out of the base"
         )
-    if "adaptor.kind" not in of_adaptor and (
-        unread := [entry.name for entry in config.space if is_unread(entry, base)]
-    ):
+    unread = [entry.name for entry in config.space if is_unread(entry, base)]
+    if unread and "adaptor.kind" not in of_adaptor:
         raise ConfigurationError(
             f"the kind '{base.adaptor.kind}' does not read {', '.join(unread)}, so that all trials would be the same; "
             "leave it out of space"
@@ -227,9 +226,8 @@ def is_unread(entry: SearchedSetting, base: AdaptConfig) -> bool:
     section, _, name = entry.name.partition(".")
     if section != "adaptor":
         return False
-    adaptors = [
-        dataclasses.replace(base.adaptor, **{name: value}) for value in entry.choices or (entry.low, entry.high)
-    ]
+    values = entry.choices or (entry.low, entry.high)
+    adaptors = [dataclasses.replace(base.adaptor, **{name: value}) for value in values]
     try:
         first, *others = [adaptor.to_peft_config() for adaptor in adaptors]
     except AdaptorConfigError:

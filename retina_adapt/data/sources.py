@@ -101,7 +101,8 @@ def _open(source: str | Path, split: str, streaming: bool, revision: str | None)
         if text.endswith(suffix):
             return _open_files(path, builder, split, streaming)
     if isinstance(source, Path) or not _is_hub_name(text):
-        raise DataSourceError(f"{source}: there is no such folder; check the path")
+        looked_in = "" if path.is_absolute() else f" (it was looked for in {Path.cwd()})"
+        raise DataSourceError(f"{source}: there is no such folder; check the path{looked_in}")
     try:
         return datasets.load_dataset(text, split=split, streaming=streaming, revision=revision)
     except (OSError, ValueError) as error:

@@ -64,7 +64,8 @@ def find_photographs(folder_or_file: Path | str) -> list[Path]:
     if root.is_file():
         return [root]
     if not root.is_dir():
-        raise ImageReadError(f"{root}: there is no such file or folder; check the path")
+        looked_in = "" if root.is_absolute() else f" (it was looked for in {Path.cwd()})"
+        raise ImageReadError(f"{root}: there is no such file or folder; check the path{looked_in}")
     found = sorted(
         path
         for path in root.rglob("*")

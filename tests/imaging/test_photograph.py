@@ -413,11 +413,14 @@ def test_photographs_are_found_in_subfolders_in_order(tmp_path):
     assert find_photographs(tmp_path / "a.jpg") == [tmp_path / "a.jpg"]
 
 
-def test_no_photographs_to_find_is_an_error(tmp_path):
+def test_no_photographs_to_find_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(ImageReadError, match="no photograph in this folder"):
         find_photographs(tmp_path)
-    with pytest.raises(ImageReadError, match="no such file or folder"):
+    with pytest.raises(ImageReadError, match=r"no such file or folder; check the path"):
         find_photographs(tmp_path / "absent")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ImageReadError, match=f"absent: .*looked for in {tmp_path}"):
+        find_photographs("absent")
 
 
 def test_of_a_camera_file_with_previews_behind_it_the_photograph_is_read(tmp_path):

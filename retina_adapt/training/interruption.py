@@ -2,10 +2,13 @@
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 STOPPED_STATUS = 128 + signal.SIGTERM
+# The launcher of several processes hands on to them the Ctrl-C that the terminal has sent to all of them already.
+SAME_REQUEST_SECONDS = 1.0
 
 
 class TrainingStopped(SystemExit):
@@ -18,7 +21,7 @@ class TrainingStopped(SystemExit):
 class StopRequest:
     """Within its context SIGTERM and the first SIGINT are noted instead of ending the process.
 
-    A second SIGINT ends it at once. Python hands signals to the main thread only; in another one nothing is changed.
+    A later SIGINT ends it at once. Python hands signals to the main thread only; in another one nothing is changed.
 
     Attributes:
         is_requested: whether this process got a signal.
@@ -28,6 +31,7 @@ class StopRequest:
     def __init__(self) -> None:
         self.is_requested = False
         self.status = STOPPED_STATUS
+        self._requested = 0.0
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -41,6 +45,8 @@ class StopRequest:
             signal.signal(number, previous)
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        if self.is_requested and number == signal.SIGINT:
+        now = time.monotonic()
+        if self.is_requested and number == signal.SIGINT and now - self._requested > SAME_REQUEST_SECONDS:
             raise KeyboardInterrupt
-        self.is_requested, self.status = True, 128 + number
+        if not self.is_requested:
+            self.is_requested, self.status, self._requested = True, 128 + number, now

@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor, nn
 from toy_training import ToyStep, in_another_process, toy_settings, train_toy, trained
 
-from retina_adapt.training import CheckpointError, TrainingStopped, Validation, start_run
+from retina_adapt.training import CheckpointError, TrainingStopped, Validation, interruption, start_run
 
 STEPS = 60
 
@@ -89,15 +89,27 @@ class Signalling(ToyStep):
         return super().forward(batch)
 
 
-def test_a_second_interrupt_ends_a_step_that_takes_too_long(tmp_path: Path) -> None:
-    class Endless(ToyStep):
-        def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-            signal.raise_signal(signal.SIGINT)
-            signal.raise_signal(signal.SIGINT)
-            return super().forward(batch)
+class Interrupted(ToyStep):
+    """Gets two SIGINTs in its third step."""
 
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        if batch["step"] == 2:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        return super().forward(batch)
+
+
+def test_an_interrupt_that_the_launcher_hands_on_is_the_same_one(tmp_path: Path) -> None:
+    with pytest.raises(TrainingStopped):
+        train_toy(Interrupted(), tmp_path, toy_settings())
+    assert checkpoints(tmp_path) == [3]
+
+
+def test_a_later_interrupt_ends_a_step_that_takes_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interruption, "SAME_REQUEST_SECONDS", -1.0)
     with pytest.raises(KeyboardInterrupt):
-        train_toy(Endless(), tmp_path, toy_settings())
+        train_toy(Interrupted(), tmp_path, toy_settings())
+    assert checkpoints(tmp_path) == []
 
 
 def test_sigterm_has_its_old_action_after_the_training(tmp_path: Path) -> None:

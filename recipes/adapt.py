@@ -185,13 +185,7 @@ def setup(
             "latent_cache is for real pairs: those of `train.clear` are degraded anew for every draw, and so must be "
             "encoded at every step; set it to false"
         )
-    accelerator = new_accelerator(config.autoencoder, config.tracking, config.output_folder)
-    start_run(accelerator, config, config.output_folder, config.tracking)
-    backbone = load_backbone(backbone_folder(config.backbone)).to(accelerator.device)
-    if trained_groups(config)["denoiser"]:
-        require_sampling_steps(backbone, config.sampling_steps, SAMPLING_START)
-    guard = FrozenBackboneGuard(backbone)
-    set_seed(config.autoencoder.seed)
+    backbone = load_backbone(backbone_folder(config.backbone))
     # An error for groups that the backbone does not have, be they trained or not.
     select_hook_points(backbone.hook_points(), config.adaptor.hook_groups)
     if not any(trained_groups(config).values()):
@@ -199,6 +193,13 @@ def setup(
             "nothing would be trained: no stage has both steps and an adaptor that its losses reach; see "
             "adaptor.hook_groups, autoencoder.steps, denoiser.steps and loss_weights"
         )
+    if trained_groups(config)["denoiser"]:
+        require_sampling_steps(backbone, config.sampling_steps, SAMPLING_START)
+    accelerator = new_accelerator(config.autoencoder, config.tracking, config.output_folder)
+    start_run(accelerator, config, config.output_folder, config.tracking)
+    backbone.to(accelerator.device)
+    guard = FrozenBackboneGuard(backbone)
+    set_seed(config.autoencoder.seed)
     # What no stage trains is left out: it would make the adaptor larger, and change the backbone if not the identity.
     hook_groups = [group for groups in trained_groups(config).values() for group in groups]
     adapted = attach_adaptor(backbone, replace(config.adaptor, hook_groups=hook_groups).to_peft_config(), ADAPTOR_NAME)

@@ -163,14 +163,18 @@ def _in_words(message: str) -> str:
         return message
     union = re.search(r"^\s*Subtypes: \[(.*)\]$", message, flags=re.MULTILINE)
     kinds = []
-    for kind in union[1].split(", ") if union else [found["type"]]:
+    # Commas within brackets are a type's own.
+    for kind in re.split(r", (?![^\[]*\])", union[1]) if union else [found["type"]]:
         choices = re.findall(r"'([^']*)'", kind) if "Literal" in kind else []
-        kinds.append(" or ".join(choices) or _TYPES_IN_WORDS.get(kind, kind))
+        if not choices and kind not in _TYPES_IN_WORDS:
+            # A section: what is wrong stands within it.
+            return message
+        kinds.append(" or ".join(choices) or _TYPES_IN_WORDS[kind])
     return f"{found['key']} is {values[-1]}; it must be {' or '.join(kinds)}"
 
 
 def _lists_of_sections(configuration_class: type, prefix: str = "") -> set[str]:
-    """The dotted names of the settings that are lists of sections."""
+    """The dotted names of the settings that are lists of sections, but for those in optional sections."""
     names: set[str] = set()
     for field in dataclasses.fields(configuration_class):
         if get_origin(field.type) is list and dataclasses.is_dataclass(get_args(field.type)[0]):
@@ -188,12 +192,12 @@ def _with_lists_begun_anew(arguments: Sequence[str], lists: set[str]) -> list[st
     """
     expanded: list[str] = []
     for position, argument in enumerate(arguments):
-        name, _, value = argument.removeprefix("--").partition("=")
-        given = {name}
-        if name == "config":
-            path = Path(value or "".join(arguments[position + 1 : position + 2]))
-            given = set(_keys_of_yaml(path, lists))
         if argument.startswith("--"):
+            name, _, value = argument.removeprefix("--").partition("=")
+            given = {name}
+            if name == "config":
+                path = Path(value or "".join(arguments[position + 1 : position + 2]))
+                given = set(_keys_of_yaml(path, lists))
             expanded += [f"--{key}=[]" for key in sorted(given & lists)]
         expanded.append(argument)
     return expanded

@@ -121,6 +121,8 @@ def test_a_list_of_sections_is_replaced_whole(tmp_path: Path) -> None:
     other = written(tmp_path / "other", sources=[{"path": "y"}])
     assert parse("--config", path, "--config", other).sources == [Source("y")]
     assert parse("--config", path, f"--config={other}").sources == [Source("y")]
+    # A value is no option, whatever it is called.
+    assert parse("--config", path, "--name", "config").name == "config"
     assert parse("--config", path, "--name", "b").sources == [Source("x", {"score": 1.0})]
 
 
@@ -136,7 +138,7 @@ def test_a_list_of_sections_is_replaced_whole(tmp_path: Path) -> None:
         ),
         ({"name": "a", "sources": [{"paht": "x"}]}, "unknown key 'sources.paht'; did you mean 'sources.path'"),
         ({"name": "a", "reserve": {"pathh": "x"}}, "unknown key 'reserve.pathh'; did you mean 'reserve.path'"),
-        ({"name": "a", "reserve": {"where": {}}}, "path"),
+        ({"name": "a", "reserve": {"where": {}}}, "required: path"),
     ],
 )
 def test_what_does_not_fit_in_yaml_is_an_error(values: dict, message: str, tmp_path: Path) -> None:

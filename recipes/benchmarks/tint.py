@@ -15,7 +15,7 @@ from evaluate import EvaluateConfig, EvaluatedDegradation, label_of
 from torch import Tensor
 
 from benchmarks._documented_results import document_results
-from retina_adapt.configuration import parse_configuration
+from retina_adapt.configuration import ConfigurationError, parse_configuration
 from retina_adapt.data import (
     EvaluationBatchSampler,
     PairSource,
@@ -58,6 +58,8 @@ def measure(config: TintConfig) -> dict:
     enhancer = Enhancer.from_pretrained(asked.backbone)
     size = enhancer.backbone.settings.image_size
     sources = {data_set.name: data_set.photographs for data_set in asked.data_sets}
+    if len(sources) < 2:
+        raise ConfigurationError(f"{config.evaluation}: has one data set; the tint of other cameras needs two or more")
     enhanced = []
     for degradation in asked.degradations:
         for adaptor in degradation.adaptors:

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from retina_adapt.commands.batch import batch_progress
-from retina_adapt.data import Alignment, Draw, measure_alignment, paired_folders
+from retina_adapt.data import Alignment, Draw, PreparationError, measure_alignment, paired_folders, require_two_folders
 from retina_adapt.data.alignment import MEASURED_SIZE
 from retina_adapt.imaging import FieldOfViewShape
 
@@ -34,9 +34,14 @@ def check_pairs(low: Path, high: Path, *, field_of_view: FieldOfViewShape, conso
     """Measure every pair of two folders, as `recipes/adapt.py` would pair them, and say what is wrong with which.
 
     Raises:
-        PairingError, ImageReadError, PreparationError: see `paired_folders`.
+        PairingError, ImageReadError: see `paired_folders`.
     """
-    pairs = paired_folders(low, high, MEASURED_SIZE, field_of_view=field_of_view, largest_broken_share=1.0)
+    require_two_folders(low, high)
+    try:
+        pairs = paired_folders(low, high, MEASURED_SIZE, field_of_view=field_of_view, largest_broken_share=1.0)
+    except PreparationError as error:
+        # Not one of them can be prepared.
+        return CheckedPairs({}, [], [str(error)])
     alignments = {}
     with batch_progress(console) as progress:
         for index, name in enumerate(progress.track(pairs.prepared.names, description="Comparing")):

@@ -188,8 +188,8 @@ def enhance_photographs(
         result = _result(output, records, done)
         if replaced:
             result.warnings.append(
-                f"{output}: {len(replaced)} results were replaced that other adaptors or settings had made; give each "
-                "an output folder of its own, and those come again by their own command"
+                f"{output}: {len(replaced)} results of an earlier run were replaced, for its adaptor, settings, "
+                "photographs or masks were others; to keep both, give each run an output folder of its own"
             )
         if left_alone := pictures_left_alone(sources, output):
             result.warnings.append(left_alone)

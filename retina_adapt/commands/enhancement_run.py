@@ -178,10 +178,10 @@ class EnhancementRun:
             name=str(listed.path),
         )
         doubt = doubt_about_samples(photograph, str(listed.path))
-        if photograph.provenance is not None:
-            doubt = f"{listed.path}: is a result of enhancement itself; enhance the photograph that it was made from"
         if mask is None and self.field_of_view == "auto":
             doubt = require_fundus(photograph.pixels, prepared.field_of_view, str(listed.path)) or doubt
+        if photograph.provenance is not None:
+            doubt = f"{listed.path}: is a result of enhancement itself; enhance the photograph that it was made from"
         return _ReadPhotograph(encoded, photograph, mask, prepared, doubt)
 
     def _work(self, read: _ReadPhotograph, names: list[str]) -> _Made:

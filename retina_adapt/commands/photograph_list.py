@@ -51,6 +51,11 @@ def list_photographs(sources: Sequence[Path], output: Path) -> list[ListedPhotog
         results = result_folders(source)
         inputs = [path for path in found if inside not in path.resolve().parents]
         inputs = [path for path in inputs if not any(folder in path.parents for folder in results)]
+        if not inputs and results:
+            raise OutputFolderError(
+                f"{source}: holds nothing but results of an earlier run ({', '.join(map(str, results))}); to enhance "
+                "those, name their folder itself"
+            )
         if not inputs:
             raise OutputFolderError(
                 f"{output}: all photographs of {source} lie in it; name another folder for the results"

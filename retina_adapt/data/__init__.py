@@ -18,6 +18,7 @@ from retina_adapt.data.pairs import (
     degraded_pairs,
     paired_columns,
     paired_folders,
+    require_two_folders,
 )
 from retina_adapt.data.preparation import PreparationError, PreparedPhotograph, prepare_photograph
 from retina_adapt.data.prepared_photographs import PreparedPhotographs
@@ -89,6 +90,7 @@ __all__ = [
     "paired_folders",
     "prepare_photograph",
     "require_apart",
+    "require_two_folders",
     "split_by_patient",
     "training_batches",
 ]

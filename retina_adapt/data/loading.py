@@ -1,5 +1,6 @@
 """Training batches of any kind of data set: those with positions, and streams."""
 
+import signal
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -41,7 +42,10 @@ def training_batches(
     if isinstance(items, StreamedImages):
         first_batch = first_step + -(-first_position // (batch_size * world_size))
         share = items.share(seed=seed, rank=rank, world_size=world_size, batch_size=batch_size, first_batch=first_batch)
-        return islice(iter(DataLoader(share, batch_size=batch_size, num_workers=workers)), steps - first_step)
+        return islice(
+            iter(DataLoader(share, batch_size=batch_size, num_workers=workers, worker_init_fn=_leave_interrupts)),
+            steps - first_step,
+        )
     sampler = TrainingBatchSampler(
         len(items),  # type: ignore[arg-type]  # PyTorch leaves `__len__` to those that have one
         batch_size,
@@ -52,4 +56,9 @@ def training_batches(
         first_step=first_step,
         first_position=first_position,
     )
-    return iter(DataLoader(items, batch_sampler=sampler, num_workers=workers))
+    return iter(DataLoader(items, batch_sampler=sampler, num_workers=workers, worker_init_fn=_leave_interrupts))
+
+
+def _leave_interrupts(_: int) -> None:
+    """Ctrl-C reaches workers too; the training process finishes its step with what they prepare, and then ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

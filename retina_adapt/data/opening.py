@@ -18,6 +18,7 @@ from retina_adapt.data.pairs import (
     degraded_pairs,
     paired_columns,
     paired_folders,
+    require_two_folders,
 )
 from retina_adapt.data.preparation import PreparedPhotograph
 from retina_adapt.data.prepared_photographs import PreparedPhotographs
@@ -126,8 +127,8 @@ def _require_one_way(source: PairSource) -> None:
         raise PairingError("clear photographs become pairs by a degradation: name a preset")
     if bool(source.low_folder) != bool(source.high_folder):
         raise PairingError("low_folder and high_folder go together: give both")
-    if source.low_folder and Path(source.low_folder).resolve() == Path(source.high_folder or "").resolve():
-        raise PairingError(f"{source.low_folder}: is both low_folder and high_folder, so that nothing would be learnt")
+    if source.low_folder and source.high_folder:
+        require_two_folders(source.low_folder, source.high_folder)
 
 
 def require_apart(train: PairSource, validation: PairSource) -> None:
@@ -137,7 +138,7 @@ def require_apart(train: PairSource, validation: PairSource) -> None:
         PairingError: the same folder, rows or clear photographs are in both.
     """
     if shared := _identities(train) & _identities(validation):
-        path = sorted(str(identity[0]) for identity in shared)[0]
+        path = sorted(identity[0] for identity in shared)[0]
         raise PairingError(
             f"{path}: is in `train` and in `validation`; keep some pairs for the validation alone, a fifth of them, say"
         )
@@ -145,10 +146,16 @@ def require_apart(train: PairSource, validation: PairSource) -> None:
 
 def _identities(source: PairSource) -> set[tuple[Any, ...]]:
     """What each part of a source is told by: its path, and what is chosen of it."""
-    folders = {(Path(source.high_folder).resolve(),)} if source.high_folder else set()
+    folders = {(str(Path(source.high_folder).resolve()),)} if source.high_folder else set()
     parts = [*source.clear, *([source.rows] if source.rows is not None else [])]
     return folders | {
-        (Path(part.path).expanduser().resolve(), part.split, repr(sorted(part.where.items())), part.limit)
+        # A name of the Hub is no path.
+        (
+            str(path.resolve()) if (path := Path(part.path).expanduser()).exists() else part.path,
+            part.split,
+            repr(sorted(part.where.items())),
+            part.limit,
+        )
         for part in parts
     }
 

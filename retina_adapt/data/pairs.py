@@ -197,6 +197,16 @@ def paired_columns(
     return RealPairs(prepared, flips)
 
 
+def require_two_folders(low_folder: str | Path, high_folder: str | Path) -> None:
+    """Refuse one folder for both sides of the pairs.
+
+    Raises:
+        PairingError: it is one.
+    """
+    if Path(low_folder).resolve() == Path(high_folder).resolve():
+        raise PairingError(f"{low_folder}: is both low_folder and high_folder, so that nothing would be learnt")
+
+
 def paired_folders(
     low_folder: str | Path,
     high_folder: str | Path,

@@ -267,8 +267,8 @@ class Enhancer:
             raise EnhancementInputError(
                 f"settings are EnhancementSettings, not a {type(settings).__name__}; give EnhancementSettings(...)"
             )
-        if isinstance(mask, np.ndarray):
-            raise EnhancementInputError("mask is an array; for several pictures give a list of masks, one for each")
+        if isinstance(mask, np.ndarray) and mask.ndim == 2:
+            raise EnhancementInputError("mask is one array; for several pictures give a list of masks, one for each")
         names = [f"{name} {position}" for position in range(len(images))] if isinstance(name, str) else name
         masks = [None] * len(images) if mask is None else mask
         if not len(names) == len(masks) == len(images):

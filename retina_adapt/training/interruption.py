@@ -7,7 +7,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 STOPPED_STATUS = 128 + signal.SIGTERM
-# The launcher of several processes hands on to them the Ctrl-C that the terminal has sent to all of them already.
+# A launcher may hand on to its processes the Ctrl-C that the terminal has sent to all of them already.
 SAME_REQUEST_SECONDS = 1.0
 
 

@@ -25,7 +25,7 @@ def run_recipe(
         # `record` tells the launcher what failed and when.
         record(main)(parse_configuration(configuration_class, description=description))
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the newest checkpoint, if there is one", file=sys.stderr)
+        print("stopped; a training goes on by the same command, from its newest checkpoint", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     except RetinaAdaptError as error:
         sys.exit(in_one_line(error))

@@ -51,6 +51,20 @@ def test_shifted_exchanged_and_broken_pairs_are_told_apart(folders: tuple[Path, 
     assert "eye_2.png" in told
 
 
+def test_pairs_of_which_none_can_be_read_are_told(folders: tuple[Path, Path]) -> None:
+    low, high = folders
+    for path in low.iterdir():
+        path.write_bytes(b"no picture")
+    status, told = check(low, high)
+    assert status == 1
+    assert "eye_1.png" in told
+
+
+def test_one_folder_for_both_is_a_mistake(folders: tuple[Path, Path]) -> None:
+    result = CliRunner().invoke(app, ["check-pairs", str(folders[0]), str(folders[0])])
+    assert "both low_folder and high_folder" in str(result.exception)
+
+
 def test_folders_that_do_not_pair_up_are_a_mistake(folders: tuple[Path, Path]) -> None:
     low, high = folders
     (low / "eye_0.png").unlink()

@@ -391,6 +391,11 @@ def test_results_of_an_earlier_run_are_no_photographs(enhance, drawn: Path, tmp_
     result = enhance(drawn, output=drawn / "second")
     assert set(summary_of(drawn / "second")) == set(summary_of(drawn / "first"))
     assert f"{drawn / 'first'}: left alone, for the results of an earlier run lie there" in flat(result)
+    (tmp_path / "only").mkdir()
+    (drawn / "first").rename(tmp_path / "only" / "first")
+    with pytest.raises(OutputFolderError, match="nothing but results of an earlier run"):
+        enhance(tmp_path / "only")
+    (tmp_path / "only" / "first").rename(drawn / "first")
     # By their own folder they are taken, and told.
     result = enhance(drawn / "first")
     assert "drawn_0000.png: is a result of enhancement itself" in flat(result)
@@ -404,7 +409,7 @@ def test_overlapping_sources_give_one_result_of_each_photograph(enhance, drawn: 
 
 def test_results_that_another_command_replaces_are_told(enhance, drawn: Path) -> None:
     enhance(drawn)
-    assert "4 results were replaced" in flat(enhance(drawn, ["--detail", "kept"]))
+    assert "4 results of an earlier run were replaced" in flat(enhance(drawn, ["--detail", "kept"]))
     assert "replaced" not in flat(enhance(drawn, ["--detail", "kept"]))
     assert "replaced" not in flat(enhance(drawn, ["--overwrite"]))
 

@@ -69,6 +69,7 @@ def test_mistaken_arguments_are_told_what_is_meant(enhancer: Enhancer) -> None:
         enhancer(pictures[0], maks=None)
     with pytest.raises(EnhancementInputError, match="a list of masks, one for each"):
         enhancer(pictures, mask=np.ones((40, 40), dtype=bool))
+    assert len(enhancer(pictures, mask=np.ones((2, 40, 40), dtype=bool))) == 2
     with pytest.raises(EnhancementInputError, match=r"not a dict; give EnhancementSettings"):
         enhancer.enhance(pictures[0], {"mode": "fast"})
     with pytest.raises(EnhancementInputError, match="device 'gpu' cannot be used"):

@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor, nn
 from toy_training import ToyStep, in_another_process, toy_settings, train_toy, trained
 
+from retina_adapt.data import Draw, training_batches
 from retina_adapt.training import CheckpointError, TrainingStopped, Validation, interruption, start_run
 
 STEPS = 60
@@ -87,6 +88,18 @@ class Signalling(ToyStep):
         if batch["step"] == self.step - 1:
             signal.raise_signal(signal.SIGTERM)
         return super().forward(batch)
+
+
+def test_workers_leave_an_interrupt_to_the_training_process() -> None:
+    class Items(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, draw: Draw) -> bool:
+            return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+    batches = training_batches(Items(), 1, steps=2, seed=0, rank=0, world_size=1, workers=1)
+    assert [bool(batch) for batch in batches] == [True, True]
 
 
 class Interrupted(ToyStep):

@@ -149,15 +149,14 @@ def _identities(source: PairSource) -> set[tuple[Any, ...]]:
     folders = {(str(Path(source.high_folder).resolve()),)} if source.high_folder else set()
     parts = [*source.clear, *([source.rows] if source.rows is not None else [])]
     return folders | {
-        # A name of the Hub is no path.
-        (
-            str(path.resolve()) if (path := Path(part.path).expanduser()).exists() else part.path,
-            part.split,
-            repr(sorted(part.where.items())),
-            part.limit,
-        )
-        for part in parts
+        (_resolved(part.path), part.split, repr(sorted(part.where.items())), part.limit) for part in parts
     }
+
+
+def _resolved(source: str) -> str:
+    """A path in one form; a name of the Hub, which is no path, as it is."""
+    path = Path(source).expanduser()
+    return str(path.resolve()) if path.exists() else source
 
 
 def _preparation(source: PairSource) -> dict[str, Any]:

@@ -25,13 +25,13 @@ from retina_adapt.adaptors.layout import (
     CARD_FILE,
     CONFIG_FILE,
     TENSORS_FILE,
+    adaptor_reader,
     configuration_origin,
     read_configuration_text,
     tensors_path,
 )
 from retina_adapt.adaptors.metadata import AdaptorMetadata
 from retina_adapt.adaptors.rehearsal import rehearse_attaching
-from retina_adapt.adaptors.tensor_file import read_header, read_tensors, write_tensor_file
 from retina_adapt.adaptors.tensors import (
     TENSOR_DTYPE_NAMES,
     TENSOR_DTYPES,
@@ -42,6 +42,7 @@ from retina_adapt.adaptors.tensors import (
 )
 from retina_adapt.atomic_files import require_own_folder, write_folder_atomically
 from retina_adapt.backbones import ReconstructionBackbone, fingerprint_tensors
+from retina_adapt.model_files import write_tensor_file
 
 
 def save_adaptor(adapted: PeftModel, name: str, folder: str | Path, metadata: AdaptorMetadata) -> AdaptorDescription:
@@ -162,13 +163,14 @@ def _read_sealed_tensors(
     """The tensors, checked against the header, against an attached adaptor's if one is given, and by the sha256."""
     path = tensors_path(adaptor)
     config_origin = CONFIG_FILE if adaptor.is_dir() else "its configuration"
-    require_header(read_header(path), description, path=path, config_origin=config_origin)
+    require_header(adaptor_reader.read_header(path), description, path=path, config_origin=config_origin)
     if rehearsed is None:
-        tensors = read_tensors(path)
+        tensors = adaptor_reader.read_tensors(path)
         _require_finite(tensors, path)
     else:
         expected = adaptor_tensors(rehearsed, name)
-        tensors = read_tensors(path, most_bytes=2 * sum(tensor.nbytes for tensor in expected.values()) + 2**24)
+        most_bytes = 2 * sum(tensor.nbytes for tensor in expected.values()) + 2**24
+        tensors = adaptor_reader.read_tensors(path, most_bytes=most_bytes)
         try:
             check_adaptor_tensors(rehearsed, name, tensors)
         except AdaptorTensorError as error:

@@ -22,10 +22,9 @@ from retina_adapt.adaptors.attach import attach_adaptor, detach_adaptor
 from retina_adapt.adaptors.errors import AdaptorFileError
 from retina_adapt.adaptors.hook_point.config import AdaptorConfigError
 from retina_adapt.adaptors.layers import backbone_of, hook_point_of
-from retina_adapt.adaptors.layout import PEFT_CONFIG_FILE, read_text
+from retina_adapt.adaptors.layout import PEFT_CONFIG_FILE, adaptor_reader
 from retina_adapt.adaptors.peft_layout import DORA_MAGNITUDE, PEFT_PREFIX, PEFT_TENSORS_FILE
 from retina_adapt.adaptors.rehearsal import rehearse_attaching
-from retina_adapt.adaptors.tensor_file import read_header, read_tensors
 from retina_adapt.adaptors.tensors import (
     AdaptorTensorError,
     adaptor_tensors,
@@ -141,7 +140,7 @@ def _layer_finder(base: ReconstructionBackbone) -> Callable[[str], str | None]:
 def _read_layers(path: Path, find_layer: Callable[[str], str | None]) -> dict[str, _Layer]:
     """The LoRA's layers by their names in the backbone."""
     layers: dict[str, _Layer] = {}
-    for key, tensor in read_tensors(path).items():
+    for key, tensor in adaptor_reader.read_tensors(path).items():
         ending = next((ending for ending in _ENDINGS if key.endswith(ending)), None)
         if ending is None:
             raise AdaptorFileError(f"{path}: tensor '{key}' is of no LoRA or DoRA; no other kind can be converted")
@@ -220,9 +219,10 @@ def _read_settings(source: Path) -> dict[str, Any]:
         AdaptorFileError: it cannot be read, or sets what would make another network of the same tensors.
     """
     if source.is_dir():
-        origin, text = str(source / PEFT_CONFIG_FILE), read_text(source / PEFT_CONFIG_FILE)
+        origin, text = str(source / PEFT_CONFIG_FILE), adaptor_reader.read_text(source / PEFT_CONFIG_FILE)
     else:
-        origin, text = f"{source} ({DIFFUSERS_SETTINGS_KEY})", read_header(source).get(DIFFUSERS_SETTINGS_KEY, "{}")
+        origin = f"{source} ({DIFFUSERS_SETTINGS_KEY})"
+        text = adaptor_reader.read_header(source).get(DIFFUSERS_SETTINGS_KEY, "{}")
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -11,8 +11,8 @@ name.safetensors                  the same tensors and header, which also holds 
 from pathlib import Path
 
 from retina_adapt.adaptors.errors import AdaptorFileError
-from retina_adapt.adaptors.tensor_file import read_header, require_regular_file
 from retina_adapt.atomic_files import restore_interrupted_replacement
+from retina_adapt.model_files import ModelFileReader
 
 TENSORS_FILE = "adaptor_model.safetensors"
 CONFIG_FILE = "adaptor_config.json"
@@ -23,7 +23,7 @@ SINGLE_FILE_SUFFIX = ".safetensors"
 CONFIG_HEADER_KEY = "adaptor_config"
 CARD_HEADER_KEY = "adaptor_card"
 
-MOST_TEXT_BYTES = 2**20
+adaptor_reader = ModelFileReader("adaptor", AdaptorFileError)
 
 
 def tensors_path(adaptor: Path) -> Path:
@@ -43,7 +43,7 @@ def read_configuration_text(adaptor: Path) -> str:
         AdaptorFileError: there is no adaptor, or its configuration cannot be read.
     """
     if adaptor.is_file():
-        text = read_header(adaptor).get(CONFIG_HEADER_KEY)
+        text = adaptor_reader.read_header(adaptor).get(CONFIG_HEADER_KEY)
         if text is None:
             raise AdaptorFileError(
                 f"{adaptor}: holds no configuration; give the whole adaptor folder, or a file made by "
@@ -61,20 +61,4 @@ def read_configuration_text(adaptor: Path) -> str:
             f"{path}: no such file; an adaptor is a folder with {CONFIG_FILE} and {TENSORS_FILE}, or one "
             f"{SINGLE_FILE_SUFFIX} file made by 'retina-adapt adaptors export'"
         )
-    return read_text(path)
-
-
-def read_text(path: Path) -> str:
-    """A small text file.
-
-    Raises:
-        AdaptorFileError: it is missing, too large, or no UTF-8.
-    """
-    require_regular_file(path)
-    size = path.stat().st_size
-    if size > MOST_TEXT_BYTES:
-        raise AdaptorFileError(f"{path}: holds {size:,} bytes, more than the {MOST_TEXT_BYTES:,} allowed")
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AdaptorFileError(f"{path}: cannot be read as text: {error}") from error
+    return adaptor_reader.read_text(path)

@@ -14,8 +14,8 @@ from retina_adapt.adaptors.files import read_adaptor
 from retina_adapt.adaptors.hook_point.config import HookPointAdaptorConfig
 from retina_adapt.adaptors.layout import CARD_FILE
 from retina_adapt.adaptors.single_file import read_card
-from retina_adapt.adaptors.tensor_file import write_tensor_file
 from retina_adapt.atomic_files import write_folder_atomically
+from retina_adapt.model_files import write_tensor_file
 
 PEFT_TENSORS_FILE = "adapter_model.safetensors"
 PEFT_PREFIX = "base_model.model."

@@ -11,10 +11,10 @@ from retina_adapt.adaptors.layout import (
     CARD_HEADER_KEY,
     CONFIG_HEADER_KEY,
     SINGLE_FILE_SUFFIX,
-    read_text,
+    adaptor_reader,
 )
-from retina_adapt.adaptors.tensor_file import read_header, write_tensor_file
 from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.model_files import write_tensor_file
 
 
 def export_single_file(adaptor: str | Path, path: str | Path) -> AdaptorDescription:
@@ -50,8 +50,8 @@ def read_card(adaptor: Path) -> str:
         AdaptorFileError: it has none, or it cannot be read.
     """
     if not adaptor.is_file():
-        return read_text(adaptor / CARD_FILE)
-    card = read_header(adaptor).get(CARD_HEADER_KEY)
+        return adaptor_reader.read_text(adaptor / CARD_FILE)
+    card = adaptor_reader.read_header(adaptor).get(CARD_HEADER_KEY)
     if card is None:
         raise AdaptorFileError(f"{adaptor}: holds no card; export the adaptor again from its folder")
     return card

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import diffusers
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -29,6 +27,7 @@ from retina_adapt.backbones.reconstruction_backbone import BackboneSettings, Rec
 from retina_adapt.backbones.registry import BackboneEntryPointError, register_installed_backbones
 from retina_adapt.backbones.schedulers import SCHEDULER_CLASSES
 from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.model_files import ModelFileReader
 from retina_adapt.plain_values import fits_type
 
 INDEX_FILE = "model_index.json"
@@ -43,6 +42,9 @@ Part = TypeVar("Part", LatentAutoencoder, LatentDenoiser)
 
 class BackboneFileError(RetinaAdaptError):
     """A backbone folder that is missing, incomplete, or does not fit the code."""
+
+
+_reader = ModelFileReader("backbone", BackboneFileError)
 
 
 def save_backbone(backbone: ReconstructionBackbone, folder: str | Path) -> None:
@@ -90,7 +92,7 @@ def load_backbone(folder: str | Path) -> ReconstructionBackbone:
     """
     folder = Path(folder)
     restore_interrupted_replacement(folder)
-    index = _read_json(folder / INDEX_FILE)
+    index = _reader.read_json_object(folder / INDEX_FILE)
     try:
         settings = BackboneSettings(**index["settings"])
     except (KeyError, TypeError) as error:
@@ -131,14 +133,10 @@ def _load_part(folder: Path, index: dict[str, Any], name: str, kind: type[Part])
     part_class = _part_class(folder, index, name, part_classes(kind))
     part = _build_part(part_class, folder / name / "config.json")
     weights_file = folder / name / WEIGHTS_FILE
-    if weights_file.exists() and not weights_file.is_file():
-        raise BackboneFileError(f"{weights_file}: is no regular file")
+    weights = _reader.read_tensors(weights_file)
     try:
-        weights = safetensors.torch.load_file(weights_file)
         part.load_state_dict(weights, strict=True)
-    except FileNotFoundError as error:
-        raise BackboneFileError(f"{weights_file}: no such file; the backbone folder is incomplete") from error
-    except (safetensors.SafetensorError, RuntimeError) as error:
+    except RuntimeError as error:
         raise BackboneFileError(
             f"{weights_file}: does not fit {part_class.__name__} as its config.json describes it: {error}"
         ) from error
@@ -148,7 +146,7 @@ def _load_part(folder: Path, index: dict[str, Any], name: str, kind: type[Part])
 
 
 def _build_part(part_class: type[Any], config_file: Path) -> Any:
-    config = _read_json(config_file)
+    config = _reader.read_json_object(config_file)
     # diffusers would ignore unknown keys with a warning, and so build another network than the file describes.
     known = inspect.signature(part_class).parameters
     if unknown := [key for key in config if not key.startswith("_") and key not in known]:
@@ -190,15 +188,3 @@ def _class_name(index: dict[str, Any], name: str) -> str | None:
     library_and_class = index.get(name)
     class_name = library_and_class[-1] if isinstance(library_and_class, list) and library_and_class else None
     return class_name if isinstance(class_name, str) else None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BackboneFileError(f"{path}: no such file; a backbone folder holds {INDEX_FILE} and its parts") from error
-    except (ValueError, RecursionError) as error:
-        raise BackboneFileError(f"{path}: not valid JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise BackboneFileError(f"{path}: holds no JSON object")
-    return content

@@ -16,7 +16,7 @@ from retina_adapt.adaptors.errors import AdaptorFileError
 from retina_adapt.adaptors.files import describe_adaptor, read_adaptor, read_fitting_adaptor, save_adaptor
 from retina_adapt.adaptors.foreign_lora import attach_foreign_lora
 from retina_adapt.adaptors.hub import ORIGIN_FILE
-from retina_adapt.adaptors.layout import CONFIG_FILE, SINGLE_FILE_SUFFIX, read_text, tensors_path
+from retina_adapt.adaptors.layout import CONFIG_FILE, SINGLE_FILE_SUFFIX, adaptor_reader, tensors_path
 from retina_adapt.adaptors.metadata import AdaptorMetadata, MetadataError
 from retina_adapt.backbones import load_backbone
 from retina_adapt.embedded import adaptor_folder, backbone_folder, embedded_names
@@ -89,7 +89,7 @@ def adaptor_information(adaptor: str) -> dict[str, Any]:
     information = {"path": str(path), **describe_adaptor(path).to_dict()}
     if (path / ORIGIN_FILE).is_file():
         try:
-            information["origin"] = json.loads(read_text(path / ORIGIN_FILE))
+            information["origin"] = json.loads(adaptor_reader.read_text(path / ORIGIN_FILE))
         except (ValueError, RecursionError) as error:
             raise AdaptorFileError(f"{path / ORIGIN_FILE}: cannot be read as JSON: {error}") from error
     return information
@@ -150,7 +150,7 @@ def _read_metadata(path: Path, *, name: str, backbone_name: str) -> AdaptorMetad
     if not path.is_file():
         raise MetadataError(f"{path}: no such file; check --metadata, docs/publishing.md shows what it holds")
     try:
-        values = yaml.safe_load(read_text(path))
+        values = yaml.safe_load(adaptor_reader.read_text(path))
     except yaml.YAMLError as error:
         raise MetadataError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(values, dict):

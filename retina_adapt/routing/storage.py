@@ -9,9 +9,7 @@ router/
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -22,6 +20,7 @@ from retina_adapt.atomic_files import (
     write_folder_atomically,
 )
 from retina_adapt.backbones import fingerprint_tensors
+from retina_adapt.model_files import ModelFileReader
 from retina_adapt.routing.card import render_card
 from retina_adapt.routing.errors import RouterFileError
 from retina_adapt.routing.records import record_from_plain
@@ -34,10 +33,10 @@ CARD_FILE = "README.md"
 _FORMAT_VERSION = 1
 _KEYS = {"format_version", "settings", "metadata", "tensors_sha256"}
 
-# A damaged or hostile file is refused before it is read into memory: no router's settings take more than the first,
-# and no list of its tensors' names and places more than the second.
-_MOST_CONFIG_BYTES = 2**20
+# No list of a router's tensors' names and places takes more.
 _MOST_HEADER_BYTES = 2**16
+
+_reader = ModelFileReader("router", RouterFileError)
 
 
 def save_router(router: Router, folder: str | Path, metadata: RouterMetadata) -> None:
@@ -100,12 +99,7 @@ def read_router_metadata(folder: str | Path) -> RouterMetadata:
 def _read_tensors(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
     """The file's tensors, of the names, shapes and types of those expected, in memory of their own."""
     most_bytes = sum(tensor.nbytes for tensor in expected.values()) + _MOST_HEADER_BYTES
-    content = _read_file(path, most_bytes)
-    try:
-        tensors = safetensors.torch.load(content)
-    # A type that this PyTorch does not know is an AttributeError or a KeyError in the library.
-    except (safetensors.SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise RouterFileError(f"{path}: is no whole safetensors file ({error}); get the router again") from error
+    tensors = _reader.read_tensors(path, most_bytes=most_bytes)
     shapes, found = (
         {name: (tensor.dtype, tensor.shape) for name, tensor in named.items()} for named in (expected, tensors)
     )
@@ -118,11 +112,8 @@ def _read_tensors(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _read_config(path: Path) -> tuple[RouterSettings, RouterMetadata, str]:
-    try:
-        content: Any = json.loads(_read_file(path, _MOST_CONFIG_BYTES).decode())
-    except (ValueError, RecursionError) as error:
-        raise RouterFileError(f"{path}: is not valid JSON: {error}") from error
-    if not isinstance(content, dict) or set(content) != _KEYS:
+    content = _reader.read_json_object(path)
+    if set(content) != _KEYS:
         raise RouterFileError(f"{path}: must hold {', '.join(sorted(_KEYS))}, and nothing else")
     if content["format_version"] != _FORMAT_VERSION:
         raise RouterFileError(
@@ -132,23 +123,3 @@ def _read_config(path: Path) -> tuple[RouterSettings, RouterMetadata, str]:
     settings = record_from_plain(content["settings"], RouterSettings, origin=f"{path}: settings")
     metadata = record_from_plain(content["metadata"], RouterMetadata, origin=f"{path}: metadata")
     return settings, metadata, content["tensors_sha256"]
-
-
-def _read_file(path: Path, most_bytes: int) -> bytes:
-    """A regular file's content; a pipe or a device would never end."""
-    try:
-        if path.exists() and not path.is_file():
-            raise RouterFileError(f"{path}: is no regular file")
-        size = path.stat().st_size
-        if size > most_bytes:
-            raise RouterFileError(
-                f"{path}: holds {size:,} bytes, more than the {most_bytes:,} that it can need; it is not what it "
-                "claims to be"
-            )
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise RouterFileError(
-            f"{path}: no such file; a router folder holds {CONFIG_FILE} and {TENSORS_FILE}"
-        ) from error
-    except OSError as error:
-        raise RouterFileError(f"{path}: cannot be read: {error}") from error

@@ -111,10 +111,10 @@ def test_pickled_weights_beside_the_others_are_never_read(
     (toy_backbone_folder / "autoencoder" / "diffusion_pytorch_model.bin").write_bytes(pickled)
     assert load_backbone(toy_backbone_folder).fingerprint() == toy_backbone.fingerprint()
     (toy_backbone_folder / WEIGHTS).unlink()
-    with pytest.raises(BackboneFileError, match="incomplete"):
+    with pytest.raises(BackboneFileError, match="get the whole backbone again"):
         load_backbone(toy_backbone_folder)
     (toy_backbone_folder / WEIGHTS).write_bytes(pickled)
-    with pytest.raises(BackboneFileError, match="does not fit"):
+    with pytest.raises(BackboneFileError, match="a pickle"):
         load_backbone(toy_backbone_folder)
     assert not (tmp_path / "sprung").exists()
 
@@ -195,11 +195,17 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "a deviation of zero": (lambda f: edit_json(f / INDEX, latent_deviation=[0.0] * 4), INDEX, "positive"),
     "a broken index": (lambda f: (f / INDEX).write_text("[1"), INDEX, "not valid JSON"),
     "no index": (lambda f: (f / INDEX).unlink(), INDEX, "no such file"),
-    "no weights": (lambda f: (f / WEIGHTS).unlink(), WEIGHTS, "incomplete"),
+    "no weights": (lambda f: (f / WEIGHTS).unlink(), WEIGHTS, "get the whole backbone again"),
     "truncated weights": (
         lambda f: (f / WEIGHTS).write_bytes((f / WEIGHTS).read_bytes()[:-9]),
         WEIGHTS,
-        "does not fit KLAutoencoder",
+        "not a whole safetensors file",
+    ),
+    "a pickle": (lambda f: torch.save({"bias": 1.0}, f / WEIGHTS), WEIGHTS, "a pickle.*never loaded"),
+    "tensors of a type that does not exist": (
+        lambda f: (f / WEIGHTS).write_bytes((f / WEIGHTS).read_bytes().replace(b'"F32"', b'"F4_"', 1)),
+        WEIGHTS,
+        "not a whole safetensors file",
     ),
     "another shape": (lambda f: edit_json(f / AUTOENCODER, latent_channels=6), WEIGHTS, "size mismatch"),
     "an index that is a list": (lambda f: (f / INDEX).write_text("[]"), INDEX, "no JSON object"),

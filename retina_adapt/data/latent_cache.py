@@ -62,7 +62,8 @@ class LatentCache(torch.utils.data.Dataset[LatentItem]):
     An encoder with trainable parameters is refused; one whose adaptors are attached but frozen cannot be told
     from a frozen autoencoder, unless by `key`.
 
-    Processes that start at once are safe, but each would do the work: let the main one go first
+    The files lie beside the prepared photographs, in the `datasets` cache (`HF_DATASETS_CACHE`), and are never deleted
+    here. Processes that start at once are safe, but each would do the work: let the main one go first
     (`accelerator.main_process_first()`).
 
     Args:
@@ -74,8 +75,6 @@ class LatentCache(torch.utils.data.Dataset[LatentItem]):
         key: identity of `encode`, usually the backbone's fingerprint: with another key latents are made anew.
         batch_size: images encoded at once.
         workers: processes that prepare the images to encode.
-        folder: where the cache's own folder is made; None is beside the prepared photographs, in the
-            `datasets` cache (`HF_DATASETS_CACHE`). The files are never deleted here.
 
     Raises:
         LatentCacheError: no variants, no key, a stream, a transform without identity, an encoder that is not frozen,
@@ -92,7 +91,6 @@ class LatentCache(torch.utils.data.Dataset[LatentItem]):
         key: str,
         batch_size: int = 8,
         workers: int = 0,
-        folder: Path | None = None,
     ) -> None:
         if not isinstance(images, UnpairedImages):
             raise LatentCacheError(
@@ -101,7 +99,7 @@ class LatentCache(torch.utils.data.Dataset[LatentItem]):
             )
         if variants < 1:
             raise LatentCacheError(f"variants must be at least 1, got {variants}")
-        folder = Path(datasets.config.HF_DATASETS_CACHE) / "retina_adapt" if folder is None else Path(folder)
+        folder = Path(datasets.config.HF_DATASETS_CACHE) / "retina_adapt"
         self.length = len(images)
         self.variants = variants
         self.seed = seed
@@ -222,4 +220,6 @@ def _write(tensors: dict[str, Tensor], path: Path) -> None:
         with write_file_atomically(path) as temporary:
             save_file(tensors, temporary)
     except (OSError, SafetensorError) as error:
-        raise LatentCacheError(f"{path}: cannot be written ({error}); free space, or give another folder") from error
+        raise LatentCacheError(
+            f"{path}: cannot be written ({error}); free space, or set HF_DATASETS_CACHE to a folder elsewhere"
+        ) from error

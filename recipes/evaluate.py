@@ -20,6 +20,7 @@ from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.backbones import load_backbone
 from retina_adapt.configuration import ConfigurationError, store_configuration
 from retina_adapt.data import EvaluationBatchSampler, PairSource, PhotographSource, open_pairs
+from retina_adapt.degradations import draw_degradation
 from retina_adapt.embedded import DEFAULT_BACKBONE, adaptor_folder, backbone_folder
 from retina_adapt.enhancement import EnhancementMode, Enhancer, enhance_frames
 from retina_adapt.evaluation import (
@@ -66,6 +67,11 @@ class EvaluatedDegradation:
     def __post_init__(self) -> None:
         if self.draws < 1:
             raise ConfigurationError(f"degradations: draws of {self.preset} is {self.draws}; it must be at least 1")
+        if len(set(self.adaptors)) < len(self.adaptors):
+            raise ConfigurationError(f"degradations: an adaptor of {self.preset} is there more than once")
+        for severity in self.severity or (None,):
+            # Unknown presets and severities out of range are told before hours of work, not amid it.
+            draw_degradation(self.preset, seed=0, severity=severity)
 
 
 @dataclass
@@ -93,6 +99,9 @@ class EvaluateConfig:
     pictures: int = 2
 
     def __post_init__(self) -> None:
+        names = [data_set.name for data_set in self.data_sets]
+        if len(set(names)) < len(names):
+            raise ConfigurationError(f"data_sets: the names {', '.join(names)} must differ: rows are told by them")
         labels = [label_of(degradation) for degradation in self.degradations]
         repeated = sorted({label for label in labels if labels.count(label) > 1})
         if repeated:

@@ -101,6 +101,12 @@ class EvaluateRouterConfig:
     photograph_size: int = 512
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for part, data_sets in (("clear", self.clear), ("graded", self.graded)):
+            names = [data_set.name for data_set in data_sets]
+            if len(set(names)) < len(names):
+                raise ConfigurationError(f"{part}: the names {', '.join(names)} must differ: rows are told by them")
+
 
 def routes_of(
     router: Router, photographs: PreparedPhotographs, seed: int, preset: str | None, severity: float | None = None

@@ -183,13 +183,13 @@ class ReconstructionStep(nn.Module):
 
 def setup(config: ReconstructAutoencoderConfig) -> tuple[Accelerator, ReconstructionBackbone]:
     accelerator = new_accelerator(config.training, config.tracking, config.output_folder)
-    start_run(accelerator, config, config.output_folder, config.tracking)
     set_seed(config.training.seed)
     backbone = build_backbone(config.backbone).without_denoiser()
     if config.data.crop_size % backbone.stride:
         raise ConfigurationError(
             f"data.crop_size is {config.data.crop_size}; with this backbone it must be a multiple of {backbone.stride}"
         )
+    start_run(accelerator, config, config.output_folder, config.tracking)
     if config.training.gradient_checkpointing:
         backbone.enable_gradient_checkpointing()
     return accelerator, backbone.to(accelerator.device)

@@ -177,10 +177,10 @@ class DenoisingStep(nn.Module):
 
 def setup(config: ReconstructDenoiserConfig) -> tuple[Accelerator, ReconstructionBackbone]:
     accelerator = new_accelerator(config.training, config.tracking, config.output_folder)
-    start_run(accelerator, config, config.output_folder, config.tracking)
     set_seed(config.training.seed)
     backbone = build_backbone(config.backbone).with_autoencoder_of(load_backbone(backbone_folder(config.autoencoder)))
     require_sampling_steps(backbone, config.sampling_steps)
+    start_run(accelerator, config, config.output_folder, config.tracking)
     if config.training.gradient_checkpointing:
         backbone.enable_gradient_checkpointing()
     return accelerator, backbone.to(accelerator.device)

@@ -214,13 +214,13 @@ def set_threshold(router: Router, clear: PreparedPhotographs, decision: RouterDe
 
 def main(config: TrainRouterConfig) -> None:
     accelerator = new_accelerator(config.training, config.tracking, config.output_folder)
-    start_run(accelerator, config, config.output_folder, config.tracking)
     settings = RouterSettings(
         prepared_size=config.prepared_size,
         image_size=config.image_size,
         channels=tuple(config.channels),
         adaptors=config.decision.adaptors,
     )
+    start_run(accelerator, config, config.output_folder, config.tracking)
     with accelerator.main_process_first():
         clear = PreparedPhotographs(
             open_sources(config.train), config.prepared_size, largest_broken_share=config.largest_broken_share

@@ -195,11 +195,17 @@ def degrade(
     source: Source,
     output: Output,
     preset: Annotated[
-        str, typer.Option(help="What to simulate; 'retina-adapt presets' lists them.", autocompletion=_complete_preset)
-    ] = "mixed",
-    seed: Seed = 0,
+        str | None,
+        typer.Option(
+            help="What to simulate, mixed by default; 'retina-adapt presets' lists them.",
+            autocompletion=_complete_preset,
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the draws, 0 by default.")] = None,
     severity: Annotated[float | None, typer.Option(min=0, max=1, help="By default drawn for each photograph.")] = None,
-    replay: Annotated[Path | None, typer.Option(help="A degradations.json of an earlier run, applied again.")] = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="A degradations.json of an earlier run, applied again instead of drawing.")
+    ] = None,
     field_of_view: Shape = FieldOfViewChoice.AUTO,
 ) -> None:
     """Simulate faults on clear photographs; OUTPUT/degradations.json records what was drawn."""

@@ -144,27 +144,27 @@ class Studio:
                     shifted = dataclasses.replace(settings, seed=settings.seed + offset)
                     further = self.enhancer.enhance(photograph, shifted, name=loaded.name)
                     versions.append(measured_frame(further.image.pixels, mask)[0])
-        entry = report_entry(
-            loaded.name,
-            photograph.pixels,
-            first.image.pixels,
-            adaptor=first.adaptor or "none",
-            mask=first.field_of_view.mask,
-            versions=versions,
-        )
-        result = self._result_path(loaded, photograph)
-        provenance = provenance_of(
-            settings,
-            backbone=self.backbone.name,
-            backbone_fingerprint=self.backbone.sha256,
-            adaptors=[UsedAdaptor(name, self.adaptors[name].sha256, weight) for name, weight in chosen.items()],
-            input_sha256=sha256_of(encoded),
-        )
-        with self._files_lock:
-            # Writing would make the folder of a photograph that was removed meanwhile anew.
-            self._loaded(number)
-            write_photograph(dataclasses.replace(first.image, provenance=provenance), result)
-            loaded.entry, loaded.adaptors, loaded.result = entry, tuple(chosen), result
+            entry = report_entry(
+                loaded.name,
+                photograph.pixels,
+                first.image.pixels,
+                adaptor=first.adaptor or "none",
+                mask=first.field_of_view.mask,
+                versions=versions,
+            )
+            result = self._result_path(loaded, photograph)
+            provenance = provenance_of(
+                settings,
+                backbone=self.backbone.name,
+                backbone_fingerprint=self.backbone.sha256,
+                adaptors=[UsedAdaptor(name, self.adaptors[name].sha256, weight) for name, weight in chosen.items()],
+                input_sha256=sha256_of(encoded),
+            )
+            with self._files_lock:
+                # Writing would make the folder of a photograph that was removed meanwhile anew.
+                self._loaded(number)
+                write_photograph(dataclasses.replace(first.image, provenance=provenance), result)
+                loaded.entry, loaded.adaptors, loaded.result = entry, tuple(chosen), result
         return entry
 
     def result(self, number: int) -> Path:

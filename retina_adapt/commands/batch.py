@@ -55,6 +55,7 @@ def process_photographs(
     process: Callable[[Path, Path], Sequence[Path]],
     *,
     description: str,
+    results_mark: str,
     console: Console,
 ) -> BatchResult:
     """Call `process(photograph, path below the output folder)` for each photograph below `source`, one by one.
@@ -63,12 +64,13 @@ def process_photographs(
         source: a folder, searched with its subfolders, one file, or a pattern.
         output: the folder that the results go to, with the subfolders of `source`.
         process: writes its results and returns their paths.
+        results_mark: see `list_photographs`.
 
     Raises:
         OutputFolderError, ImageReadError: see `list_photographs` and `make_output_folder`.
     """
     result = BatchResult()
-    photographs = list_photographs([source], output)
+    photographs = list_photographs([source], output, results_mark)
     make_output_folder(output)
     with batch_progress(console) as progress:
         for listed in progress.track(photographs, description=description):
@@ -76,7 +78,7 @@ def process_photographs(
                 result.written += process(listed.path, output / listed.relative)
             except Exception as error:
                 result.failures.append(failure_message(listed.path, error))
-    if left_alone := pictures_left_alone([source], output):
+    if left_alone := pictures_left_alone([source], output, results_mark):
         result.warnings.append(left_alone)
     return result
 

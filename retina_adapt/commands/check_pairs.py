@@ -40,8 +40,10 @@ def check_pairs(low: Path, high: Path, *, field_of_view: FieldOfViewShape, conso
     try:
         pairs = paired_folders(low, high, MEASURED_SIZE, field_of_view=field_of_view, largest_broken_share=1.0)
     except PreparationError as error:
+        if not error.broken:
+            raise
         # Not one of them can be prepared.
-        return CheckedPairs({}, [], [str(error)])
+        return CheckedPairs({}, [], list(error.broken))
     alignments = {}
     with batch_progress(console) as progress:
         for index, name in enumerate(progress.track(pairs.prepared.names, description="Comparing")):

@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from retina_adapt.commands.batch import BatchResult, process_photographs
+from retina_adapt.commands.photograph_list import OutputFolderError, list_photographs
 from retina_adapt.commands.records import write_json_record
 from retina_adapt.degradations import DegradationRecordError, DrawnDegradation, apply_degradation, draw_degradation
 from retina_adapt.errors import RetinaAdaptError
@@ -22,6 +24,7 @@ from retina_adapt.imaging import (
 )
 
 RECORD_FILE = "degradations.json"
+DEFAULT_PRESET = "mixed"
 
 
 class ReplayError(RetinaAdaptError):
@@ -32,29 +35,37 @@ def degrade_photographs(
     source: Path,
     output: Path,
     *,
-    preset: str,
-    seed: int,
-    severity: float | None,
-    replay: Path | None,
+    preset: str | None = None,
+    seed: int | None = None,
+    severity: float | None = None,
+    replay: Path | None = None,
     field_of_view: FieldOfViewShape,
     console: Console,
 ) -> BatchResult:
     """Degrade each photograph by its own draw, a function of the seed and its file name alone.
 
     Args:
+        preset: what to simulate; `DEFAULT_PRESET` by default.
+        seed: of the draws; 0 by default.
+        severity: by default drawn for each photograph.
         replay: a `degradations.json` of an earlier run: what it holds is applied instead of drawing.
 
     Returns:
         What was written; `degradations.json` in the output folder records every draw.
 
     Raises:
-        UnknownPresetError, SeverityError, ReplayError, OutputFolderError: before any photograph is read.
+        UnknownPresetError, SeverityError, ReplayError, OutputFolderError, ImageReadError: before any photograph is
+            degraded.
         RecordWriteError: `degradations.json` cannot be written.
     """
+    if replay is not None and not (preset is None and seed is None and severity is None):
+        raise ReplayError(f"{replay}: is applied as it was recorded; leave out --preset, --seed and --severity")
+    preset, seed = preset or DEFAULT_PRESET, seed or 0
     draw_degradation(preset, seed=seed, severity=severity)
     recorded = None if replay is None else _read_record(replay)
     # What earlier runs have left in the output folder can be replayed as well.
     present = _read_record(output / RECORD_FILE) if (output / RECORD_FILE).is_file() else {}
+    _require_replaceable(source, output, present)
     drawn_by_name: dict[str, dict[str, Any]] = {}
 
     def process(path: Path, target: Path) -> list[Path]:
@@ -78,12 +89,25 @@ def degrade_photographs(
         return [target]
 
     try:
-        return process_photographs(source, output, process, description="Degrading", console=console)
+        return process_photographs(
+            source, output, process, description="Degrading", results_mark=RECORD_FILE, console=console
+        )
     finally:
         # Also of a run that is interrupted: what it has degraded can be replayed.
         if drawn_by_name:
             before = {name: drawn.to_dict() for name, drawn in present.items()}
             write_json_record(output / RECORD_FILE, before | drawn_by_name)
+
+
+def _require_replaceable(source: Path, output: Path, present: Mapping[str, DrawnDegradation]) -> None:
+    """Refuse to overwrite what no earlier run has recorded: the other half of a folder of pairs, for instance."""
+    for listed in list_photographs([source], output, RECORD_FILE):
+        target = output / listed.relative
+        if target.exists() and listed.relative.as_posix() not in present:
+            raise OutputFolderError(
+                f"{target}: is there already, is not recorded in {output / RECORD_FILE}, and would be overwritten; "
+                "name another output folder, or move it away"
+            )
 
 
 def _read_record(path: Path) -> dict[str, DrawnDegradation]:

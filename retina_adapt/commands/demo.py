@@ -69,8 +69,6 @@ def run_demo(
         output / "degraded",
         preset=degradation,
         seed=seed,
-        severity=None,
-        replay=None,
         field_of_view="auto",
         console=console,
     )

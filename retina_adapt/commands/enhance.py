@@ -11,9 +11,16 @@ from retina_adapt import __version__
 from retina_adapt.commands.adaptor_choice import AdaptorChoice, load_chosen_adaptor, parse_adaptor_choice
 from retina_adapt.commands.batch import BatchResult
 from retina_adapt.commands.batch_report import require_report_seeds, write_batch_report
-from retina_adapt.commands.earlier_results import status_before
+from retina_adapt.commands.earlier_results import of_one_photograph, status_before
 from retina_adapt.commands.enhancement_run import EnhancementRun
-from retina_adapt.commands.journal import SUMMARY_JSON, Journal, PhotographRecord, read_journals, write_summary
+from retina_adapt.commands.journal import (
+    JOURNAL_FOLDER,
+    SUMMARY_JSON,
+    Journal,
+    PhotographRecord,
+    read_journals,
+    write_summary,
+)
 from retina_adapt.commands.photograph_list import (
     ListedPhotograph,
     list_photographs,
@@ -95,7 +102,9 @@ def enhance_photographs(
         )
     processes = Processes(device)
     sources = [source] if isinstance(source, Path) else source
-    listed = list_photographs(sources, output)
+    listed = list_photographs(sources, output, JOURNAL_FOLDER)
+    if masks is not None:
+        listed = _without_masks(listed, masks)
     enhancer = Enhancer.from_pretrained(backbone, device=processes.device)
     chosen_settings.check(enhancer.backbone)
     fingerprint = enhancer.backbone.fingerprint()
@@ -126,9 +135,12 @@ def enhance_photographs(
     planned = {photograph: run.planned_results(photograph) for photograph in listed}
     done = {}
     for record in (record for records in planned.values() for record in records):
-        status = status_before(output, record, before, skip_existing=skip_existing)
+        status = None if overwrite else status_before(output, record, before, skip_existing=skip_existing)
         if status is not None:
             known = before.get(record.output)
+            if known is not None and not of_one_photograph(known, record):
+                # The result is of another photograph, of which the record would tell.
+                known = None
             # A doubt about what is done stays; a planned record's message is that it was lost.
             message = known.message if known is not None and known.is_done else ""
             # Where the photograph is now: it may have been moved, or be named otherwise.
@@ -145,7 +157,7 @@ def enhance_photographs(
         for record in records
         if (known := before.get(record.output)) is not None
         and known.is_done
-        and known.photograph == record.photograph
+        and of_one_photograph(known, record)
         and known.request != record.request
         and (output / record.output).is_file()
     ]
@@ -191,11 +203,20 @@ def enhance_photographs(
                 f"{output}: {len(replaced)} results of an earlier run were replaced, for its adaptor, settings, "
                 "photographs or masks were others; to keep both, give each run an output folder of its own"
             )
-        if left_alone := pictures_left_alone(sources, output):
+        if left_alone := pictures_left_alone(sources, output, JOURNAL_FOLDER):
             result.warnings.append(left_alone)
     # The launcher ends the others as soon as one fails.
     processes.wait()
     return result
+
+
+def _without_masks(listed: list[ListedPhotograph], masks: Path) -> list[ListedPhotograph]:
+    """The photographs alone, where the folder of masks lies among them."""
+    folder = masks.resolve()
+    photographs = [photograph for photograph in listed if folder not in photograph.path.resolve().parents]
+    if not photographs:
+        raise EnhancementInputError(f"{masks}: all photographs lie in the folder of masks; check --masks")
+    return photographs
 
 
 def _newest(planned: PhotographRecord, after: dict[str, PhotographRecord]) -> PhotographRecord:

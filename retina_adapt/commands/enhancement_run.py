@@ -50,7 +50,6 @@ from retina_adapt.routing import Router
 class _ReadPhotograph:
     encoded: bytes
     photograph: Photograph
-    mask: np.ndarray | None
     prepared: PhotographCopies
     doubt: str
 
@@ -122,6 +121,8 @@ class EnhancementRun:
         """What a result under the adaptor `name` depends on: not on other adaptors, nor on what shares its batch."""
         settings = {key: value for key, value in self.request["settings"].items() if key != "batch_size"}
         request = {**self.request, "adaptors": self.request["adaptors"][name], "settings": settings}
+        # Of masks, what the photograph's own holds counts, not where they lie.
+        del request["masks"]
         return hashlib.sha256(json.dumps([request, *states], sort_keys=True).encode()).hexdigest()
 
     def outcomes(
@@ -177,12 +178,14 @@ class EnhancementRun:
             mask=mask,
             name=str(listed.path),
         )
-        doubt = doubt_about_samples(photograph, str(listed.path))
+        doubts = [doubt_about_samples(photograph, str(listed.path))]
         if mask is None and self.field_of_view == "auto":
-            doubt = require_fundus(photograph.pixels, prepared.field_of_view, str(listed.path)) or doubt
+            doubts.append(require_fundus(photograph.pixels, prepared.field_of_view, str(listed.path)))
         if photograph.provenance is not None:
-            doubt = f"{listed.path}: is a result of enhancement itself; enhance the photograph that it was made from"
-        return _ReadPhotograph(encoded, photograph, mask, prepared, doubt)
+            doubts.append(
+                f"{listed.path}: is a result of enhancement itself; enhance the photograph that it was made from"
+            )
+        return _ReadPhotograph(encoded, photograph, prepared, "; ".join(filter(None, doubts)))
 
     def _work(self, read: _ReadPhotograph, names: list[str]) -> _Made:
         made = _Made(read, {})
@@ -204,8 +207,7 @@ class EnhancementRun:
             route = self.router.route(
                 read.photograph,
                 self.enhancer.adaptors,
-                field_of_view=self.field_of_view,
-                mask=read.mask,
+                mask=read.prepared.field_of_view.mask,
                 name=read.prepared.name,
             )
             chosen = route.adaptor

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from retina_adapt.commands.journal import JOURNAL_FOLDER
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import ImageReadError, find_photographs
 from retina_adapt.imaging.dicom import SIGNATURE_END, is_dicom
-from retina_adapt.imaging.photograph import SUFFIXES
+from retina_adapt.imaging.photograph import SUFFIXES, visible_files, visible_folders
 
 # Pictures that cameras and viewers write and this package does not read.
 _OTHER_PICTURES = (".bmp", ".gif", ".webp", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pdf", ".dng")
@@ -27,14 +26,15 @@ class ListedPhotograph:
     relative: Path
 
 
-def list_photographs(sources: Sequence[Path], output: Path) -> list[ListedPhotograph]:
+def list_photographs(sources: Sequence[Path], output: Path, results_mark: str) -> list[ListedPhotograph]:
     """Find photographs, sorted by their place in the output.
 
     Args:
         sources: files, folders that are searched with their subfolders, or patterns such as `scans/**/*.png`, whose
             results keep the folders behind the first wildcard.
-        output: what lies in it is no input, nor is what lies in a folder below a source that holds the results of an
-            earlier run.
+        output: what lies in it is no input.
+        results_mark: the name of what the command leaves in each folder of results: what lies in such a folder below a
+            source is no input either.
 
     Raises:
         OutputFolderError: `output` is a source folder or holds all of a source, or two photographs would have the same
@@ -48,12 +48,12 @@ def list_photographs(sources: Sequence[Path], output: Path) -> list[ListedPhotog
         root, found = _found_in(source)
         if inside == root.resolve():
             raise OutputFolderError(f"{output}: is where the photographs are; name another folder for the results")
-        results = result_folders(source)
+        results = result_folders(source, results_mark)
         inputs = [path for path in found if inside not in path.resolve().parents]
         inputs = [path for path in inputs if not any(folder in path.parents for folder in results)]
         if not inputs and results:
             raise OutputFolderError(
-                f"{source}: holds nothing but results of an earlier run ({', '.join(map(str, results))}); to enhance "
+                f"{source}: holds nothing but results of an earlier run ({', '.join(map(str, results))}); if you mean "
                 "those, name their folder itself"
             )
         if not inputs:
@@ -75,34 +75,34 @@ def list_photographs(sources: Sequence[Path], output: Path) -> list[ListedPhotog
     return [ListedPhotograph(path, relative) for relative, path in sorted(listed.items())]
 
 
-def result_folders(source: Path) -> list[Path]:
-    """The folders below a source folder that `enhance` has written its results to."""
+def result_folders(source: Path, results_mark: str) -> list[Path]:
+    """The folders below a source folder that hold `results_mark`."""
     if not source.is_dir():
         return []
-    return sorted(journal.parent for journal in source.rglob(JOURNAL_FOLDER) if journal.parent != source)
+    return [folder for folder, _ in visible_folders(source) if folder != source and (folder / results_mark).exists()]
 
 
-def pictures_left_alone(sources: Sequence[Path], output: Path) -> str:
+def pictures_left_alone(sources: Sequence[Path], output: Path, results_mark: str) -> str:
     """Which pictures in the source folders are not read, or are results, as a warning; "" if there are none."""
     found, unnamed = [], []
-    for path in (path for source in sources if source.is_dir() for path in source.rglob("*")):
+    for path in (path for source in sources if source.is_dir() for path in visible_files(source)):
         suffix = path.suffix.lower()
-        if path.name.startswith(".") or suffix in SUFFIXES:
+        if suffix in SUFFIXES:
             continue
         if suffix in _OTHER_PICTURES:
             found.append(path)
-        elif path.is_file() and _begins_as_dicom(path):
+        elif _begins_as_dicom(path):
             unnamed.append(path)
     warnings = []
     results = [
         folder
         for source in sources
-        for folder in result_folders(source)
+        for folder in result_folders(source, results_mark)
         if output.resolve() not in (folder.resolve(), *folder.resolve().parents)
     ]
     if results:
         warnings.append(
-            f"{', '.join(map(str, results))}: left alone, for the results of an earlier run lie there; to enhance "
+            f"{', '.join(map(str, results))}: left alone, for the results of an earlier run lie there; if you mean "
             "those, name the folder itself"
         )
     if found:

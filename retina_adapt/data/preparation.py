@@ -1,6 +1,7 @@
 """Photographs as squares of one size, cut to their field of view: what networks are trained on."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,15 @@ from retina_adapt.imaging.mirror import fill_places, mirror_places
 
 
 class PreparationError(RetinaAdaptError):
-    """Photographs cannot be prepared; the message lists every one of them with its remedy."""
+    """Photographs cannot be prepared; the message lists every one of them with its remedy.
+
+    Attributes:
+        broken: a line for each that is broken by itself.
+    """
+
+    def __init__(self, message: str, broken: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.broken = tuple(broken)
 
 
 @dataclass(frozen=True, eq=False)

@@ -174,7 +174,8 @@ def _without_broken(rows: datasets.Dataset, largest_share: float) -> tuple[datas
         raise PreparationError(
             f"{len(broken)} of {len(errors)} photographs cannot be prepared; mend or remove them, or leave up to a "
             f"share of them out by raising largest_broken_share (now {largest_share:g}, here {share:.3g}):\n  "
-            + "\n  ".join(broken)
+            + "\n  ".join(broken),
+            broken,
         )
     return rows.select([position for position, error in enumerate(errors) if error is None]), broken
 

@@ -17,8 +17,8 @@ class Enhancement(Generic[AnyImage]):
         field_of_view: where it may have changed.
         adaptor: as `Enhancer.active_adaptor`; None is the plain backbone, which changes nothing.
         settings: as asked for.
-        tile_size: side in pixels of the closer look: with the detail `fine` that of the second frame, smaller where
-            memory ran out; with `tiles` theirs, smaller too where the photograph is; None for none.
+        tile_size: side in pixels of the tiles of the closer look, of which the detail `fine` has one, as large as its
+            copy; smaller where memory ran out or the photograph is small; None without a closer look.
     """
 
     image: AnyImage

@@ -98,8 +98,9 @@ class EnhancementSettings:
         Raises:
             MissingDenoiserError: the mode is `diffusion` and there is no denoiser.
             UnknownSchedulerError: see `scheduler_like`.
-            EnhancementInputError: more steps than its noise schedule has, tiles that its parts cannot divide, or a
-                backbone that was converted to half precision.
+            EnhancementInputError: more steps than its noise schedule has, tiles that its parts cannot divide or that
+                are larger than the copy, a copy that is no larger than the frame, or a backbone that was converted to
+                half precision.
         """
         dtype = backbone.dtype
         if dtype != torch.float32:
@@ -114,6 +115,8 @@ class EnhancementSettings:
                 f"tile_size is {self.tile_size}; it must be a multiple of {stride} for this backbone in the mode "
                 f"{self.mode}"
             )
+        if self.detail == "tiles":
+            self._check_tiles(backbone.settings.image_size)
         if self.mode == "diffusion":
             _, scheduler = backbone.require_denoiser()
             scheduler_like(scheduler, self.scheduler)
@@ -122,3 +125,16 @@ class EnhancementSettings:
                 raise EnhancementInputError(
                     f"steps is {self.denoiser_steps}; it must be at least 1 and at most {most_steps}"
                 )
+
+    def _check_tiles(self, frame_size: int) -> None:
+        working_size, tile_size = self.working_size or WORKING_SIZE, self.tile_size or frame_size
+        if working_size <= frame_size:
+            raise EnhancementInputError(
+                f"working_size is {working_size}; the frame of {frame_size} px shows as much: give more, or choose the "
+                "detail guided, which has no tiles"
+            )
+        if tile_size > working_size:
+            raise EnhancementInputError(
+                f"tile_size is {tile_size}, more than the copy that the tiles are cut from, of {working_size} px; give "
+                "a smaller tile_size, or a larger working_size"
+            )

@@ -4,6 +4,8 @@ Pixels are float32 in [0, 1], upright, RGB or grey; bit depth, alpha, colour pro
 that a photograph which is read and written again in a lossless format keeps every sample bit for bit.
 """
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,10 +54,36 @@ class Photograph:
     dicom_header: bytes | None = None
 
 
+def visible_files(folder: Path) -> Iterator[Path]:
+    """All files in a folder and its subfolders, linked ones too, but for what is hidden."""
+    return (below / name for below, names in visible_folders(folder) for name in names)
+
+
+def visible_folders(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[Path, list[str]]]:
+    """A folder and all below it that are not hidden, each with the names of its files, sorted.
+
+    Args:
+        above: where the search has come through, resolved: a link back to there would lead in circles.
+    """
+    own_place = folder.resolve()
+    if own_place in above:
+        return
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except PermissionError:
+        return
+    visible = [entry for entry in entries if not entry.name.startswith(".")]
+    yield folder, [entry.name for entry in visible if entry.is_file()]
+    for entry in visible:
+        if entry.is_dir():
+            yield from visible_folders(folder / entry.name, (*above, own_place))
+
+
 def find_photographs(folder_or_file: Path | str) -> list[Path]:
     """All photographs in a folder and its subfolders, by suffix and sorted; a file stands for itself.
 
-    Hidden files and folders are left out: they hold previews, partial files and the trash of other programs.
+    Hidden files and folders are left out: they hold previews, partial files and the trash of other programs. Linked
+    folders are searched as if they were there.
 
     Raises:
         ImageReadError: the path does not exist or holds no photograph.
@@ -66,13 +94,7 @@ def find_photographs(folder_or_file: Path | str) -> list[Path]:
     if not root.is_dir():
         looked_in = "" if root.is_absolute() else f" (it was looked for in {Path.cwd()})"
         raise ImageReadError(f"{root}: there is no such file or folder; check the path{looked_in}")
-    found = sorted(
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-        and path.is_file()
-    )
+    found = sorted(path for path in visible_files(root) if path.suffix.lower() in SUFFIXES)
     if not found:
         raise ImageReadError(f"{root}: no photograph in this folder; expected files ending in {', '.join(SUFFIXES)}")
     return found

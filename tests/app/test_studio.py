@@ -1,11 +1,14 @@
 """What the app does with photographs, without the web."""
 
+import threading
+import time
 from io import BytesIO
 
 import numpy as np
 import pytest
 
 from retina_adapt.app import StudioError
+from retina_adapt.app import studio as module
 from retina_adapt.app.launch import load_studio
 from retina_adapt.enhancement import EnhancementSettings
 from retina_adapt.imaging import (
@@ -160,6 +163,24 @@ def test_a_photograph_that_is_removed_while_it_is_enhanced_leaves_nothing_on_the
     with pytest.raises(StudioError, match="no such photograph any more"):
         studio.enhance(number, {"light": 1}, FAST)
     assert not folder.exists()
+
+
+def test_of_two_requests_for_one_photograph_the_later_one_stays(studio, eye, monkeypatch):
+    number = studio.add("eye.png", eye)
+    look = module.report_entry
+
+    def look_slowly(*arguments, adaptor, **options):
+        if adaptor == "light":
+            later.start()
+            time.sleep(0.3)
+        return look(*arguments, adaptor=adaptor, **options)
+
+    monkeypatch.setattr(module, "report_entry", look_slowly)
+    later = threading.Thread(target=studio.enhance, args=(number, {"haze": 1}, FAST))
+    studio.enhance(number, {"light": 1}, FAST)
+    later.join()
+    assert studio.photographs[number].entry.adaptor == "haze"
+    assert [used.name for used in read_photograph(studio.result(number)).provenance.adaptors] == ["haze"]
 
 
 def test_a_file_that_is_another_format_than_its_name_says_is_enhanced_all_the_same(studio, tmp_path):

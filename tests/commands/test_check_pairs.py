@@ -58,6 +58,8 @@ def test_pairs_of_which_none_can_be_read_are_told(folders: tuple[Path, Path]) ->
     status, told = check(low, high)
     assert status == 1
     assert "eye_1.png" in told
+    assert told.endswith("0 of 3 pairs agree")
+    assert "largest_broken_share" not in told
 
 
 def test_one_folder_for_both_is_a_mistake(folders: tuple[Path, Path]) -> None:

@@ -69,3 +69,31 @@ def test_a_preset_that_does_not_suit_the_severity_says_so_before_anything_is_rea
     assert status == 2
     assert "severity" in printed
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("option", [("--preset", "blur"), ("--seed", 3), ("--severity", 0.1)])
+def test_a_replay_is_of_what_was_recorded_and_of_nothing_else(drawn: Path, tmp_path: Path, option: tuple) -> None:
+    degrade(drawn, tmp_path / "first", "--preset", "haze")
+    record = tmp_path / "first" / "degradations.json"
+    status, printed = degrade(drawn, tmp_path / "again", "--replay", record, *option)
+    assert (status, "leave out --preset, --seed and --severity" in printed) == (2, True)
+    assert not (tmp_path / "again").exists()
+
+
+def test_the_other_half_of_pairs_is_never_overwritten(drawn: Path, tmp_path: Path) -> None:
+    name = "drawn_0001.png"
+    (tmp_path / "low").mkdir()
+    (tmp_path / "low" / name).write_bytes(b"a real photograph")
+    status, printed = degrade(drawn, tmp_path / "low")
+    assert (status, f"{name}: is there already" in printed) == (2, True)
+    assert [path.name for path in (tmp_path / "low").iterdir()] == [name]
+    assert (tmp_path / "low" / name).read_bytes() == b"a real photograph"
+    # What an earlier run has made is made anew.
+    assert degrade(drawn, tmp_path / "out")[0] == degrade(drawn, tmp_path / "out", "--seed", 3)[0] == 0
+
+
+def test_what_was_degraded_before_is_not_degraded_again(drawn: Path) -> None:
+    degrade(drawn, drawn / "haze", "--preset", "haze")
+    status, printed = degrade(drawn, drawn / "blur", "--preset", "blur")
+    assert (status, f"{drawn / 'haze'}: left alone" in printed) == (0, True)
+    assert len(list((drawn / "blur").rglob("*.png"))) == 4

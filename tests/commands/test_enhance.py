@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import os
+import shutil
 import struct
 import sys
 import time
@@ -24,7 +25,7 @@ from retina_adapt.commands.journal import Journal, PhotographRecord
 from retina_adapt.commands.photograph_list import OutputFolderError
 from retina_adapt.commands.records import RecordWriteError
 from retina_adapt.enhancement import EnhancementInputError
-from retina_adapt.imaging import ImageReadError, read_photograph, write_photograph
+from retina_adapt.imaging import ImageReadError, read_photograph, sha256_of, write_photograph
 
 
 @pytest.fixture
@@ -267,6 +268,59 @@ def test_skip_existing_leaves_what_is_there(enhance, drawn: Path, tmp_path: Path
     assert summary_of(output)["drawn_0001.png"]["status"] == "enhanced"
 
 
+def test_skip_existing_says_nothing_of_another_photograph(enhance, drawn: Path, tmp_path: Path) -> None:
+    for folder, name in (("left", "drawn_0000.png"), ("right", "drawn_0001.png")):
+        (tmp_path / folder).mkdir()
+        shutil.copy(drawn / name, tmp_path / folder / "eye.png")
+    enhance(tmp_path / "left")
+    enhance(tmp_path / "right", ["--skip-existing"])
+    record = summary_of(tmp_path / "out")["eye.png"]
+    assert (record["photograph"], record["status"]) == (str(tmp_path / "right" / "eye.png"), "skipped")
+    assert record["input_sha256"] != sha256_of((tmp_path / "left" / "eye.png").read_bytes())
+
+
+def test_what_is_no_result_is_never_overwritten_unasked(enhance, drawn: Path, tmp_path: Path) -> None:
+    """The clear photographs of pairs, for instance, where a folder of results was to be named."""
+    output = tmp_path / "out"
+    shutil.copytree(drawn, output)
+    write_photograph(dataclasses.replace(read_photograph(drawn / "drawn_0001.png")), drawn / "drawn_0000.png")
+    with pytest.raises(OutputFolderError, match=r"drawn_0000\.png: is there already.*--skip-existing.*--overwrite"):
+        enhance(drawn)
+    shutil.copy(output / "drawn_0000.png", drawn / "drawn_0000.png")
+    assert enhance(drawn, ["--overwrite"]).exit_code == 0
+
+
+def test_results_whose_journal_was_lost_are_made_anew(enhance, drawn: Path, tmp_path: Path) -> None:
+    enhance(drawn)
+    shutil.rmtree(tmp_path / "out" / ".retina_adapt")
+    assert enhance(drawn).exit_code == 0
+
+
+def test_masks_may_lie_among_the_photographs(enhance, drawn: Path, tmp_path: Path) -> None:
+    (drawn / "masks").mkdir()
+    for path in drawn.rglob("*.png"):
+        Image.new("L", (112, 112), 255).save(drawn / "masks" / path.name)
+    assert enhance(drawn, ["--masks", drawn / "masks"]).exit_code == 0
+    assert len(summary_of(tmp_path / "out")) == 4
+    with pytest.raises(EnhancementInputError, match="all photographs lie in the folder of masks"):
+        enhance(drawn / "masks", ["--masks", drawn / "masks"])
+
+
+def test_each_doubt_about_a_photograph_is_told(enhance, drawn: Path, tmp_path: Path) -> None:
+    photograph = read_photograph(drawn / "drawn_0000.png")
+    grey = photograph.pixels.mean(axis=2, keepdims=True) / 16
+    write_photograph(dataclasses.replace(photograph, pixels=grey, bit_depth=16), tmp_path / "eye.tif")
+    told = flat(enhance(tmp_path / "eye.tif"))
+    assert "eye.tif: is grey" in told
+    assert "12-bit values are stored in 16 bits" in told
+
+
+def test_hidden_folders_are_no_business_of_ours(enhance, drawn: Path) -> None:
+    (drawn / ".thumbnails").mkdir()
+    (drawn / ".thumbnails" / "eye.webp").write_bytes(b"of the web")
+    assert "left alone" not in flat(enhance(drawn))
+
+
 def test_json_goes_to_standard_output_and_quiet_says_nothing(enhance, drawn: Path) -> None:
     result = enhance(drawn, ["--json", "--quiet"])
     assert json.loads(result.stdout)["counts"]["enhanced"] == 4
@@ -412,6 +466,8 @@ def test_results_that_another_command_replaces_are_told(enhance, drawn: Path) ->
     assert "4 results of an earlier run were replaced" in flat(enhance(drawn, ["--detail", "kept"]))
     assert "replaced" not in flat(enhance(drawn, ["--detail", "kept"]))
     assert "replaced" not in flat(enhance(drawn, ["--overwrite"]))
+    relative = os.path.relpath(drawn)
+    assert "4 results of an earlier run were replaced" in flat(enhance(relative, ["--detail", "guided"]))
 
 
 def test_a_grey_photograph_is_doubtful(enhance, drawn: Path, tmp_path: Path) -> None:

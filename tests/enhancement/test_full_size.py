@@ -122,6 +122,8 @@ def test_beside_photograph_and_result_the_way_back_needs_little_memory(toy_enhan
         ({"detail": "tiles", "tile_size": 65}, "multiple of 4"),
         ({"tile_size": 128}, "tile_size is 128, but the detail fine has no tiles"),
         ({"detail": "guided", "working_size": 2048}, "working_size is 2048, but the detail guided has no tiles"),
+        ({"detail": "tiles", "working_size": 64}, "working_size is 64; the frame of 64 px shows as much"),
+        ({"detail": "tiles", "working_size": 100, "tile_size": 128}, "tile_size is 128, more than the copy"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"precision": "float16"}, "no precision 'float16'"),
         ({"sharpness": 3}, "sharpness"),

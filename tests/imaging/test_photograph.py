@@ -413,6 +413,15 @@ def test_photographs_are_found_in_subfolders_in_order(tmp_path):
     assert find_photographs(tmp_path / "a.jpg") == [tmp_path / "a.jpg"]
 
 
+def test_linked_folders_are_searched_and_circles_are_not_followed(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.png").touch()
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "archive")
+    assert find_photographs(tmp_path / "archive") == [tmp_path / "archive" / "linked" / "a.png"]
+
+
 def test_no_photographs_to_find_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(ImageReadError, match="no photograph in this folder"):
         find_photographs(tmp_path)

@@ -8,6 +8,8 @@ import pytest
 
 from retina_adapt.backbones import BackboneShape, SamplingStepsError, build_backbone, save_backbone
 from retina_adapt.configuration import ConfigurationError
+from retina_adapt.degradations import SeverityError, UnknownPresetError
+from retina_adapt.routing import RouterSettingsError
 
 
 @pytest.mark.parametrize(
@@ -98,3 +100,31 @@ def test_a_degradation_that_is_evaluated_twice_is_refused(load_recipe: Callable[
     degradations = [recipe.EvaluatedDegradation("haze", ["haze"]), recipe.EvaluatedDegradation("haze", ["mixed"])]
     with pytest.raises(ConfigurationError, match="haze is there more than once"):
         recipe.EvaluateConfig("out", [], degradations)
+
+
+def test_what_would_be_told_apart_by_one_name_is_refused(load_recipe: Callable[[str], ModuleType]) -> None:
+    evaluate, evaluate_router = load_recipe("evaluate"), load_recipe("evaluate_router")
+    with pytest.raises(ConfigurationError, match="data_sets: the names a, a must differ"):
+        evaluate.EvaluateConfig("out", [evaluate.EvaluatedDataSet("a", None)] * 2, [])
+    with pytest.raises(ConfigurationError, match="clear: the names a, a must differ"):
+        evaluate_router.EvaluateRouterConfig("out", [evaluate_router.ClearDataSet("a", None)] * 2)
+    with pytest.raises(ConfigurationError, match="an adaptor of light is there more than once"):
+        evaluate.EvaluatedDegradation("light", ["light", "light"])
+
+
+def test_a_degradation_that_there_is_not_is_refused_before_the_others_are_scored(
+    load_recipe: Callable[[str], ModuleType],
+) -> None:
+    evaluate = load_recipe("evaluate")
+    with pytest.raises(UnknownPresetError, match="no_such"):
+        evaluate.EvaluatedDegradation("no_such", ["light"])
+    with pytest.raises(SeverityError):
+        evaluate.EvaluatedDegradation("light", ["light"], severity=[0.5, 1.5])
+
+
+def test_refused_settings_leave_no_record_of_a_run(load_recipe: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    recipe = load_recipe("train_router")
+    config = recipe.TrainRouterConfig(str(tmp_path / "run"), train=[], validation=[], image_size=100)
+    with pytest.raises(RouterSettingsError):
+        recipe.main(config)
+    assert not (tmp_path / "run" / "run.json").exists()

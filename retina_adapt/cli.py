@@ -96,6 +96,14 @@ def enhance(
             autocompletion=_complete_adaptor,
         ),
     ],
+    then: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A further adaptor that each result goes through after that: --adaptor mixed --then blur; may be "
+            "repeated.",
+            autocompletion=_complete_adaptor,
+        ),
+    ] = None,
     backbone: Annotated[str, typer.Option(help="An embedded backbone or a backbone folder.")] = "nano",
     mode: Annotated[Mode, typer.Option(help="fast: one pass; diffusion: sampled in a few steps.")] = Mode.FAST,
     steps: Annotated[int | None, typer.Option(min=1, help="Sampling steps in the mode diffusion; 4.")] = None,
@@ -142,6 +150,7 @@ def enhance(
         sources,
         output,
         adaptors=adaptor,
+        then=then or [],
         backbone=backbone,
         mode=mode.value,
         steps=steps,

@@ -1,8 +1,9 @@
-"""What each adaptor, and blends of two, do to each degradation and to combinations of two.
+"""What each adaptor, blends of two and two in sequence do to each degradation and to combinations of two.
 
     python recipes/benchmark.py blends
 
-A blend is the weighted sum of adaptors in every layer (`set_adaptor_weights`, weights 1). Writes its JSON, and the
+A blend is the weighted sum of adaptors in every layer (`set_adaptor_weights`, weights 1); in a sequence the second
+adaptor enhances what the first one made (`Enhancer.set_adaptor_sequence`). Writes its JSON, and the
 section of the results document from it: gain in PSNR over the degraded photograph, in the field of view; for clear
 photographs, the PSNR to themselves.
 """
@@ -26,6 +27,7 @@ from retina_adapt.evaluation import score_image
 from retina_adapt.markdown import markdown_table
 
 CLEAR = "clear"
+THEN = ", then "
 
 
 def default_photographs() -> list[PhotographSource]:
@@ -47,7 +49,8 @@ class BlendsConfig:
         document: Markdown file whose section between the marks of this benchmark is written anew.
         photographs: clear ones.
         degradations: rows of the matrix; several with a `+` between them are done one after the other.
-        adaptors: columns of the matrix, embedded names; several with a `+` between them are blended.
+        adaptors: columns of the matrix, embedded names; several with a `+` between them are blended, those with
+            `, then ` between them used one after the other.
         backbone: embedded name or folder.
         seed: of the degradations.
         only_document: measure nothing; write the document from the results there are.
@@ -60,7 +63,11 @@ class BlendsConfig:
         default_factory=lambda: ["light", "blur", "spots", "haze", "mixed", "blur+haze", "light+spots"]
     )
     adaptors: list[str] = field(
-        default_factory=lambda: ["light", "blur", "spots", "haze", "mixed", "blur+haze", "light+spots"]
+        default_factory=lambda: [
+            *("light", "blur", "spots", "haze", "mixed"),
+            *("blur+haze", "light+spots"),
+            *("haze, then blur", "spots, then light", "mixed, then blur"),
+        ]
     )
     backbone: str = DEFAULT_BACKBONE
     seed: int = 1
@@ -78,7 +85,8 @@ def measure(config: BlendsConfig) -> dict:
     adapted = load_backbone(backbone_folder(config.backbone)).requires_grad_(False)
     size = adapted.settings.image_size
     backbone = adapted
-    for name in sorted({name for blend in config.adaptors for name in blend.split("+")}):
+    blends = [blend for column in config.adaptors for blend in column.split(THEN)]
+    for name in sorted({name for blend in blends for name in blend.split("+")}):
         adapted = load_adaptor(adapted, adaptor_folder(name), name)
     adapted.requires_grad_(False)
     photographs = PreparedPhotographs(open_sources(config.photographs), size)
@@ -94,11 +102,13 @@ def measure(config: BlendsConfig) -> dict:
             before = score_image(low, high, mask).psnr
             scores.setdefault("degraded", []).append(before)
             frame = torch.from_numpy(np.ascontiguousarray(low.transpose(2, 0, 1)))[None]
-            for blend in config.adaptors:
-                set_adaptor_weights(adapted, dict.fromkeys(blend.split("+"), 1.0))
-                enhanced = enhance_frames(backbone, frame)[0].permute(1, 2, 0).numpy()
-                after = score_image(enhanced, high, mask).psnr
-                scores.setdefault(blend, []).append(after if degradation == CLEAR else after - before)
+            for column in config.adaptors:
+                enhanced = frame
+                for blend in column.split(THEN):
+                    set_adaptor_weights(adapted, dict.fromkeys(blend.split("+"), 1.0))
+                    enhanced = enhance_frames(backbone, enhanced)
+                after = score_image(enhanced[0].permute(1, 2, 0).numpy(), high, mask).psnr
+                scores.setdefault(column, []).append(after if degradation == CLEAR else after - before)
         results[degradation] = {name: float(np.mean(values)) for name, values in scores.items()}
         print(degradation, {name: round(value, 2) for name, value in results[degradation].items()}, flush=True)
     return {"photographs": len(photographs), "gains": results}
@@ -109,11 +119,12 @@ def section(results: dict) -> list[str]:
     gains = results["gains"]
     adaptors = [name for name in gains[CLEAR] if name != "degraded"]
     return [
-        "## What each adaptor does to each degradation, and blends of two",
+        "## What each adaptor does to each degradation, and two together",
         "```sh\npython recipes/benchmark.py blends\n```",
         f"Gain in PSNR over the degraded photograph in dB, {results['photographs']} photographs of the test splits; "
         "for clear photographs, the PSNR between them and themselves enhanced. `a+b` as a column blends two adaptors "
-        "(`set_adaptor_weights`, weights 1), as a row it does both faults to one photograph.",
+        "(`set_adaptor_weights`, weights 1), as a row it does both faults to one photograph; `a, then b` uses them one "
+        "after the other (`set_adaptor_sequence`).",
         _table(gains, adaptors),
     ]
 

@@ -32,6 +32,7 @@ KEPT, NEW, LOST = (0.75, 0.75, 0.75), (1.0, 0.2, 0.1), (0.2, 0.5, 1.0)
 MEASURES = {"dice": dice, "clDice": centerline_dice}
 PICTURES = ("degraded", "enhanced", "clear")
 GUIDED = "guided"
+THEN = ", then "
 
 SHARE_TO_WIN_BACK = 2 / 3
 LEAST_LOSS = 0.02
@@ -50,6 +51,7 @@ class StructureConfig:
         sheet: picture sheet to look at. It shows photographs of the data sets: keep it out of the project.
         folders: data sets with a column `vessels` of mask files, relative to the split's folder, by name.
         adaptors: the adaptor, embedded name or folder, for each degradation.
+        then: for some degradations, a further adaptor that the result goes through, in a row besides.
         split: of the photographs.
         size: side of the squares around the field of view, in pixels.
         backbone: embedded name or folder.
@@ -65,6 +67,7 @@ class StructureConfig:
     adaptors: dict[str, str] = field(
         default_factory=lambda: {name: name for name in ("light", "blur", "spots", "haze", "mixed")}
     )
+    then: dict[str, str] = field(default_factory=lambda: {"mixed": "blur"})
     split: str = "test"
     size: int = 512
     backbone: str = DEFAULT_BACKBONE
@@ -83,6 +86,11 @@ def measure(config: StructureConfig) -> dict:
     """The results for the JSON file; writes the sheet."""
     enhancer = Enhancer.from_pretrained(config.backbone)
     loaded = {degradation: enhancer.load_adaptor(name) for degradation, name in config.adaptors.items()}
+    sequences = [(degradation, [adaptor]) for degradation, adaptor in loaded.items()]
+    for degradation, further in config.then.items():
+        if degradation in loaded:
+            name = loaded[further] if config.adaptors.get(further) == further else enhancer.load_adaptor(further)
+            sequences.append((degradation, [loaded[degradation], name]))
     rows: dict[str, dict[str, Scores]] = {}
     photographs_of: dict[str, int] = {}
     sheet: list[PictureRow] = []
@@ -92,8 +100,9 @@ def measure(config: StructureConfig) -> dict:
         photographs = PreparedPhotographs(images, config.size, companion_column="vessels")
         photographs_of[data_set] = len(photographs)
         rows[data_set] = {}
-        for degradation, adaptor in loaded.items():
-            enhancer.set_adaptor(adaptor)
+        for degradation, sequence in sequences:
+            enhancer.set_adaptor_sequence(sequence)
+            row = degradation + "".join(f"{THEN}{name}" for name in sequence[1:])
             degrade = DegradePair(degradation)
             found: list[Scores] = []
             for index in range(len(photographs)):
@@ -111,10 +120,10 @@ def measure(config: StructureConfig) -> dict:
                 found.append(_scores(vessels, expected & photograph.mask))
                 if index < config.pictures:
                     overlays = [_overlay(vessels[name], vessels["clear"]) for name in ("degraded", "enhanced")]
-                    label = f"{data_set} {degradation}"
+                    label = f"{data_set} {row}"
                     sheet.append(PictureRow(label, [*pictures.values(), *overlays], [None] * 5))
-            rows[data_set][degradation] = {key: float(np.mean([scores[key] for scores in found])) for key in found[0]}
-            print(f"{data_set}, {degradation}: {rows[data_set][degradation]}", flush=True)
+            rows[data_set][row] = {key: float(np.mean([scores[key] for scores in found])) for key in found[0]}
+            print(f"{data_set}, {row}: {rows[data_set][row]}", flush=True)
     settings = {"size": config.size, "split": config.split, "photographs": photographs_of}
     columns = ["degraded", "enhanced", "clear", "vessels of degraded", "vessels of enhanced"]
     write_picture_sheet(config.sheet, sheet, columns)
@@ -124,16 +133,18 @@ def measure(config: StructureConfig) -> dict:
 def section(results: dict) -> list[str]:
     """The section of the document from the results alone."""
     settings, rows, short, above = results["settings"], [], [], []
-    judged = 0
+    judged = total = 0
     for data_set, by_degradation in results["rows"].items():
         for degradation, scores in by_degradation.items():
             won, won_guided = won_back(scores), won_back(scores, GUIDED)
             name = f"{degradation} on {data_set}"
-            judged += won is not None
-            if won is not None and won < SHARE_TO_WIN_BACK:
-                short.append(f"{name} ({won:.0%})")
-            if scores["invented enhanced"] > scores["invented clear"]:
-                above.append(f"{name} ({scores['invented enhanced']:.3f} to {scores['invented clear']:.3f})")
+            if THEN not in degradation:
+                total += 1
+                judged += won is not None
+                if won is not None and won < SHARE_TO_WIN_BACK:
+                    short.append(f"{name} ({won:.0%})")
+                if scores["invented enhanced"] > scores["invented clear"]:
+                    above.append(f"{name} ({scores['invented enhanced']:.3f} to {scores['invented clear']:.3f})")
             shown = [
                 ", ".join(f"{scores[f'{measure} {picture}']:.3f}" for picture in PICTURES)
                 for measure in ("dice", "clDice", "invented", "lost")
@@ -151,10 +162,12 @@ def section(results: dict) -> list[str]:
         "`won back`: of the Dice that the degradation took away; a dash where it took less than "
         f"{LEAST_LOSS} (the filter normalises light locally), so that there is nothing to win back; "
         f"`{GUIDED}`: the same with a single look at the frame (`--detail {GUIDED}`). `invented`: share "
-        "of the vessels found that the observer has not drawn. `lost`: share of the observer's that are not found.",
+        "of the vessels found that the observer has not drawn. `lost`: share of the observer's that are not found. A "
+        "row `a, then b` is the degradation `a` enhanced by the adaptors `a` and `b` in sequence (`--then b`); the "
+        "targets are those of one adaptor.",
         markdown_table(["data set", "degradation", "Dice", "won back", GUIDED, "clDice", "invented", "lost"], rows),
         _verdict(f"at least {SHARE_TO_WIN_BACK:.0%} of the Dice lost is won back", judged, short),
-        _verdict("no more invented vessels than on the clear photograph itself", len(rows), above),
+        _verdict("no more invented vessels than on the clear photograph itself", total, above),
     ]
 
 

@@ -1,5 +1,6 @@
-"""What `--adaptor` takes: an embedded name, a path, or NAME=PATH."""
+"""What `--adaptor` and `--then` take: an embedded name, a path, or NAME=PATH."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from retina_adapt.enhancement import Enhancer
 
 
 class AdaptorChoice(NamedTuple):
-    """One value of `--adaptor`.
+    """One value of `--adaptor` or `--then`.
 
     Attributes:
         name: to call it by; None leaves it its own.
@@ -51,3 +52,21 @@ def load_chosen_adaptor(enhancer: Enhancer, choice: AdaptorChoice) -> str:
             f"{choice.adaptor}: no adaptor can be called '{name}' here; give it another name with --adaptor NAME=PATH"
         )
     return name
+
+
+def load_further_adaptors(
+    enhancer: Enhancer, choices: Sequence[AdaptorChoice], loaded: Mapping[AdaptorChoice, str]
+) -> list[str]:
+    """Load the adaptors of `--then`, but for those that `--adaptor` names too; returns the names.
+
+    Raises:
+        AdaptorNameError: `auto` is among them, which chooses once; or as for `load_chosen_adaptor`.
+        UnknownModelError, AdaptorFileError: see `Enhancer.load_adaptor`.
+    """
+    if any(choice.adaptor == AUTO for choice in choices):
+        raise AdaptorNameError("--then auto: auto chooses by the photograph as it is; give it with --adaptor")
+    known = dict(loaded)
+    for choice in choices:
+        if choice not in known:
+            known[choice] = load_chosen_adaptor(enhancer, choice)
+    return [known[choice] for choice in choices]

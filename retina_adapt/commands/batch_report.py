@@ -33,6 +33,7 @@ def write_batch_report(
     output: Path,
     enhancer: Enhancer,
     models: Mapping[str, ModelIdentity],
+    sequence_of: Callable[[str], list[str]],
     settings: EnhancementSettings,
     field_of_view: FieldOfViewShape,
     mask_of: Callable[[Path], np.ndarray | None],
@@ -46,6 +47,7 @@ def write_batch_report(
         output: folder that the records' results lie in.
         enhancer: with the adaptors that the records name, for further versions.
         models: the backbone under "backbone", and the adaptors by the records' names.
+        sequence_of: gives all adaptors that a photograph went through, by the one that the record names.
         settings: that the results were made with.
         field_of_view: where it was looked for.
         mask_of: gives a photograph's known field of view, bool (H, W), or None.
@@ -68,11 +70,16 @@ def write_batch_report(
             clear += 1
         else:
             try:
-                entries.append(_entry(record, output, enhancer, settings, field_of_view, mask_of, seeds))
+                entries.append(_entry(record, output, enhancer, sequence_of, settings, field_of_view, mask_of, seeds))
             except (RetinaAdaptError, OSError) as error:
                 # Somebody may have changed or removed a result of an earlier run.
                 failures.append(f"{record.photograph}: not in this report: {error}")
-    used = {record.used_adaptor for record in records if record.used_adaptor and record.status != "skipped"}
+    used = {
+        name
+        for record in records
+        if record.used_adaptor and record.status != "skipped"
+        for name in sequence_of(record.used_adaptor)
+    }
     shown: dict[str, str | int] = {"mode": settings.mode, "detail": settings.detail}
     if settings.mode == "diffusion":
         shown |= {"steps": settings.denoiser_steps, "seed": settings.seed}
@@ -84,6 +91,7 @@ def _entry(
     record: PhotographRecord,
     output: Path,
     enhancer: Enhancer,
+    sequence_of: Callable[[str], list[str]],
     settings: EnhancementSettings,
     field_of_view: FieldOfViewShape,
     mask_of: Callable[[Path], np.ndarray | None],
@@ -93,8 +101,8 @@ def _entry(
     after = read_photograph(output / record.output)
     mask = mask_of(Path(record.photograph))
     versions: list[np.ndarray] = []
+    enhancer.set_adaptor_sequence(sequence_of(str(record.used_adaptor)))
     if seeds > 1:
-        enhancer.set_adaptor(record.used_adaptor)
         versions = [
             _version(before, enhancer, dataclasses.replace(settings, seed=settings.seed + offset), field_of_view, mask)
             for offset in range(seeds)
@@ -103,7 +111,7 @@ def _entry(
         record.output,
         before.pixels,
         after.pixels,
-        adaptor=record.used_adaptor or "",
+        adaptor=str(enhancer.active_adaptor),
         mask=mask,
         field_of_view=field_of_view,
         versions=versions,

@@ -8,7 +8,12 @@ from typing import Any
 from rich.console import Console
 
 from retina_adapt import __version__
-from retina_adapt.commands.adaptor_choice import AdaptorChoice, load_chosen_adaptor, parse_adaptor_choice
+from retina_adapt.commands.adaptor_choice import (
+    AdaptorChoice,
+    load_chosen_adaptor,
+    load_further_adaptors,
+    parse_adaptor_choice,
+)
 from retina_adapt.commands.batch import BatchResult
 from retina_adapt.commands.batch_report import require_report_seeds, write_batch_report
 from retina_adapt.commands.earlier_results import of_one_photograph, status_before
@@ -45,6 +50,7 @@ def enhance_photographs(
     *,
     adaptors: list[str],
     backbone: str,
+    then: Sequence[str] = (),
     mode: EnhancementMode = "fast",
     seed: int = 0,
     field_of_view: FieldOfViewShape = "auto",
@@ -73,6 +79,8 @@ def enhance_photographs(
             embedded router, among the embedded adaptors and those given beside it, prints the choice, and records all
             choices in `routes.json` beside the results. A photograph that needs none, or whose adaptor there is not, is
             copied byte for byte.
+        then: adaptors, as in `adaptors` but for `auto`, that each result goes through after that: see
+            `Enhancer.set_adaptor_sequence`. What `auto` chose already is not used again.
         masks: folder of known fields of view: images of the photographs' names, nonzero inside.
         device: `auto` is what accelerate finds.
         workers: threads that read, and as many that write, while the network works.
@@ -111,7 +119,11 @@ def enhance_photographs(
     choices = [parse_adaptor_choice(adaptor) for adaptor in adaptors]
     router_choice = AdaptorChoice(None, AUTO)
     names = [AUTO if choice == router_choice else load_chosen_adaptor(enhancer, choice) for choice in choices]
-    asked_for = {name: choice.adaptor for name, choice in zip(names, choices, strict=True)}
+    then_choices = [parse_adaptor_choice(adaptor) for adaptor in then]
+    then_names = load_further_adaptors(enhancer, then_choices, dict(zip(choices, names, strict=True)))
+    asked_for = {
+        name: choice.adaptor for name, choice in zip([*names, *then_names], [*choices, *then_choices], strict=True)
+    }
     chosen_router = None
     if AUTO in names:
         chosen_router = load_router_and_adaptors(router or router_folder(), enhancer, fingerprint, processes.device)
@@ -123,11 +135,14 @@ def enhance_photographs(
         "version": __version__,
         "backbone": fingerprint,
         "adaptors": {name: request_identity(name, models, router or router_folder()) for name in names},
+        "then": [{"name": name, "sha256": models[name].sha256} for name in then_names],
         "settings": dataclasses.asdict(chosen_settings),
         "field_of_view": field_of_view,
         "masks": None if masks is None else str(masks),
     }
-    run = EnhancementRun(enhancer, chosen_router, names, chosen_settings, output, field_of_view, masks, request, models)
+    run = EnhancementRun(
+        enhancer, chosen_router, names, then_names, chosen_settings, output, field_of_view, masks, request, models
+    )
     run.require_own_masks(listed)
 
     make_output_folder(output)
@@ -192,6 +207,7 @@ def enhance_photographs(
                 output=output,
                 enhancer=enhancer,
                 models=models,
+                sequence_of=run.sequence_of,
                 settings=chosen_settings,
                 field_of_view=field_of_view,
                 mask_of=lambda path: run.known_mask(by_path[path]),

@@ -70,6 +70,7 @@ class EnhancementRun:
         enhancer: Enhancer,
         router: Router | None,
         names: list[str],
+        then: list[str],
         settings: EnhancementSettings,
         output: Path,
         field_of_view: FieldOfViewShape,
@@ -77,7 +78,7 @@ class EnhancementRun:
         request: dict[str, Any],
         models: Mapping[str, ModelIdentity],
     ) -> None:
-        self.enhancer, self.router, self.names, self.settings = enhancer, router, names, settings
+        self.enhancer, self.router, self.names, self.then, self.settings = enhancer, router, names, then, settings
         self.output, self.field_of_view, self.masks, self.models = output, field_of_view, masks, models
         self.folders = {name: output if len(names) == 1 else output / name for name in names}
         self.request = request
@@ -146,6 +147,10 @@ class EnhancementRun:
                 yield outcome.item, self._records(outcome, waiting[outcome.item])
                 progress.advance(task)
 
+    def sequence_of(self, adaptor: str) -> list[str]:
+        """All that a photograph goes through whose adaptor was given or chosen."""
+        return [adaptor, *(name for name in self.then if not (name == adaptor and self.router is not None))]
+
     def known_mask(self, photograph: ListedPhotograph) -> np.ndarray | None:
         """The photograph's known field of view, bool (H, W); None where it is to be looked for."""
         path = self._mask_of(photograph)
@@ -213,7 +218,7 @@ class EnhancementRun:
             chosen = route.adaptor
         change = None
         if chosen is not None:
-            self.enhancer.set_adaptor(chosen)
+            self.enhancer.set_adaptor_sequence(self.sequence_of(chosen))
             (change,) = self.enhancer.small_changes([read.prepared], self.settings)
         plain_route = None if route is None else dataclasses.asdict(route)
         return chosen, change, plain_route, time.perf_counter() - started
@@ -248,7 +253,10 @@ class EnhancementRun:
                 self.settings,
                 backbone=self.models[BACKBONE].name,
                 backbone_fingerprint=self.models[BACKBONE].sha256,
-                adaptors=[UsedAdaptor(chosen, self.models[chosen].sha256)],
+                adaptors=[
+                    UsedAdaptor(name, self.models[name].sha256, turn=turn)
+                    for turn, name in enumerate(self.sequence_of(chosen), start=1)
+                ],
                 input_sha256=digest,
             )
             write_photograph(dataclasses.replace(photograph, pixels=pixels, provenance=provenance), target)

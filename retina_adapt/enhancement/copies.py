@@ -1,5 +1,6 @@
 """The small copies of a photograph that networks see, and the way back to its own size."""
 
+import dataclasses
 from dataclasses import dataclass, field
 
 import cv2
@@ -36,6 +37,13 @@ class PhotographCopies:
     working_mask: np.ndarray = field(repr=False)
     frame: np.ndarray = field(repr=False)
     name: str
+
+    def after(self, change: SmallChange) -> "PhotographCopies":
+        """The copies with what a network changed in them, for another to look at; the photograph stays."""
+        changed = (change.low + change.change).clip(0, 1)
+        if changed.shape != self.working.shape:
+            return dataclasses.replace(self, frame=changed)
+        return dataclasses.replace(self, working=changed, frame=resize(changed, *self.frame.shape[:2]))
 
 
 def prepare_copies(

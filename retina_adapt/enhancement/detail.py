@@ -8,6 +8,7 @@ bilateral guided upsampling (Chen et al. 2016). The result is a multiple of the 
 drawn that was not there.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -54,6 +55,10 @@ class SmallChange:
         enlarged = enlarge_rows(self._stacked, side, start, stop, columns)
         change, low, gain = np.split(enlarged, [channels, 2 * channels], axis=2)
         return change + gain * (pixels - low)
+
+    def followed_by(self, further: "SmallChange") -> "SmallChange":
+        """This change and one of what it made, as one change of the copy that this one is of."""
+        return dataclasses.replace(further, low=self.low, change=further.low + further.change - self.low)
 
     @cached_property
     def _stacked(self) -> np.ndarray:

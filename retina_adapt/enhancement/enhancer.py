@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, overload
 
@@ -36,7 +35,7 @@ from retina_adapt.suggestions import did_you_mean
 
 
 class Enhancer:
-    """A frozen backbone with named adaptors, of which one may be active, or several with weights.
+    """A frozen backbone with named adaptors, of which one may be active, or several: with weights, or in sequence.
 
     >>> enhancer = Enhancer.from_pretrained()
     >>> enhancer.load_adaptor("light")
@@ -46,7 +45,7 @@ class Enhancer:
     def __init__(self, backbone: ReconstructionBackbone) -> None:
         self.backbone = backbone.eval().requires_grad_(False)
         self._adapted: PeftModel | None = None
-        self._active: dict[str, float] = {}
+        self._passes: list[dict[str, float]] = []
         self._metadata: dict[str, AdaptorMetadata] = {}
 
     @classmethod
@@ -106,14 +105,17 @@ class Enhancer:
 
     @property
     def active_adaptor(self) -> str | None:
-        """The adaptor in use, or what is in use with its weights, as `light + 0.5 haze`; None is the plain backbone."""
-        parts = [name if weight == 1 else f"{weight:g} {name}" for name, weight in self._active.items()]
-        return " + ".join(parts) or None
+        """What is in use in words: `light`, `light + 0.5 haze` or `mixed, then blur`; None is the plain backbone."""
+        passes = [
+            " + ".join(name if weight == 1 else f"{weight:g} {name}" for name, weight in weights.items())
+            for weights in self._passes
+        ]
+        return ", then ".join(passes) or None
 
     @property
-    def active_weights(self) -> dict[str, float]:
-        """The adaptors in use, each with its weight; none is the plain backbone."""
-        return dict(self._active)
+    def active_passes(self) -> list[dict[str, float]]:
+        """What is in use: of each pass, the adaptors with their weights; no pass is the plain backbone."""
+        return [dict(weights) for weights in self._passes]
 
     def load_adaptor(self, adaptor: str | Path, name: str | None = None) -> str:
         """Load an adaptor by its embedded name, or from its folder or single file, and make it the active one.
@@ -147,15 +149,7 @@ class Enhancer:
         Raises:
             AdaptorNameError: no adaptor of this name is loaded.
         """
-        if name is not None:
-            adapted = self._require(name)
-            if KINDS[kind_of(adapted.peft_config[name])].additive:
-                # An earlier blend may have left it another weight.
-                set_adaptor_weights(adapted, {name: 1.0})
-            else:
-                adapted.set_adapter(name)
-            adapted.requires_grad_(False)
-        self._active = {} if name is None else {name: 1.0}
+        self._use([] if name is None else [{name: 1.0}])
 
     def set_adaptor_weights(self, weights: Mapping[str, float]) -> None:
         """Use several adaptors together, each with a weight on what it changes; no weights use none.
@@ -167,16 +161,19 @@ class Enhancer:
             AdaptorNameError: no adaptor of one of these names is loaded.
             AdaptorArithmeticError: see `retina_adapt.adaptors.set_adaptor_weights`.
         """
-        if not weights:
-            self.set_adaptor(None)
-            return
-        adapted, *_ = [self._require(name) for name in weights]
-        names = list(weights)
-        if list(weights.values()) == [1] and not KINDS[kind_of(adapted.peft_config[names[0]])].additive:
-            self.set_adaptor(names[0])
-        else:
-            set_adaptor_weights(adapted, weights)
-            self._active = {name: float(weight) for name, weight in weights.items()}
+        self._use([dict(weights)] if weights else [])
+
+    def set_adaptor_sequence(self, names: Sequence[str]) -> None:
+        """Use several adaptors one after the other, of any kinds; no names use none.
+
+        Each sees what the one before made of the photograph's copies: the blur that is left, for instance, where noise
+        and shade are taken away. It costs a network's pass for each; what they changed together is applied to the
+        photograph once.
+
+        Raises:
+            AdaptorNameError: no adaptor of one of these names is loaded.
+        """
+        self._use([{name: 1.0} for name in names])
 
     def delete_adaptor(self, name: str) -> None:
         """Forget an adaptor and free its memory; if it was active, alone or with others, none is afterwards.
@@ -189,8 +186,8 @@ class Enhancer:
         detach_adaptor(adapted, name)
         self._metadata.pop(name, None)
         self._adapted = None if is_last else adapted.requires_grad_(False)
-        if name in self._active:
-            self._active = {}
+        if any(name in weights for weights in self._passes):
+            self._passes = []
 
     @overload
     def __call__(self, image: Sequence[AnyImage], **options: Any) -> list[AnyImage]: ...
@@ -320,17 +317,40 @@ class Enhancer:
         )
 
     def small_changes(self, prepared: Sequence[PhotographCopies], settings: EnhancementSettings) -> list[SmallChange]:
-        """The second stage, the network, with the active adaptor; `apply_at_own_size` is the third.
+        """The second stage, the network, with what is active; `apply_at_own_size` is the third.
 
         Raises:
             EnhancementInputError, EnhancementMemoryError: see `retina_adapt.enhancement.network.small_changes`.
         """
         settings.check(self.backbone)
-        with self._chosen_adaptor():
-            return small_changes(self.backbone, prepared, settings)
+        if not self._passes:
+            with adaptors_bypassed(self.backbone):
+                return small_changes(self.backbone, prepared, settings)
+        if len(self._passes) > 1:
+            self._activate(self._passes[0])
+        changes = small_changes(self.backbone, prepared, settings)
+        for weights in self._passes[1:]:
+            self._activate(weights)
+            prepared = [copies.after(change) for copies, change in zip(prepared, changes, strict=True)]
+            further = small_changes(self.backbone, prepared, settings)
+            changes = [change.followed_by(next_one) for change, next_one in zip(changes, further, strict=True)]
+        return changes
 
-    def _chosen_adaptor(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._active else adaptors_bypassed(self.backbone)
+    def _use(self, passes: list[dict[str, float]]) -> None:
+        for weights in passes:
+            self._activate(weights)
+        self._passes = [{name: float(weight) for name, weight in weights.items()} for weights in passes]
+
+    def _activate(self, weights: Mapping[str, float]) -> None:
+        """Have the network's next passes use these adaptors with these weights."""
+        adapted, *_ = [self._require(name) for name in weights]
+        (first, weight), *others = weights.items()
+        if weight == 1 and not others and not KINDS[kind_of(adapted.peft_config[first])].additive:
+            adapted.set_adapter(first)
+        else:
+            # Of one adaptor with the weight 1 too: an earlier blend may have left it another.
+            set_adaptor_weights(adapted, weights)
+        adapted.requires_grad_(False)
 
     def _require(self, name: str) -> PeftModel:
         if self._adapted is None or name not in self._adapted.peft_config:

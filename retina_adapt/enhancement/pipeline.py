@@ -105,7 +105,7 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
         own_name = type(self).__name__
         # Every pipeline of diffusers, and a backbone alone, has an index of this name.
         require_own_folder(save_directory, INDEX_FILE, EnhancementInputError, what=own_name, says=f'"{own_name}"')
-        if list(enhancer.active_weights.values()) not in ([], [1]):
+        if [list(weights.values()) for weights in enhancer.active_passes] not in ([], [[1]]):
             raise EnhancementInputError(
                 f"the weights of '{enhancer.active_adaptor}' cannot be stored; make one adaptor active with "
                 "`set_adaptor` first"

@@ -34,11 +34,13 @@ class UsedAdaptor:
         name: for readers.
         sha256: over its configuration and tensors, 64 hexadecimal digits.
         weight: 1 as it was trained; others where several act together.
+        turn: 1 for those that saw the photograph, 2 for those that saw what came of that, and so on.
     """
 
     name: str
     sha256: str
     weight: float = 1.0
+    turn: int = 1
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ class Provenance:
     def sentence(self) -> str:
         """For readers, in one line."""
         parts = [
-            f"{adaptor.name} ({adaptor.sha256[:12]})"
+            ("" if adaptor.turn == 1 else "then ")
+            + f"{adaptor.name} ({adaptor.sha256[:12]})"
             + ("" if adaptor.weight == 1 else f" with weight {adaptor.weight:g}")
             for adaptor in self.adaptors
         ]

@@ -86,6 +86,7 @@ def test_what_jpeg_loses_is_no_uncertainty_of_sampling(
         output=tmp_path / "out",
         enhancer=enhancer,
         models={"backbone": ModelIdentity("backbone", "toy", "0" * 64)},
+        sequence_of=lambda name: [name],
         # The same for all seeds.
         settings=EnhancementSettings(mode="fast"),
         field_of_view="auto",
@@ -151,6 +152,7 @@ def test_a_fault_without_an_adaptor_is_not_reported_as_clear(tmp_path: Path) -> 
         output=tmp_path,
         enhancer=None,
         models={"backbone": ModelIdentity("backbone", "nano", "0" * 64)},
+        sequence_of=lambda name: [name],
         settings=EnhancementSettings(),
         field_of_view="auto",
         mask_of=lambda path: None,

@@ -160,7 +160,7 @@ def test_deleting_a_member_of_a_blend_leaves_none_active(
     enhancer.set_adaptor_weights({"first": 0.3, "second": 0.5})
     enhancer.delete_adaptor(deleted)
     assert enhancer.active_adaptor is None
-    assert enhancer.active_weights == {}
+    assert enhancer.active_passes == []
     frame = fundus_frame()
     assert np.array_equal(enhancer(frame), frame)
 
@@ -172,8 +172,58 @@ def test_deleting_an_adaptor_beside_a_blend_leaves_the_blend(enhancer: Enhancer,
     frame = fundus_frame()
     before = enhancer(frame)
     enhancer.delete_adaptor("third")
-    assert enhancer.active_weights == {"first": 0.3, "second": 0.5}
+    assert enhancer.active_passes == [{"first": 0.3, "second": 0.5}]
     assert np.array_equal(enhancer(frame), before)
+
+
+@pytest.mark.parametrize(("detail", "side"), [("kept", 64), ("guided", 64), ("fine", 64), ("fine", 128)])
+@pytest.mark.parametrize("mode", ["fast", "diffusion"])
+def test_adaptors_in_sequence_do_what_they_do_one_after_the_other(
+    enhancer: Enhancer, adaptor_folders: list[Path], detail: str, side: int, mode: str
+) -> None:
+    """Exactly so where the network's copies hold all of the photograph."""
+    enhancer.load_adaptor(adaptor_folders[1])
+    frame = 0.25 + draw_fundus(3, side)[0] / 2
+    options = {"mode": mode, "detail": detail, "field_of_view": "full_frame"}
+    expected = frame
+    for name in ("second", "first"):
+        enhancer.set_adaptor(name)
+        expected = enhancer(expected, **options)
+    enhancer.set_adaptor_sequence(["second", "first"])
+    assert enhancer.active_adaptor == "second, then first"
+    in_sequence = enhancer(frame, **options)
+    np.testing.assert_allclose(in_sequence, expected, atol=1e-5)
+    enhancer.set_adaptor_sequence(["first", "second"])
+    assert np.abs(enhancer(frame, **options) - in_sequence).max() > 1e-3
+
+
+def test_a_sequence_is_applied_to_a_photograph_at_its_own_size() -> None:
+    """The second adaptor sees copies that were changed, in place of copies of what was changed: nearly the same."""
+    enhancer = Enhancer.from_pretrained()
+    for name in ("mixed", "blur"):
+        enhancer.load_adaptor(name)
+    eye, _, mask = draw_fundus(0, 600)
+    drawn = draw_degradation("blur", seed=1, severity=0.6)
+    low = apply_degradation(eye, mask, drawn) * np.float32(0.6)
+    enhancer.set_adaptor("mixed")
+    first = enhancer(low)
+    enhancer.set_adaptor("blur")
+    step_by_step = enhancer(first)
+    enhancer.set_adaptor_sequence(["mixed", "blur"])
+    in_sequence = enhancer(low)
+    assert np.abs(in_sequence - step_by_step)[mask].mean() < 0.5 * np.abs(step_by_step - first)[mask].mean()
+    assert np.array_equal(in_sequence[~mask], low[~mask])
+
+
+def test_a_sequence_of_what_is_not_loaded_changes_nothing_of_what_is_active(enhancer: Enhancer) -> None:
+    before = enhancer(fundus_frame())
+    with pytest.raises(AdaptorNameError, match="no adaptor named 'second'"):
+        enhancer.set_adaptor_sequence(["first", "second"])
+    assert enhancer.active_passes == [{"first": 1.0}]
+    assert np.array_equal(enhancer(fundus_frame()), before)
+    enhancer.set_adaptor_sequence(["first", "first"])
+    enhancer.delete_adaptor("first")
+    assert enhancer.active_adaptor is None
 
 
 def test_an_adaptor_is_called_by_its_card_wherever_it_lies(

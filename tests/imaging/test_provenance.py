@@ -66,10 +66,11 @@ def test_a_photograph_of_a_camera_has_none(tmp_path):
 @given(
     name=TEXT.filter(lambda text: not any(unicodedata.category(c) == "Cc" for c in text)),
     weight=st.floats(allow_nan=False, allow_infinity=False),
+    turn=st.integers(1, 9),
     seed=st.none() | st.integers(0, 2**40),
 )
-def test_any_record_survives_its_packet(name, weight, seed):
-    record = Provenance(name, name, "0" * 64, (UsedAdaptor(name, "1" * 64, weight),), "fast", None, seed)
+def test_any_record_survives_its_packet(name, weight, turn, seed):
+    record = Provenance(name, name, "0" * 64, (UsedAdaptor(name, "1" * 64, weight, turn),), "fast", None, seed)
     assert provenance_of_xmp(xmp_packet(record)) == record
 
 

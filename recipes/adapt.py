@@ -38,6 +38,7 @@ from retina_adapt.adaptors import (
     FrozenBackboneGuard,
     adaptors_bypassed,
     attach_adaptor,
+    describe_adaptor,
     save_adaptor,
     start_from_file,
     train_only,
@@ -195,8 +196,23 @@ def setup(
         )
     if trained_groups(config)["denoiser"]:
         require_sampling_steps(backbone, config.sampling_steps, SAMPLING_START)
+    side = config.small_frames.size
+    if config.small_frames.steps and (
+        side % backbone.stride or not SMALLEST_FRAME <= side <= backbone.settings.image_size
+    ):
+        raise ConfigurationError(
+            f"small_frames.size is {side}; for this backbone it must be a multiple of {backbone.stride} from "
+            f"{SMALLEST_FRAME} to {backbone.settings.image_size}"
+        )
+    if config.start_from is not None:
+        require_start_fits(config, describe_adaptor(adaptor_folder(config.start_from)))
     accelerator = new_accelerator(config.autoencoder, config.tracking, config.output_folder)
     start_run(accelerator, config, config.output_folder, config.tracking)
+    if unread := config.adaptor.unread():
+        named = ", ".join(f"adaptor.{name}" for name in unread)
+        accelerator.print(
+            f"warning: an adaptor of the kind '{config.adaptor.kind}' has no {named}: without effect here"
+        )
     backbone.to(accelerator.device)
     guard = FrozenBackboneGuard(backbone)
     set_seed(config.autoencoder.seed)
@@ -206,7 +222,6 @@ def setup(
     start = None
     if config.start_from is not None:
         start = start_from_file(adapted, ADAPTOR_NAME, adaptor_folder(config.start_from))
-        require_start_fits(config, start)
     return accelerator, backbone, adapted, guard, start
 
 
@@ -255,11 +270,6 @@ def prepare_data(
     size = backbone.settings.image_size
     first, last = config.small_frames.steps, config.second_look.steps
     side = config.small_frames.size
-    if first and (side % backbone.stride or not SMALLEST_FRAME <= side <= size):
-        raise ConfigurationError(
-            f"small_frames.size is {side}; for this backbone it must be a multiple of {backbone.stride} from "
-            f"{SMALLEST_FRAME} to {size}"
-        )
     stage_one, stage_two = config.autoencoder, config.denoiser
     with accelerator.main_process_first():
         whole = open_training(size)

@@ -27,7 +27,7 @@ from adapt import main as adapt
 
 from retina_adapt.adaptors import AdaptorConfigError
 from retina_adapt.atomic_files import write_file_atomically
-from retina_adapt.backbones import GradientCheckpointingError, HookPointError
+from retina_adapt.backbones import GradientCheckpointingError, HookPointError, SamplingStepsError
 from retina_adapt.configuration import (
     ConfigurationError,
     configuration_to_dict,
@@ -36,7 +36,7 @@ from retina_adapt.configuration import (
     store_configuration,
 )
 from retina_adapt.data import PairingError
-from retina_adapt.degradations import UnknownPresetError
+from retina_adapt.degradations import SeverityError, UnknownPresetError
 from retina_adapt.markdown import markdown_table
 from retina_adapt.suggestions import did_you_mean
 from retina_adapt.training import (
@@ -65,6 +65,8 @@ UNFIT = (
     HookPointError,
     NothingToTrainError,
     PairingError,
+    SamplingStepsError,
+    SeverityError,
     TrainingSettingsError,
     UnknownPresetError,
     UnusedParameterError,

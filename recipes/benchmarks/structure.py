@@ -106,8 +106,8 @@ def measure(config: StructureConfig) -> dict:
             degrade = DegradePair(degradation)
             found: list[Scores] = []
             for index in range(len(photographs)):
-                photograph = photographs[index]
-                expected = photographs.companion(index).image[..., 0] > MASK_THRESHOLD
+                photograph, vessel_mask = photographs.with_companion(index)
+                expected = vessel_mask.image[..., 0] > MASK_THRESHOLD
                 pair = degrade(photograph, Draw(index, seed_of(config.seed, index)))
                 low = pair["low"].permute(1, 2, 0).numpy()
                 high = enhancer(low, mask=photograph.mask)

@@ -54,8 +54,8 @@ class SecondLook:
     """An end of stage one at twice the backbone's frame size, where vessels are that a frame does not show.
 
     `Enhancer` looks at a photograph twice: at the frame, for light and colour, and at a larger copy, for what is fine
-    (`detail="fine"`). These steps do the same and judge both the frame and the larger copy. Each pair costs five times
-    as much as in the steps before.
+    (`detail="fine"`). These steps do the same and judge both pictures, the frame and the larger copy; losses on latents
+    take no part. Each pair costs five times as much as in the steps before.
 
     Args:
         steps: the last steps of stage one; 0 is none.

@@ -107,7 +107,7 @@ def _refuse_adapter_names(adapted: PeftModel, arguments: tuple[Any, ...], keywor
 def detach_adaptor(adapted: PeftModel, name: str) -> None:
     """Take the adaptor `name` off; without its last adaptor, a hook point is the backbone's own module again.
 
-    If it was the active one, the first of the others becomes active.
+    If it was active alone, the first of the others becomes active; of several, those that are left stay so.
 
     Raises:
         AdaptorNameError: no adaptor of this name is attached.
@@ -121,7 +121,11 @@ def detach_adaptor(adapted: PeftModel, name: str) -> None:
         return
     if name in adapted.active_adapters:
         # Left to itself, PEFT lets each layer choose a successor among the adaptors that this layer happens to hold.
-        adapted.set_adapter(remaining[0])
+        successors = [other for other in adapted.active_adapters if other != name] or remaining[:1]
+        # PeftModel's own method knows one active adaptor only; its attribute names the one whose settings it reports.
+        adapted.active_adapter = successors[0]
+        tuner: Any = adapted.base_model
+        tuner.set_adapter(successors)
     adapted.delete_adapter(name)
     unwrap_empty_layers(adapted.get_base_model())
 

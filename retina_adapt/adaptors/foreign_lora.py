@@ -202,7 +202,8 @@ def _convert(
     for name, layer in layers.items():
         down, up = layer.tensors["A"], layer.tensors["B"]
         if not keeps_scale:
-            up = up * (alphas[name] / (math.sqrt(layer.rank) if settings["use_rslora"] else layer.rank))
+            # In the file's half precision, the product of small numbers would be 0.
+            up = up.float() * (alphas[name] / (math.sqrt(layer.rank) if settings["use_rslora"] else layer.rank))
         # `pad` counts from the last dimension; ranks are the first of `lora_A` and the second of `lora_B`.
         missing = (0, rank - layer.rank)
         tensors[f"{name}.lora_A.weight"] = F.pad(down, (0, 0) * (down.dim() - 1) + missing)

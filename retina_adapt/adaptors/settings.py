@@ -13,6 +13,9 @@ REFUSED = {
     "orthogonal kind that is"
 }
 
+# What configurations call as PEFT does.
+_SETTINGS_OF_PEFT = {"r": "rank", "boft_block_size": "rank", "lora_alpha": "alpha"}
+
 
 @dataclass
 class AdaptorSettings:
@@ -45,6 +48,13 @@ class AdaptorSettings:
     rank: int = 8
     alpha: int | None = None
 
+    def unread(self) -> list[str]:
+        """The settings with another value than their default that an adaptor of this kind does not have."""
+        own = KINDS[self.kind].config_class.own_settings
+        read = {_SETTINGS_OF_PEFT.get(name, name) for name in own} | {"kind"}
+        default = AdaptorSettings()
+        return [name for name, value in vars(self).items() if name not in read and value != getattr(default, name)]
+
     def to_peft_config(self) -> PeftConfig:
         """The PEFT configuration that `attach_adaptor` takes.
 
@@ -57,7 +67,6 @@ class AdaptorSettings:
             hint = did_you_mean(self.kind, KINDS) or f"; known are {', '.join(KINDS)}"
             raise AdaptorConfigError(f"no adaptor kind is named '{self.kind}'{hint}")
         alpha = self.rank if self.alpha is None else self.alpha
-        # Configurations call some settings as PEFT does.
-        by_own_name = vars(self) | {"r": self.rank, "boft_block_size": self.rank, "lora_alpha": alpha, "alpha": alpha}
+        values = vars(self) | {"alpha": alpha}
         config_class = KINDS[self.kind].config_class
-        return config_class(**{name: by_own_name[name] for name in config_class.own_settings})
+        return config_class(**{name: values[_SETTINGS_OF_PEFT.get(name, name)] for name in config_class.own_settings})

@@ -125,6 +125,7 @@ def latent_diffusion_builder(
     """The builder of a latent diffusion backbone from those of its parts."""
 
     def build(shape: BackboneShape) -> ReconstructionBackbone:
+        shape.require_untrained()
         autoencoder = build_autoencoder(shape)
         denoiser = build_denoiser(shape, autoencoder)
         if shape.noise_schedule.predicts_change:

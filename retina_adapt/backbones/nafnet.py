@@ -124,6 +124,7 @@ class NAFNetAutoencoder(LatentAutoencoder, ModelMixin, ConfigMixin):
 @register_backbone("nafnet")
 def build_nafnet(shape: BackboneShape) -> ReconstructionBackbone:
     """A backbone of an autoencoder alone: enhancement knows the mode `fast` only."""
+    shape.require_untrained()
     stride = shape.autoencoder.space_to_depth * 2 ** (len(shape.autoencoder.channels) - 1)
     if shape.image_size % stride:
         raise BackboneShapeError(

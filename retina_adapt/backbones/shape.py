@@ -100,6 +100,11 @@ class NoiseSchedule:
     def __post_init__(self) -> None:
         if self.training_steps < 1:
             raise NoiseScheduleError(f"training_steps is {self.training_steps}; it must be at least 1")
+        if not 0 < self.beta_start <= self.beta_end < 1:
+            raise NoiseScheduleError(
+                f"beta_start is {self.beta_start} and beta_end {self.beta_end}; they are shares of noise, and must "
+                "rise from above 0 to below 1"
+            )
         for name, choices in _SCHEDULE_CHOICES.items():
             if (value := getattr(self, name)) not in choices:
                 raise NoiseScheduleError(
@@ -137,6 +142,14 @@ class BackboneShape:
     denoiser: DenoiserShape = field(default_factory=DenoiserShape)
     noise_schedule: NoiseSchedule = field(default_factory=NoiseSchedule)
     pretrained: str | None = None
+
+    def require_untrained(self) -> None:
+        """Raise BackboneShapeError where a pretrained model is named that this backbone would not read."""
+        if self.pretrained is not None:
+            raise BackboneShapeError(
+                f"backbone.pretrained is {self.pretrained}, but '{self.name}' starts untrained; set backbone.name to "
+                "stable-diffusion, or leave pretrained out"
+            )
 
 
 def _require_positive(part: AutoencoderShape | DenoiserShape, name: str, counts: tuple[str, ...]) -> None:

@@ -64,7 +64,8 @@ class Tones:
         exponents = generator.uniform(-self.tone, self.tone)
         exponents = exponents + generator.uniform(-self.color, self.color, size=channels)
         toned = np.power(image, np.exp(exponents).astype(np.float32))
-        if not (self.balance or self.saturation):
+        if channels == 1 or not (self.balance or self.saturation):
+            # Grey has neither white balance nor saturation.
             return toned
         gains = np.exp(generator.uniform(-self.balance, self.balance, size=channels))
         nearly_white = np.quantile(toned.reshape(-1, channels), NOT_CUT_OFF, axis=0).clip(1e-3)

@@ -68,7 +68,7 @@ class LatentCache(torch.utils.data.Dataset[LatentItem]):
 
     Args:
         images: where images come from; their transform must be a frozen dataclass, whose settings identify it.
-        encode: latents (N, C, h, w) of images (N, 3, S, S), float32 in [0, 1] on the CPU; may move them to
+        encode: latents (N, C, h, w) of images (N, channels, S, S), float32 in [0, 1] on the CPU; may move them to
             another device. Gradients stay enabled, which costs nothing with a frozen encoder.
         variants: of each photograph.
         seed: that each variant's draw is derived from.

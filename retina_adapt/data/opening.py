@@ -145,12 +145,21 @@ def require_apart(train: PairSource, validation: PairSource) -> None:
 
 
 def _identities(source: PairSource) -> set[tuple[Any, ...]]:
-    """What each part of a source is told by: its path, and what is chosen of it."""
-    folders = {(str(Path(source.high_folder).resolve()),)} if source.high_folder else set()
+    """What each part of a source is told by: where it is, and which conditions its photographs meet.
+
+    Not by its limit: of one collection, a smaller number of photographs is a part of a larger one.
+    """
     parts = [*source.clear, *([source.rows] if source.rows is not None else [])]
-    return folders | {
-        (_resolved(part.path), part.split, repr(sorted(part.where.items())), part.limit) for part in parts
-    }
+    if source.high_folder:
+        parts.append(PhotographSource(str(Path(source.high_folder).expanduser().resolve())))
+    return {(*_place(part), repr(sorted(part.where.items()))) for part in parts}
+
+
+def _place(source: PhotographSource) -> tuple[str, str]:
+    """The folder of a split, which may be named itself; else the source and its split."""
+    path = _resolved(source.path)
+    folder = Path(path) / source.split
+    return (str(folder), "train") if folder.is_dir() else (path, source.split)
 
 
 def _resolved(source: str) -> str:

@@ -53,8 +53,9 @@ class _MirroredPairs(UnpairedImages):
         self.mirror = mirror
 
     def __getitem__(self, draw: Draw) -> DegradedCropItem:
-        (low,) = self.mirror.applied(self.prepared.companion(draw.index).image)
-        return DegradedCropItem(**super().__getitem__(draw), degraded=image_tensor(low))
+        high, low = self.prepared.with_companion(draw.index)
+        (mirrored_low,) = self.mirror.applied(low.image)
+        return DegradedCropItem(**self.mirror(high, draw), degraded=image_tensor(mirrored_low))
 
 
 class PairsWithLatents(torch.utils.data.Dataset[PairItemWithLatents]):

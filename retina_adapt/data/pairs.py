@@ -128,7 +128,7 @@ class RealPairs(torch.utils.data.Dataset[PairItem]):
         return len(self.prepared)
 
     def __getitem__(self, draw: Draw) -> PairItem:
-        return MirrorPair(self.flips)(self.prepared[draw.index], self.prepared.companion(draw.index), draw)
+        return MirrorPair(self.flips)(*self.prepared.with_companion(draw.index), draw)
 
 
 def degraded_pairs(
@@ -203,7 +203,7 @@ def require_two_folders(low_folder: str | Path, high_folder: str | Path) -> None
     Raises:
         PairingError: it is one.
     """
-    if Path(low_folder).resolve() == Path(high_folder).resolve():
+    if Path(low_folder).expanduser().resolve() == Path(high_folder).expanduser().resolve():
         raise PairingError(f"{low_folder}: is both low_folder and high_folder, so that nothing would be learnt")
 
 
@@ -227,8 +227,9 @@ def paired_folders(
         PairingError: a photograph has no partner, or several files have the same name but for the suffix, or for the
             subfolder where only one of the folders has any.
     """
+    low_folder, high_folder = Path(low_folder).expanduser(), Path(high_folder).expanduser()
     in_subfolders = all(
-        any(path.parent != Path(folder) for path in find_photographs(folder)) for folder in (low_folder, high_folder)
+        any(path.parent != folder for path in find_photographs(folder)) for folder in (low_folder, high_folder)
     )
     low_paths, high_paths = (_by_name(folder, in_subfolders=in_subfolders) for folder in (low_folder, high_folder))
     problems = [
@@ -262,7 +263,7 @@ def paired_folders(
     )
 
 
-def _by_name(folder: str | Path, *, in_subfolders: bool) -> dict[str, list[Path]]:
+def _by_name(folder: Path, *, in_subfolders: bool) -> dict[str, list[Path]]:
     """The photographs of a folder by their names without suffix, with or without the subfolder before it."""
     by_name: dict[str, list[Path]] = {}
     for path in find_photographs(folder):

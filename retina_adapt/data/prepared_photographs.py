@@ -128,10 +128,14 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
         row = self._rows[index]
         return PreparedPhotograph(self._pixels(row, "image", row["bit_depth"]), self._mask(row))
 
-    def companion(self, index: int) -> PreparedPhotograph:
-        """The companion image, with the mask that it shares with the image."""
+    def with_companion(self, index: int) -> tuple[PreparedPhotograph, PreparedPhotograph]:
+        """The image and its companion, with the mask that they share."""
         row = self._rows[index]
-        return PreparedPhotograph(self._pixels(row, "companion", row["companion_bit_depth"]), self._mask(row))
+        mask = self._mask(row)
+        return (
+            PreparedPhotograph(self._pixels(row, "image", row["bit_depth"]), mask),
+            PreparedPhotograph(self._pixels(row, "companion", row["companion_bit_depth"]), mask),
+        )
 
     @property
     def names(self) -> list[str]:

@@ -22,7 +22,7 @@ class PhotographSource:
 
     path: str
     split: str = "train"
-    where: dict[str, bool | str | float | list[float]] = field(default_factory=dict)
+    where: dict[str, str | bool | float | list[float]] = field(default_factory=dict)
     limit: int | None = None
     limit_seed: int = 0
     revision: str | None = None

@@ -1,5 +1,6 @@
 """Open a collection of photographs, wherever it lies, as a `datasets` data set."""
 
+import glob
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -122,13 +123,13 @@ def _is_hub_name(text: str) -> bool:
 def _open_folder(folder: Path, split: str, streaming: bool) -> AnyDataset:
     present = [name for name in _SPLIT_FOLDERS if (folder / name).is_dir()]
     if (folder / split).is_dir():
-        pattern = str(folder / split / "**")
+        pattern = f"{glob.escape(str(folder / split))}/**"
     elif present:
         raise DataSourceError(f"{folder}: has no split {split!r}; its splits are: {', '.join(present)}")
     else:
         _require_train(folder, split)
         _tell_of_subfolders(folder)
-        pattern = str(folder / "*")
+        pattern = f"{glob.escape(str(folder))}/*"
     try:
         return datasets.load_dataset("imagefolder", data_files={split: [pattern]}, split=split, streaming=streaming)
     except (OSError, ValueError, datasets.exceptions.DatasetGenerationError) as error:
@@ -164,8 +165,9 @@ def _tell_of_subfolders(folder: Path) -> None:
 
 def _open_files(path: Path, builder: str, split: str, streaming: bool) -> AnyDataset:
     _require_train(path, split)
+    pattern = glob.escape(str(path)) if path.is_file() else str(path)
     try:
-        dataset = datasets.load_dataset(builder, data_files={split: [str(path)]}, split=split, streaming=streaming)
+        dataset = datasets.load_dataset(builder, data_files={split: [pattern]}, split=split, streaming=streaming)
     except (OSError, ValueError, datasets.exceptions.DatasetGenerationError) as error:
         raise DataSourceError(f"{path}: cannot be opened as {builder} ({error.__cause__ or error})") from error
     images = [name for name, feature in (dataset.features or {}).items() if isinstance(feature, datasets.Image)]

@@ -57,7 +57,8 @@ def _what_decides(values: dict[str, Any], sections: tuple[str, ...]) -> dict[str
     return {
         name: value
         for name, value in flattened(values).items()
-        if name not in how_to_train and not _ELSEWHERE & set(name.split("."))
+        # Behind `where` are columns, which may be called as they like.
+        if name not in how_to_train and not _ELSEWHERE & set(f".{name}".partition(".where.")[0].split("."))
     }
 
 

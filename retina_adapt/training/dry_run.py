@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -73,7 +73,9 @@ def try_out(
         supervision.refuse_divergence(losses)
         require_that_all_are_used(state, supervision.name)
         seconds.append(time.perf_counter() - started)
-    is_main, checkpoints = accelerator.is_main_process, supervision.checkpoints
+    # In a place of its own: those of an earlier training in this folder stay.
+    checkpoints = replace(supervision.checkpoints, folder=supervision.checkpoints.folder.with_suffix(".dry_run"))
+    is_main = accelerator.is_main_process
     started, size = time.perf_counter(), 0
     fail_together(accelerator, lambda: checkpoints.save(state, writes=is_main))
     seconds_per_checkpoint = time.perf_counter() - started

@@ -149,7 +149,8 @@ def _git(folder: Path, *arguments: str) -> str:
 
 def _files(source: str) -> Iterator[tuple[str, int]]:
     """Name relative to the source, and size."""
-    for root in glob(source) or [source]:  # noqa: PTH207 - the pattern may be absolute
+    path = Path(source).expanduser()
+    for root in [path] if path.exists() else glob(str(path)):  # noqa: PTH207 - the pattern may be absolute
         if Path(root).is_file():
             yield Path(root).name, Path(root).stat().st_size
         for folder, _, names in os.walk(root, followlinks=True):

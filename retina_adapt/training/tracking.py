@@ -64,7 +64,7 @@ class Validation:
 
 
 def start_run(
-    accelerator: Accelerator, configuration: Any, output_folder: str | Path, tracking: TrackingSettings | None = None
+    accelerator: Accelerator, configuration: Any, output_folder: str | Path, tracking: TrackingSettings
 ) -> None:
     """Start the accelerator's trackers, print the resolved configuration, and record the run in `run.json`.
 
@@ -89,7 +89,7 @@ def start_run(
     names = {str(tracker) for tracker in accelerator.log_with}
     # The name of TensorBoard's folder, or of the project where a tracker has such.
     project = "tensorboard" if names <= {"tensorboard"} else "retina_adapt"
-    accelerator.init_trackers(project, init_kwargs=tracking.options if tracking is not None else {})
+    accelerator.init_trackers(project, init_kwargs=tracking.options)
     if not accelerator.is_main_process:
         return
     values = configuration_to_dict(configuration)

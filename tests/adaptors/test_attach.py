@@ -10,6 +10,7 @@ from retina_adapt.adaptors import (
     ResidualAdaptorConfig,
     attach_adaptor,
     detach_adaptor,
+    set_adaptor_weights,
     train_only,
 )
 from retina_adapt.adaptors.layers import tuner_layers
@@ -33,6 +34,17 @@ def test_detaching_the_active_adaptor_makes_one_and_the_same_other_active_everyw
     assert {tuple(layer.active_adapters) for _, layer in tuner_layers(small_backbone)} == {("light",)}
     detach_adaptor(adapted, "light")
     assert {name.split(".")[1] for name, _ in tuner_layers(small_backbone)} == {"encoder"}
+
+
+def test_of_a_blend_those_that_are_left_stay_active(small_backbone: ReconstructionBackbone) -> None:
+    config = LoraAdaptorConfig(hook_groups=["encoder"])
+    adapted = attach_adaptor(small_backbone, config, "first")
+    for name in ("second", "third"):
+        attach_adaptor(adapted, config, name)
+    set_adaptor_weights(adapted, {"second": 0.5, "third": 0.5})
+    detach_adaptor(adapted, "third")
+    assert adapted.active_adapters == ["second"]
+    assert adapted.active_adapter == "second"
 
 
 @pytest.mark.parametrize("case", SETTINGS)

@@ -132,6 +132,25 @@ def test_a_lora_of_peft_becomes_an_adaptor_that_does_the_same(
     assert describe_adaptor(tmp_path / "ours").kind == ("dora" if "DoRA" in case else "lora")
 
 
+def test_a_small_change_in_half_precision_is_not_lost_while_it_is_scaled(
+    backbone: ReconstructionBackbone, another: ReconstructionBackbone, tmp_path: Path
+) -> None:
+    lora_of_peft(backbone, use_rslora=True, lora_alpha=0.05).save_pretrained(tmp_path / "foreign")
+    path = tmp_path / "foreign" / PEFT_TENSORS_FILE
+    small = {
+        key: (tensor * 1e-4 if "lora_B" in key else tensor).half()
+        for key, tensor in safetensors.torch.load_file(path).items()
+    }
+    safetensors.torch.save_file(small, path)
+    adapted = attach_foreign_lora(another, tmp_path / "foreign", "imported")
+    imported = adaptor_tensors(adapted, "imported")
+    before = {key: tensor for key, tensor in small.items() if "lora_B" in key and tensor.any()}
+    assert before
+    for key, tensor in before.items():
+        found = imported[key.removeprefix("base_model.model.")]
+        torch.testing.assert_close(found, tensor.float() * (0.05 / 2), rtol=1e-5, atol=0)
+
+
 def test_strengths_by_regular_expressions_are_refused_rather_than_ignored(
     backbone: ReconstructionBackbone, another: ReconstructionBackbone, tmp_path: Path
 ) -> None:

@@ -28,6 +28,13 @@ def test_every_kind_can_be_configured_with_its_defaults_and_knows_its_name(kind:
     assert config.hook_groups == AdaptorSettings().hook_groups
 
 
+def test_settings_of_another_kind_are_told() -> None:
+    assert AdaptorSettings(rank=2, alpha=3, bottleneck_channels=8).unread() == ["rank", "alpha"]
+    assert AdaptorSettings(kind="lora", rank=2, alpha=3, bottleneck_channels=8).unread() == ["bottleneck_channels"]
+    assert AdaptorSettings(kind="boft", rank=2, alpha=3, hook_groups=["decoder"]).unread() == ["alpha"]
+    assert all(AdaptorSettings(kind=kind).unread() == [] for kind in KINDS)
+
+
 def test_alpha_is_the_rank_unless_it_is_set() -> None:
     assert AdaptorSettings(kind="lora", rank=4).to_peft_config().lora_alpha == 4
     assert AdaptorSettings(kind="lora", rank=4, alpha=8).to_peft_config().lora_alpha == 8

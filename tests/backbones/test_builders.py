@@ -108,11 +108,19 @@ def test_a_shape_that_cannot_be_is_refused_with_its_key(
         ({"beta_schedule": "cosine"}, "beta_schedule is 'cosine'; use linear or scaled_linear or squaredcos_cap_v2"),
         ({"prediction_type": "v_predicton"}, "did you mean 'v_prediction'"),
         ({"training_steps": 0}, "training_steps is 0"),
+        ({"beta_start": 0.1, "beta_end": 1.5}, "beta_end 1.5"),
+        ({"beta_start": 0.1, "beta_end": 0.01}, "must rise"),
     ],
 )
 def test_a_noise_schedule_that_no_scheduler_knows_is_refused(values: dict[str, object], reason: str) -> None:
     with pytest.raises(NoiseScheduleError, match=reason):
         NoiseSchedule(**values)
+
+
+@pytest.mark.parametrize("name", ["kl-unet", "isotropic-transformer", "nafnet"])
+def test_a_pretrained_model_that_would_not_be_read_is_refused(name: str, toy_shape_of: ShapeOf) -> None:
+    with pytest.raises(BackboneShapeError, match="starts untrained; set backbone"):
+        build_backbone(replace(toy_shape_of(name), pretrained="models/somewhere"))
 
 
 def test_unknown_names_suggest_the_nearest_and_taken_names_are_refused(toy_shape: BackboneShape) -> None:

@@ -56,6 +56,17 @@ def test_a_split_folder_gives_its_images_with_metadata_and_nothing_beside_it(spl
     assert names(load_images(split_folder, split="test")) == ["eye_4.png", "eye_5.png"]
 
 
+def test_brackets_in_a_folders_name_are_no_pattern(split_folder, fundus_folder):
+    """`eyes[12]` is not `eyes1`."""
+    for name, numbers in (("eyes[12]", (0, 1)), ("eyes1", (2,))):
+        (split_folder.parent / name).mkdir()
+        for number in numbers:
+            shutil.copy(fundus_folder / f"eye_{number}.png", split_folder.parent / name)
+    assert names(load_images(split_folder.parent / "eyes[12]")) == ["eye_0.png", "eye_1.png"]
+    split_folder.rename(split_folder.parent / "photographs [2023]")
+    assert len(load_images(split_folder.parent / "photographs [2023]")) == 4
+
+
 def test_streaming_gives_the_same_rows(split_folder):
     assert list(load_images(split_folder, streaming=True)) == list(load_images(split_folder))
 
@@ -164,7 +175,15 @@ def test_a_condition_on_an_absent_column_is_an_error_that_names_the_columns(spli
 
 
 def test_a_condition_in_a_configuration_may_be_a_truth_a_text_a_number_or_a_range() -> None:
-    conditions = {"usable": True, "finding": "none", "score": 2, "share": 0.5, "grade": [0, 2.5]}
+    conditions = {
+        "usable": True,
+        "finding": "none",
+        "eye": "no",
+        "visit": "1",
+        "score": 2,
+        "share": 0.5,
+        "grade": [0, 2.5],
+    }
     arguments = ["--path", "photographs", "--where", json.dumps(conditions)]
     source = parse_configuration(PhotographSource, description="", arguments=arguments)
     assert source.where == conditions

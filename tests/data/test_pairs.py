@@ -122,6 +122,20 @@ def test_where_both_folders_have_subfolders_a_pair_is_in_the_same_of_each(tmp_pa
         paired_folders(tmp_path / "low", tmp_path / "high", SIZE, field_of_view="full_frame")
 
 
+def test_a_split_that_is_named_as_a_folder_is_the_same_split(tmp_path):
+    (tmp_path / "train").mkdir()
+    with pytest.raises(PairingError, match="keep some pairs for the validation alone"):
+        require_apart(
+            PairSource(clear=[PhotographSource(str(tmp_path))]),
+            PairSource(low_folder="a", high_folder=str(tmp_path / "train")),
+        )
+
+
+def test_folders_of_pairs_may_lie_below_the_home_folder(pair_folders, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(paired_folders("~/low", "~/high", SIZE)) == 3
+
+
 def test_one_folder_for_both_sides_of_a_pair_is_refused(pair_folders):
     low_folder, _ = pair_folders
     with pytest.raises(PairingError, match="both low_folder and high_folder"):
@@ -141,6 +155,8 @@ def test_one_folder_for_both_sides_of_a_pair_is_refused(pair_folders):
             True,
         ),
         (PairSource(rows=PhotographSource("a")), PairSource(rows=PhotographSource("a")), False),
+        (PairSource(clear=[PhotographSource("a")]), PairSource(clear=[PhotographSource("a", limit=20)]), False),
+        (PairSource(clear=[PhotographSource("~")]), PairSource(low_folder="a", high_folder="~"), False),
     ],
 )
 def test_validating_on_what_is_trained_on_is_refused(train, validation, apart):
@@ -256,7 +272,7 @@ def test_any_colors_stay_in_range_and_leave_gray_photographs_gray(seed, balance,
     assert toned.max() <= 1
     assert np.array_equal(toned, tones.apply(seed, image))
     gray = image[..., :1]
-    of_gray = Tones(0.3, 0.0, saturation=saturation).apply(seed, gray)
+    of_gray = Tones(0.3, 0.0, balance=balance, saturation=saturation).apply(seed, gray)
     np.testing.assert_allclose(of_gray, Tones(0.3, 0.0).apply(seed, gray), atol=1e-6)
 
 

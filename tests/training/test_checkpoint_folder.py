@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 from toy_training import ToyStep, toy_settings, train_toy, trained
 
-from retina_adapt.training import CheckpointError, TrainingSettingsError, Validation, start_run
+from retina_adapt.training import CheckpointError, TrackingSettings, TrainingSettingsError, Validation, start_run
 from retina_adapt.training.run_record import read_run
 
 
@@ -69,7 +69,7 @@ def test_the_result_may_be_the_best_checkpoint(tmp_path: Path) -> None:
 
 
 def test_the_record_says_that_all_steps_were_done_though_the_result_is_an_earlier_one(tmp_path: Path) -> None:
-    start_run(Accelerator(cpu=True, log_with=[]), toy_settings(), tmp_path)
+    start_run(Accelerator(cpu=True, log_with=[]), toy_settings(), tmp_path, TrackingSettings())
     run(tmp_path, [1, 9, 2, 2, 9], result="best")
     progress = read_run(tmp_path)["trainings"]["toy"]
     assert (progress["status"], progress["step"], progress["scores"]["psnr"]) == ("finished", 12, 9)

@@ -7,7 +7,7 @@ import pytest
 from accelerate import Accelerator
 from toy_training import ToyStep, toy_settings, train_toy
 
-from retina_adapt.training import CheckpointError, TrainingSettings, start_run
+from retina_adapt.training import CheckpointError, TrackingSettings, TrainingSettings, start_run
 
 
 @dataclass
@@ -44,7 +44,7 @@ def begun(tmp_path: Path) -> Recipe:
 
 def start(recipe: Recipe) -> None:
     accelerator = Accelerator(cpu=True, log_with=[], project_dir=recipe.output_folder)
-    start_run(accelerator, recipe, recipe.output_folder)
+    start_run(accelerator, recipe, recipe.output_folder, TrackingSettings())
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,7 @@ def start(recipe: Recipe) -> None:
         ({"clear": [Source("photographs"), Source("more")]}, r"clear\.1\.path: None then, more now"),
         ({"where": {}}, r"where\.grade: 3 then, None now"),
         ({"where": {"grade": 3, "quality": 2}}, r"where\.quality: None then, 2 now"),
+        ({"where": {"grade": 3, "validation": 2}}, r"where\.validation: None then, 2 now"),
         ({"small": Beginning(steps=2)}, r"small\.steps: 4 then, 2 now"),
         ({"toy": toy_settings(seed=3)}, r"toy\.seed: 0 then, 3 now"),
     ],

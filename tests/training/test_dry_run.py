@@ -25,6 +25,14 @@ def test_it_takes_two_steps_and_reports_what_it_found(tmp_path: Path, capsys: py
     assert not (tmp_path / "checkpoints" / "toy").exists()
 
 
+def test_the_checkpoints_of_an_earlier_training_stay(tmp_path: Path) -> None:
+    train_toy(ToyStep(), tmp_path, toy_settings())
+    before = sorted(path.relative_to(tmp_path) for path in (tmp_path / "checkpoints").rglob("*"))
+    assert before
+    train_toy(ToyStep(), tmp_path, toy_settings(dry_run=True))
+    assert sorted(path.relative_to(tmp_path) for path in (tmp_path / "checkpoints").rglob("*")) == before
+
+
 def test_the_full_run_is_its_steps_validations_and_checkpoints() -> None:
     settings = toy_settings(steps=10, validate_every=4, checkpoint_every=5)
     report = report_of(

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from toy_training import ToyStep, toy_settings, train_toy
 from two_processes import on_two_processes
 
-from retina_adapt.training import ScoredStep, TrainingSettingsError, Validation, start_run
+from retina_adapt.training import ScoredStep, TrackingSettings, TrainingSettingsError, Validation, start_run
 from retina_adapt.training.run_record import read_run
 from retina_adapt.training.validation_history import validations_without_gain
 
@@ -42,7 +42,7 @@ def same_bits(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> b
 
 
 def test_it_ends_when_patience_does_and_says_so(tmp_path: Path) -> None:
-    start_run(Accelerator(cpu=True), toy_settings(), tmp_path)
+    start_run(Accelerator(cpu=True), toy_settings(), tmp_path, TrackingSettings())
     validation, _ = run(tmp_path)
     assert (validation.step, validation.scores) == (8, {"score": 5.0})
     progress = read_run(tmp_path)["trainings"]["toy"]
@@ -129,7 +129,7 @@ def test_an_observer_sees_all_validations_also_those_from_before_an_interruption
     def train_observed(batches: int | None = None) -> None:
         train_toy(ToyStep(), tmp_path, toy_settings(validate_every=3), batches=batches, observe_validations=observe)
 
-    start_run(Accelerator(cpu=True), toy_settings(), tmp_path)
+    start_run(Accelerator(cpu=True), toy_settings(), tmp_path, TrackingSettings())
     train_observed(batches=7)
     assert seen == [[3], [3, 6]]
     with pytest.raises(EndOfInterestError):

@@ -17,7 +17,14 @@ from torch import Tensor, nn
 from toy_training import ToyStep, in_another_process, toy_settings, train_toy, trained
 
 from retina_adapt.data import Draw, training_batches
-from retina_adapt.training import CheckpointError, TrainingStopped, Validation, interruption, start_run
+from retina_adapt.training import (
+    CheckpointError,
+    TrackingSettings,
+    TrainingStopped,
+    Validation,
+    interruption,
+    start_run,
+)
 
 STEPS = 60
 
@@ -216,7 +223,7 @@ def test_tensorboard_has_every_step_once_after_a_kill_and_keeps_other_trainings(
 
     def run(*, batches: int | None = None) -> None:
         accelerator = Accelerator(cpu=True, log_with="tensorboard", project_dir=tmp_path)
-        start_run(accelerator, settings, tmp_path)
+        start_run(accelerator, settings, tmp_path, TrackingSettings())
         accelerator.log({"other/loss": 1.0}, step=11)
         train_toy(ToyStep(), tmp_path, settings, accelerator=accelerator, batches=batches)
         accelerator.end_training()

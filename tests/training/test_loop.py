@@ -12,6 +12,7 @@ from toy_training import PowerCut, ToyStep, toy_settings, train_toy, trained
 
 from retina_adapt.training import (
     NothingToTrainError,
+    TrackingSettings,
     TrainingDivergedError,
     UnusedParameterError,
     Validation,
@@ -131,7 +132,7 @@ def test_validation_runs_in_evaluation_mode_without_gradients_at_the_steps_asked
 def tracked_run(tmp_path: Path) -> Path:
     settings = toy_settings(log_every=1, validate_every=6)
     accelerator = Accelerator(cpu=True, log_with="tensorboard", project_dir=tmp_path)
-    start_run(accelerator, settings, tmp_path)
+    start_run(accelerator, settings, tmp_path, TrackingSettings())
     picture = np.zeros((4, 6, 3), np.uint8)
     train_toy(
         ToyStep(),

@@ -44,7 +44,7 @@ def run(folder: Path, *, batches: int | None = None, **changes: object) -> dict:
     (data / "eye.png").write_bytes(b"12345")
     config = Config([Source(str(data))], toy_settings(validate_every=6, seed=3, **changes))
     accelerator = Accelerator(cpu=True)
-    start_run(accelerator, config, folder)
+    start_run(accelerator, config, folder, TrackingSettings())
     train_toy(
         ToyStep(),
         folder,
@@ -91,6 +91,14 @@ def test_the_fingerprint_changes_with_a_files_name_or_size_and_not_with_the_fold
     longer = fingerprint(one)
     (one / "a.png").rename(one / "b.png")
     assert len({first, longer, fingerprint(one)}) == 3
+
+
+def test_brackets_and_the_home_folder_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "eyes [2023]").mkdir()
+    (tmp_path / "eyes [2023]" / "a.png").write_bytes(b"123")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = data_fingerprints({"clear": [{"path": "~/eyes [2023]"}, {"path": str(tmp_path / "*")}]})
+    assert [source["files"] for source in found.values()] == [1, 1]
 
 
 def test_sources_that_are_not_on_this_machine_have_no_fingerprint() -> None:

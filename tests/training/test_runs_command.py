@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from retina_adapt.cli_runs import runs_app
 from retina_adapt.commands.runs import find_runs, plot_runs, run_table
-from retina_adapt.training import Validation, start_run
+from retina_adapt.training import TrackingSettings, Validation, start_run
 from retina_adapt.training.run_record import RunRecordError
 
 
@@ -23,7 +23,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, rate in (("slow", 0.01), ("fast", 0.05)):
         settings = toy_settings(learning_rate=rate, validate_every=4, log_every=2)
         accelerator = Accelerator(cpu=True, log_with="tensorboard", project_dir=folder / name)
-        start_run(accelerator, settings, folder / name)
+        start_run(accelerator, settings, folder / name, TrackingSettings())
         score = Validation({"psnr": 1000 * rate})
         train_toy(ToyStep(), folder / name, settings, accelerator=accelerator, validate=lambda score=score: score)
         accelerator.end_training()

@@ -29,6 +29,7 @@ from retina_adapt.objectives import AdversarialSettings, AdversarialTerm, absolu
 from retina_adapt.training import (
     CheckpointError,
     NoScoresError,
+    TrackingSettings,
     TrainingDivergedError,
     TrainingStopped,
     UnsupportedStrategyError,
@@ -57,7 +58,7 @@ def logged(folder: Path) -> dict[str, list[float]]:
 
 def logged_training(accelerator: Accelerator, folder: Path, *, batch_size: int, accumulation: int = 1) -> None:
     settings = toy_settings(batch_size=batch_size, gradient_accumulation=accumulation, log_every=1)
-    start_run(accelerator, settings, folder)
+    start_run(accelerator, settings, folder, TrackingSettings())
     train_toy(ToyStep(), folder, settings, accelerator=accelerator)
     accelerator.end_training()
 

@@ -101,7 +101,7 @@ def test_16_bit_files_of_other_programs_are_read_exactly(tmp_path, suffix, chann
 def tiff_of(samples, **options) -> bytes:
     """A TIFF file as another program writes it."""
     buffer = BytesIO()
-    tifffile.imwrite(buffer, samples, photometric="rgb", **options)
+    tifffile.imwrite(buffer, samples, photometric="rgb", metadata=None, **options)
     return buffer.getvalue()
 
 

@@ -97,6 +97,8 @@ def parse_configuration(
     configuration = configuration_class(**values)
     if has_resume and instances[RESUME_FIELD] is not None:
         configuration = _in_every_section(configuration, {RESUME_FIELD: lambda _: instances[RESUME_FIELD]})
+    # The shell does so on the command line, but not in files.
+    configuration = _in_every_section(configuration, {"output_folder": _without_tilde})
     if any(option in arguments for option in DRY_RUN_OPTIONS):
         elsewhere = {DRY_RUN_FIELD: lambda _: True, "output_folder": lambda folder: str(Path(folder) / DRY_RUN_FIELD)}
         return _in_every_section(configuration, elsewhere)
@@ -107,6 +109,10 @@ def parse_configuration(
             f"from the run's own checkpoints; leave {tried[0]} out and give {DRY_RUN_OPTIONS[0]}"
         )
     return configuration
+
+
+def _without_tilde(folder: str) -> str:
+    return str(Path(folder).expanduser()) if folder.startswith("~") else folder
 
 
 def configuration_to_dict(configuration: Any) -> dict[str, Any]:

@@ -254,3 +254,11 @@ def test_help_lists_the_options_that_concern_every_training(capsys: pytest.Captu
     shown = " ".join(capsys.readouterr().out.split())
     assert "--resume RESUME" in shown
     assert "--dry-run" in shown
+
+
+def test_the_home_folder_is_understood_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = parse_configuration(
+        Recipe, description="a test", arguments=["--config", written(tmp_path, output_folder="~/runs/a")]
+    )
+    assert config.output_folder == str(tmp_path / "runs" / "a")

@@ -11,8 +11,8 @@ from retina_adapt.training.run_record import RUN_FILE, data_fingerprints, flatte
 from retina_adapt.training.settings import TrainingSettings
 
 # How a training is done may change on the way, for instance to a lower rate after it diverged, or to other processes.
-# What comes out of it must not: its seed stands on the adaptor's card.
-_HOW_TO_TRAIN = {field.name for field in fields(TrainingSettings)} - {"seed"}
+# What comes out of it must not: its seed stands on the adaptor's card, and an average needs all of its steps.
+_HOW_TO_TRAIN = {field.name for field in fields(TrainingSettings)} - {"seed", "moving_average_decay"}
 _ELSEWHERE = {"output_folder", "validation", "sampling_steps", "tracking", "card"}
 
 

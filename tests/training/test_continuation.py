@@ -58,6 +58,7 @@ def start(recipe: Recipe) -> None:
         ({"where": {"grade": 3, "validation": 2}}, r"where\.validation: None then, 2 now"),
         ({"small": Beginning(steps=2)}, r"small\.steps: 4 then, 2 now"),
         ({"toy": toy_settings(seed=3)}, r"toy\.seed: 0 then, 3 now"),
+        ({"toy": toy_settings(moving_average_decay=0.9)}, r"toy\.moving_average_decay: 0\.0 then, 0\.9 now"),
     ],
 )
 def test_another_result_is_refused_and_told(begun: Recipe, change: dict, named: str) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from peft import PeftConfig, PeftModel
 
-from retina_adapt.adaptors.attach import attach_adaptor, detach_adaptor
+from retina_adapt.adaptors.attach import assign_or_detach, attach_adaptor
 from retina_adapt.adaptors.kinds import KINDS, kind_of
 from retina_adapt.adaptors.layers import tuner_layers
 from retina_adapt.adaptors.merging import require_unmerged
 from retina_adapt.adaptors.names import require_attached
 from retina_adapt.adaptors.stored_settings import settings_to_plain
-from retina_adapt.adaptors.tensors import adaptor_tensors, assign_adaptor_tensors
+from retina_adapt.adaptors.tensors import adaptor_tensors
 from retina_adapt.errors import RetinaAdaptError
 
 
@@ -90,11 +90,7 @@ def interpolate_adaptors(adapted: PeftModel, weights: Mapping[str, float], new_n
         for key in tensors[first]
     }
     attach_adaptor(adapted, copy.deepcopy(adapted.peft_config[first]), new_name, without_values=True)
-    try:
-        assign_adaptor_tensors(adapted, new_name, mean)
-    except BaseException:  # such as a full accelerator
-        detach_adaptor(adapted, new_name)
-        raise
+    assign_or_detach(adapted, new_name, mean)
 
 
 def _differing_settings(first: PeftConfig, other: PeftConfig) -> list[str]:

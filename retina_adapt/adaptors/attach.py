@@ -1,7 +1,7 @@
 """Adaptors on a backbone: attach, choose what trains, look past them, and prove that the backbone stays frozen."""
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from retina_adapt.adaptors.layers import adaptor_attributes, backbone_of, tuner_
 from retina_adapt.adaptors.merging import require_unmerged
 from retina_adapt.adaptors.mixed_batch import MixedBatchError
 from retina_adapt.adaptors.names import AdaptorNameError, require_attached, require_usable_name
-from retina_adapt.adaptors.tensors import adaptor_parameters
+from retina_adapt.adaptors.tensors import adaptor_parameters, assign_adaptor_tensors
 from retina_adapt.adaptors.weight_deltas import WeightDeltaConfig, without_compiling
 from retina_adapt.backbones import ReconstructionBackbone, fingerprint_tensors, select_hook_points
 from retina_adapt.errors import RetinaAdaptError
@@ -128,6 +128,19 @@ def detach_adaptor(adapted: PeftModel, name: str) -> None:
         tuner.set_adapter(successors)
     adapted.delete_adapter(name)
     unwrap_empty_layers(adapted.get_base_model())
+
+
+def assign_or_detach(adapted: PeftModel, name: str, tensors: Mapping[str, Tensor]) -> None:
+    """Give an adaptor that was just attached its values; where that fails, on a full accelerator, take it off again.
+
+    Raises:
+        AdaptorNameError, AdaptorTensorError: as `assign_adaptor_tensors`.
+    """
+    try:
+        assign_adaptor_tensors(adapted, name, tensors)
+    except BaseException:
+        detach_adaptor(adapted, name)
+        raise
 
 
 def train_only(adapted: PeftModel, name: str, groups: Iterable[str]) -> list[nn.Parameter]:

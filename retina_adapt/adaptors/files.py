@@ -11,7 +11,7 @@ from pathlib import Path
 from peft import PeftModel
 from torch import Tensor
 
-from retina_adapt.adaptors.attach import attach_adaptor, backbone_tensors, detach_adaptor
+from retina_adapt.adaptors.attach import assign_or_detach, attach_adaptor, backbone_tensors
 from retina_adapt.adaptors.card import render_card
 from retina_adapt.adaptors.description import (
     AdaptorDescription,
@@ -37,7 +37,6 @@ from retina_adapt.adaptors.tensors import (
     TENSOR_DTYPES,
     AdaptorTensorError,
     adaptor_tensors,
-    assign_adaptor_tensors,
     check_adaptor_tensors,
 )
 from retina_adapt.atomic_files import require_own_folder, write_folder_atomically
@@ -127,11 +126,7 @@ def load_adaptor(backbone: ReconstructionBackbone | PeftModel, adaptor: str | Pa
     adaptor = Path(adaptor)
     description, tensors = read_fitting_adaptor(backbone, adaptor, name)
     adapted = attach_adaptor(backbone, description.settings, name, without_values=True)
-    try:
-        assign_adaptor_tensors(adapted, name, tensors)
-    except BaseException:  # such as a full accelerator
-        detach_adaptor(adapted, name)
-        raise
+    assign_or_detach(adapted, name, tensors)
     adapted.requires_grad_(False)
     return adapted
 

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from peft import PeftModel
 from torch import Tensor
 
-from retina_adapt.adaptors.attach import attach_adaptor, detach_adaptor
+from retina_adapt.adaptors.attach import assign_or_detach, attach_adaptor
 from retina_adapt.adaptors.errors import AdaptorFileError
 from retina_adapt.adaptors.hook_point.config import AdaptorConfigError
 from retina_adapt.adaptors.layers import backbone_of, hook_point_of
@@ -28,7 +28,6 @@ from retina_adapt.adaptors.rehearsal import rehearse_attaching
 from retina_adapt.adaptors.tensors import (
     AdaptorTensorError,
     adaptor_tensors,
-    assign_adaptor_tensors,
     check_adaptor_tensors,
 )
 from retina_adapt.adaptors.weight_deltas import DoraAdaptorConfig, LoraAdaptorConfig, target_layers
@@ -116,11 +115,7 @@ def attach_foreign_lora(backbone: ReconstructionBackbone | PeftModel, source: st
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         adapted = attach_adaptor(backbone, config, name)
-    try:
-        assign_adaptor_tensors(adapted, name, adaptor_tensors(adapted, name) | tensors)
-    except BaseException:  # such as a full accelerator
-        detach_adaptor(adapted, name)
-        raise
+    assign_or_detach(adapted, name, adaptor_tensors(adapted, name) | tensors)
     adapted.requires_grad_(False)
     return adapted
 

@@ -206,6 +206,9 @@ def setup(
         )
     if config.start_from is not None:
         require_start_fits(config, describe_adaptor(adaptor_folder(config.start_from)))
+    # What no stage trains is left out: it would make the adaptor larger, and change the backbone if not the identity.
+    hook_groups = [group for groups in trained_groups(config).values() for group in groups]
+    peft_config = replace(config.adaptor, hook_groups=hook_groups).to_peft_config()
     accelerator = new_accelerator(config.autoencoder, config.tracking, config.output_folder)
     start_run(accelerator, config, config.output_folder, config.tracking)
     if unread := config.adaptor.unread():
@@ -216,9 +219,7 @@ def setup(
     backbone.to(accelerator.device)
     guard = FrozenBackboneGuard(backbone)
     set_seed(config.autoencoder.seed)
-    # What no stage trains is left out: it would make the adaptor larger, and change the backbone if not the identity.
-    hook_groups = [group for groups in trained_groups(config).values() for group in groups]
-    adapted = attach_adaptor(backbone, replace(config.adaptor, hook_groups=hook_groups).to_peft_config(), ADAPTOR_NAME)
+    adapted = attach_adaptor(backbone, peft_config, ADAPTOR_NAME)
     start = None
     if config.start_from is not None:
         start = start_from_file(adapted, ADAPTOR_NAME, adaptor_folder(config.start_from))

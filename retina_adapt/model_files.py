@@ -38,7 +38,7 @@ def write_tensor_file(path: Path, tensors: Mapping[str, Tensor], header: Mapping
 
 @dataclass(frozen=True)
 class ModelFileReader:
-    """Reads the files of one kind of model. None is unpickled, none read that is larger than it can need to be.
+    """Reads the files of one kind of model. None is unpickled, none read that is larger than its caller allows.
 
     Attributes:
         model: what errors call it: adaptor, backbone or router.
@@ -57,11 +57,12 @@ class ModelFileReader:
         with self._opened(path) as file:
             return dict(file.metadata() or {})
 
-    def read_tensors(self, path: Path, *, most_bytes: int | None = None) -> dict[str, Tensor]:
+    def read_tensors(self, path: Path, *, most_bytes: int | None = None, copied: bool = True) -> dict[str, Tensor]:
         """All tensors, in memory of their own: what happens to the file afterwards does not reach them.
 
         Args:
             most_bytes: refuse a larger file before reading it.
+            copied: False leaves them in the file, for a caller who copies them at once.
 
         Raises:
             The reader's error: there is no such file, it is not a whole safetensors file, or it is too large.
@@ -73,7 +74,8 @@ class ModelFileReader:
                 "settings can need; it is not what it claims to be"
             )
         with self._opened(path) as file:
-            return {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a mapping
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            return {name: tensor.clone() for name, tensor in tensors.items()} if copied else tensors
 
     def read_text(self, path: Path) -> str:
         """A small text file.

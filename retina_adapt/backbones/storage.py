@@ -133,7 +133,7 @@ def _load_part(folder: Path, index: dict[str, Any], name: str, kind: type[Part])
     part_class = _part_class(folder, index, name, part_classes(kind))
     part = _build_part(part_class, folder / name / "config.json")
     weights_file = folder / name / WEIGHTS_FILE
-    weights = _reader.read_tensors(weights_file)
+    weights = _reader.read_tensors(weights_file, copied=False)
     try:
         part.load_state_dict(weights, strict=True)
     except RuntimeError as error:

@@ -29,7 +29,7 @@ def status_before(
         return None
     known = before.get(record.output)
     if known is None or not known.is_done:
-        if not skip_existing and not _is_own_result(target, Path(record.photograph)):
+        if known is None and not skip_existing and not _is_own_result(target, Path(record.photograph)):
             raise OutputFolderError(
                 f"{target}: is there already, is no result of this program, and would be overwritten; name another "
                 "output folder, or give --skip-existing to leave it, --overwrite to replace it"

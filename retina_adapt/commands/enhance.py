@@ -80,7 +80,8 @@ def enhance_photographs(
             choices in `routes.json` beside the results. A photograph that needs none, or whose adaptor there is not, is
             copied byte for byte.
         then: adaptors, as in `adaptors` but for `auto`, that each result goes through after that: see
-            `Enhancer.set_adaptor_sequence`. What `auto` chose already is not used again.
+            `Enhancer.set_adaptor_sequence`. None is used twice on a photograph,
+            and none on one that `auto` leaves alone.
         masks: folder of known fields of view: images of the photographs' names, nonzero inside.
         device: `auto` is what accelerate finds.
         workers: threads that read, and as many that write, while the network works.
@@ -119,14 +120,17 @@ def enhance_photographs(
     choices = [parse_adaptor_choice(adaptor) for adaptor in adaptors]
     router_choice = AdaptorChoice(None, AUTO)
     names = [AUTO if choice == router_choice else load_chosen_adaptor(enhancer, choice) for choice in choices]
-    then_choices = [parse_adaptor_choice(adaptor) for adaptor in then]
-    then_names = load_further_adaptors(enhancer, then_choices, dict(zip(choices, names, strict=True)))
-    asked_for = {
-        name: choice.adaptor for name, choice in zip([*names, *then_names], [*choices, *then_choices], strict=True)
-    }
     chosen_router = None
     if AUTO in names:
         chosen_router = load_router_and_adaptors(router or router_folder(), enhancer, fingerprint, processes.device)
+    # Those of `then` are none that the router may choose.
+    available = enhancer.adaptors
+    then_choices = [parse_adaptor_choice(adaptor) for adaptor in then]
+    loaded = {AdaptorChoice(None, name): name for name in available} | dict(zip(choices, names, strict=True))
+    then_names = load_further_adaptors(enhancer, then_choices, loaded)
+    asked_for = {
+        name: choice.adaptor for name, choice in zip([*then_names, *names], [*then_choices, *choices], strict=True)
+    }
     models = identities_of(enhancer, backbone, fingerprint, asked_for)
     require_report_seeds(report_seeds, chosen_settings, report)
     if report is not None:
@@ -141,7 +145,17 @@ def enhance_photographs(
         "masks": None if masks is None else str(masks),
     }
     run = EnhancementRun(
-        enhancer, chosen_router, names, then_names, chosen_settings, output, field_of_view, masks, request, models
+        enhancer,
+        chosen_router,
+        available,
+        names,
+        then_names,
+        chosen_settings,
+        output,
+        field_of_view,
+        masks,
+        request,
+        models,
     )
     run.require_own_masks(listed)
 
@@ -230,9 +244,8 @@ def _without_masks(listed: list[ListedPhotograph], masks: Path) -> list[ListedPh
     """The photographs alone, where the folder of masks lies among them."""
     folder = masks.resolve()
     photographs = [photograph for photograph in listed if folder not in photograph.path.resolve().parents]
-    if not photographs:
-        raise EnhancementInputError(f"{masks}: all photographs lie in the folder of masks; check --masks")
-    return photographs
+    # Where all of them lie in it, masks lie above the photographs, or are named as they are.
+    return photographs or listed
 
 
 def _newest(planned: PhotographRecord, after: dict[str, PhotographRecord]) -> PhotographRecord:

@@ -69,6 +69,7 @@ class EnhancementRun:
         self,
         enhancer: Enhancer,
         router: Router | None,
+        available: list[str],
         names: list[str],
         then: list[str],
         settings: EnhancementSettings,
@@ -78,6 +79,7 @@ class EnhancementRun:
         request: dict[str, Any],
         models: Mapping[str, ModelIdentity],
     ) -> None:
+        self.available = available
         self.enhancer, self.router, self.names, self.then, self.settings = enhancer, router, names, then, settings
         self.output, self.field_of_view, self.masks, self.models = output, field_of_view, masks, models
         self.folders = {name: output if len(names) == 1 else output / name for name in names}
@@ -149,7 +151,7 @@ class EnhancementRun:
 
     def sequence_of(self, adaptor: str) -> list[str]:
         """All that a photograph goes through whose adaptor was given or chosen."""
-        return [adaptor, *(name for name in self.then if not (name == adaptor and self.router is not None))]
+        return [adaptor, *(name for name in self.then if name != adaptor)]
 
     def known_mask(self, photograph: ListedPhotograph) -> np.ndarray | None:
         """The photograph's known field of view, bool (H, W); None where it is to be looked for."""
@@ -211,7 +213,7 @@ class EnhancementRun:
         if self.router is not None and name == AUTO:
             route = self.router.route(
                 read.photograph,
-                self.enhancer.adaptors,
+                self.available,
                 mask=read.prepared.field_of_view.mask,
                 name=read.prepared.name,
             )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from retina_adapt.commands.journal import JOURNAL_FOLDER
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import ImageReadError, find_photographs
 from retina_adapt.imaging.dicom import SIGNATURE_END, is_dicom
@@ -34,7 +35,7 @@ def list_photographs(sources: Sequence[Path], output: Path, results_mark: str) -
             results keep the folders behind the first wildcard.
         output: what lies in it is no input.
         results_mark: the name of what the command leaves in each folder of results: what lies in such a folder below a
-            source is no input either.
+            source is no input either, nor are results of `enhance`.
 
     Raises:
         OutputFolderError: `output` is a source folder or holds all of a source, or two photographs would have the same
@@ -76,10 +77,12 @@ def list_photographs(sources: Sequence[Path], output: Path, results_mark: str) -
 
 
 def result_folders(source: Path, results_mark: str) -> list[Path]:
-    """The folders below a source folder that hold `results_mark`."""
+    """The folders below a source folder that hold `results_mark`, or results of `enhance`."""
     if not source.is_dir():
         return []
-    return [folder for folder, _ in visible_folders(source) if folder != source and (folder / results_mark).exists()]
+    marks = {results_mark, JOURNAL_FOLDER}
+    below = [folder for folder, _ in visible_folders(source) if folder != source]
+    return [folder for folder in below if any((folder / mark).exists() for mark in marks)]
 
 
 def pictures_left_alone(sources: Sequence[Path], output: Path, results_mark: str) -> str:

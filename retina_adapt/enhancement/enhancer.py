@@ -164,7 +164,7 @@ class Enhancer:
         self._use([dict(weights)] if weights else [])
 
     def set_adaptor_sequence(self, names: Sequence[str]) -> None:
-        """Use several adaptors one after the other, of any kinds; no names use none.
+        """Use several adaptors one after the other, of whatever kinds can be loaded together; no names use none.
 
         Each sees what the one before made of the photograph's copies: the blur that is left, for instance, where noise
         and shade are taken away. It costs a network's pass for each; what they changed together is applied to the
@@ -326,8 +326,7 @@ class Enhancer:
         if not self._passes:
             with adaptors_bypassed(self.backbone):
                 return small_changes(self.backbone, prepared, settings)
-        if len(self._passes) > 1:
-            self._activate(self._passes[0])
+        self._activate(self._passes[0])
         changes = small_changes(self.backbone, prepared, settings)
         for weights in self._passes[1:]:
             self._activate(weights)
@@ -337,6 +336,9 @@ class Enhancer:
         return changes
 
     def _use(self, passes: list[dict[str, float]]) -> None:
+        for name in (name for weights in passes for name in weights):
+            # Before any is activated: an error leaves active what was.
+            self._require(name)
         for weights in passes:
             self._activate(weights)
         self._passes = [{name: float(weight) for name, weight in weights.items()} for weights in passes]

@@ -4,7 +4,6 @@ Pixels are float32 in [0, 1], upright, RGB or grey; bit depth, alpha, colour pro
 that a photograph which is read and written again in a lossless format keeps every sample bit for bit.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,14 +68,15 @@ def visible_folders(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tupl
     if own_place in above:
         return
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        entries = sorted(folder.iterdir())
     except PermissionError:
         return
     visible = [entry for entry in entries if not entry.name.startswith(".")]
+    # Of a link to itself, `Path` says that it is neither.
     yield folder, [entry.name for entry in visible if entry.is_file()]
     for entry in visible:
         if entry.is_dir():
-            yield from visible_folders(folder / entry.name, (*above, own_place))
+            yield from visible_folders(entry, (*above, own_place))
 
 
 def find_photographs(folder_or_file: Path | str) -> list[Path]:

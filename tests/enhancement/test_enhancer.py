@@ -215,10 +215,14 @@ def test_a_sequence_is_applied_to_a_photograph_at_its_own_size() -> None:
     assert np.array_equal(in_sequence[~mask], low[~mask])
 
 
-def test_a_sequence_of_what_is_not_loaded_changes_nothing_of_what_is_active(enhancer: Enhancer) -> None:
+def test_a_sequence_of_what_is_not_loaded_changes_nothing_of_what_is_active(
+    enhancer: Enhancer, adaptor_folders: list[Path]
+) -> None:
     before = enhancer(fundus_frame())
+    enhancer.load_adaptor(adaptor_folders[1], "other")
+    enhancer.set_adaptor("first")
     with pytest.raises(AdaptorNameError, match="no adaptor named 'second'"):
-        enhancer.set_adaptor_sequence(["first", "second"])
+        enhancer.set_adaptor_sequence(["other", "second"])
     assert enhancer.active_passes == [{"first": 1.0}]
     assert np.array_equal(enhancer(fundus_frame()), before)
     enhancer.set_adaptor_sequence(["first", "first"])

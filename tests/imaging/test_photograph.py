@@ -419,6 +419,7 @@ def test_linked_folders_are_searched_and_circles_are_not_followed(tmp_path):
     (tmp_path / "archive").mkdir()
     (tmp_path / "archive" / "linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "archive")
+    (tmp_path / "archive" / "itself").symlink_to(tmp_path / "archive" / "itself")
     assert find_photographs(tmp_path / "archive") == [tmp_path / "archive" / "linked" / "a.png"]
 
 

@@ -22,16 +22,16 @@ class AdaptorChoice(NamedTuple):
     adaptor: str
 
 
-def parse_adaptor_choice(given: str) -> AdaptorChoice:
+def parse_adaptor_choice(given: str, option: str = "--adaptor") -> AdaptorChoice:
     """Take NAME=PATH apart; a path that exists as a whole is one, whatever is in it.
 
     Raises:
         AdaptorNameError: nothing is given, or several with commas between them.
     """
     if not given.strip():
-        raise AdaptorNameError("--adaptor is empty; give an embedded name such as light, auto, a path, or NAME=PATH")
+        raise AdaptorNameError(f"{option} is empty; give an embedded name such as light, a path, or NAME=PATH")
     if "," in given and set(given.split(",")) <= {*embedded_names("adaptors"), AUTO}:
-        raise AdaptorNameError(f"--adaptor {given}: give each of them with an --adaptor of its own")
+        raise AdaptorNameError(f"{option} {given}: give each of them with {option} of its own")
     name, sign, adaptor = given.partition("=")
     # What has a slash before the sign is a path too, one that does not exist: the error should show all of it.
     if not sign or not name or "/" in name or Path(given).exists():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retina_adapt.commands.journal import PhotographRecord
+from retina_adapt.commands.journal import PhotographRecord, shown_sequence
 from retina_adapt.enhancement import EnhancementInputError, EnhancementSettings, Enhancer
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import FieldOfViewShape, Photograph, read_photograph
@@ -33,7 +33,6 @@ def write_batch_report(
     output: Path,
     enhancer: Enhancer,
     models: Mapping[str, ModelIdentity],
-    sequence_of: Callable[[str], list[str]],
     settings: EnhancementSettings,
     field_of_view: FieldOfViewShape,
     mask_of: Callable[[Path], np.ndarray | None],
@@ -47,7 +46,6 @@ def write_batch_report(
         output: folder that the records' results lie in.
         enhancer: with the adaptors that the records name, for further versions.
         models: the backbone under "backbone", and the adaptors by the records' names.
-        sequence_of: gives all adaptors that a photograph went through, by the one that the record names.
         settings: that the results were made with.
         field_of_view: where it was looked for.
         mask_of: gives a photograph's known field of view, bool (H, W), or None.
@@ -63,23 +61,18 @@ def write_batch_report(
         elif record.status == "skipped":
             # Nobody knows what made it: these settings, or others.
             failures.append(f"{record.photograph}: not in this report: its result was there already")
-        elif record.route is not None and record.used_adaptor is None and record.route["fault"] != CLEAR:
+        elif record.route is not None and not record.used_adaptors and record.route["fault"] != CLEAR:
             found = f"{record.route['fault']} at {record.route['confidence']:.0%}"
             failures.append(f"{record.photograph}: left as it is: {found}, but {record.route['note']}")
-        elif record.used_adaptor is None:
+        elif not record.used_adaptors:
             clear += 1
         else:
             try:
-                entries.append(_entry(record, output, enhancer, sequence_of, settings, field_of_view, mask_of, seeds))
+                entries.append(_entry(record, output, enhancer, settings, field_of_view, mask_of, seeds))
             except (RetinaAdaptError, OSError) as error:
                 # Somebody may have changed or removed a result of an earlier run.
                 failures.append(f"{record.photograph}: not in this report: {error}")
-    used = {
-        name
-        for record in records
-        if record.used_adaptor and record.status != "skipped"
-        for name in sequence_of(record.used_adaptor)
-    }
+    used = {name for record in records if record.status != "skipped" for name in record.used_adaptors}
     shown: dict[str, str | int] = {"mode": settings.mode, "detail": settings.detail}
     if settings.mode == "diffusion":
         shown |= {"steps": settings.denoiser_steps, "seed": settings.seed}
@@ -91,7 +84,6 @@ def _entry(
     record: PhotographRecord,
     output: Path,
     enhancer: Enhancer,
-    sequence_of: Callable[[str], list[str]],
     settings: EnhancementSettings,
     field_of_view: FieldOfViewShape,
     mask_of: Callable[[Path], np.ndarray | None],
@@ -101,8 +93,8 @@ def _entry(
     after = read_photograph(output / record.output)
     mask = mask_of(Path(record.photograph))
     versions: list[np.ndarray] = []
-    enhancer.set_adaptor_sequence(sequence_of(str(record.used_adaptor)))
     if seeds > 1:
+        enhancer.set_adaptor_sequence(record.used_adaptors)
         versions = [
             _version(before, enhancer, dataclasses.replace(settings, seed=settings.seed + offset), field_of_view, mask)
             for offset in range(seeds)
@@ -111,7 +103,7 @@ def _entry(
         record.output,
         before.pixels,
         after.pixels,
-        adaptor=str(enhancer.active_adaptor),
+        adaptor=shown_sequence(record),
         mask=mask,
         field_of_view=field_of_view,
         versions=versions,

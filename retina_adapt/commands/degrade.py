@@ -3,14 +3,13 @@
 import dataclasses
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from retina_adapt.commands.batch import BatchResult, process_photographs
-from retina_adapt.commands.photograph_list import OutputFolderError, list_photographs
+from retina_adapt.commands.photograph_list import OutputFolderError, list_photographs, make_output_folder
 from retina_adapt.commands.records import write_json_record
 from retina_adapt.degradations import DegradationRecordError, DrawnDegradation, apply_degradation, draw_degradation
 from retina_adapt.errors import RetinaAdaptError
@@ -65,18 +64,20 @@ def degrade_photographs(
     recorded = None if replay is None else _read_record(replay)
     # What earlier runs have left in the output folder can be replayed as well.
     present = _read_record(output / RECORD_FILE) if (output / RECORD_FILE).is_file() else {}
-    _require_replaceable(source, output, present)
-    drawn_by_name: dict[str, dict[str, Any]] = {}
+    names = [listed.relative.as_posix() for listed in list_photographs([source], output, RECORD_FILE)]
+    _require_replaceable(output, names, present)
+    if recorded is None:
+        # A file name may be no UTF-8; its bytes are what it is.
+        keys = {name: zlib.crc32(f"{seed}/{name}".encode(errors="surrogateescape")) for name in names}
+        draws = {name: draw_degradation(preset, seed=key, severity=severity) for name, key in keys.items()}
+    else:
+        draws = {name: recorded[name] for name in names if name in recorded}
+    done = dict(present)
 
     def process(path: Path, target: Path) -> list[Path]:
         name = target.relative_to(output).as_posix()
-        if recorded is None:
-            # A file name may be no UTF-8; its bytes are what it is.
-            key = f"{seed}/{name}".encode(errors="surrogateescape")
-            drawn = draw_degradation(preset, seed=zlib.crc32(key), severity=severity)
-        elif name in recorded:
-            drawn = recorded[name]
-        else:
+        drawn = draws.get(name)
+        if drawn is None:
             raise ReplayError(f"{path}: {replay} holds no draw for '{name}'; was it recorded from this folder?")
         photograph = read_photograph(path)
         crop = SquareCrop.around(find_field_of_view(photograph.pixels, name=str(path), field_of_view=field_of_view))
@@ -85,25 +86,30 @@ def degrade_photographs(
         degraded = apply_degradation(square, crop.extract_mask(crop.mask), drawn)
         pixels = crop.restore(degraded, onto=photograph.pixels)
         write_photograph(dataclasses.replace(photograph, pixels=pixels, provenance=None), target)
-        drawn_by_name[name] = drawn.to_dict()
+        done[name] = drawn
         return [target]
 
+    make_output_folder(output)
+    # A process that is killed leaves results that are told by this to be its own.
+    _write_record(output, draws | present)
     try:
         return process_photographs(
             source, output, process, description="Degrading", results_mark=RECORD_FILE, console=console
         )
     finally:
         # Also of a run that is interrupted: what it has degraded can be replayed.
-        if drawn_by_name:
-            before = {name: drawn.to_dict() for name, drawn in present.items()}
-            write_json_record(output / RECORD_FILE, before | drawn_by_name)
+        _write_record(output, done)
 
 
-def _require_replaceable(source: Path, output: Path, present: Mapping[str, DrawnDegradation]) -> None:
+def _write_record(output: Path, drawn: Mapping[str, DrawnDegradation]) -> None:
+    write_json_record(output / RECORD_FILE, {name: draw.to_dict() for name, draw in drawn.items()})
+
+
+def _require_replaceable(output: Path, names: Iterable[str], present: Mapping[str, DrawnDegradation]) -> None:
     """Refuse to overwrite what no earlier run has recorded: the other half of a folder of pairs, for instance."""
-    for listed in list_photographs([source], output, RECORD_FILE):
-        target = output / listed.relative
-        if target.exists() and listed.relative.as_posix() not in present:
+    for name in names:
+        target = output / name
+        if target.exists() and name not in present:
             raise OutputFolderError(
                 f"{target}: is there already, is not recorded in {output / RECORD_FILE}, and would be overwritten; "
                 "name another output folder, or move it away"

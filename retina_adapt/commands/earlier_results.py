@@ -1,64 +1,98 @@
 """What an earlier run left in the output folder, and whether it is what this one would make."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from retina_adapt.commands.journal import PhotographRecord, Status
+from retina_adapt.commands.journal import PhotographRecord
 from retina_adapt.commands.photograph_list import OutputFolderError
 from retina_adapt.imaging import ImageReadError, read_photograph, sha256_of
 
 
-def status_before(
-    output: Path, record: PhotographRecord, before: Mapping[str, PhotographRecord], *, skip_existing: bool
-) -> Status | None:
-    """The status of a result that is there already; None if there is work to do.
+@dataclass(frozen=True)
+class EarlierResults:
+    """What need not be made, and what will be made anew.
 
-    What lies in a result's place is replaced only where it is known for the result of the same photograph.
+    Attributes:
+        done: records of results that stay, by their `output`.
+        replaced: `output` of those that another adaptor or other settings made of the same photograph.
+    """
+
+    done: dict[str, PhotographRecord] = field(default_factory=dict)
+    replaced: list[str] = field(default_factory=list)
+
+
+def sort_earlier_results(
+    output: Path,
+    planned: Iterable[PhotographRecord],
+    before: Mapping[str, PhotographRecord],
+    *,
+    skip_existing: bool,
+) -> EarlierResults:
+    """Tell what is done; what lies in a result's place is made anew only where it is one of the same photograph.
 
     Args:
         output: folder of the results.
-        record: of what this run plans.
+        planned: of this run.
         before: what earlier runs have recorded, by `output` of the records.
         skip_existing: leave every result that is there, whatever it was made from.
 
     Raises:
-        OutputFolderError: it is that of another photograph, which still exists, or no result of this program.
+        OutputFolderError: a file there is the result of another photograph, which still exists, or none of this
+            program.
     """
-    target = output / record.output
-    if not target.is_file():
-        return None
-    known = before.get(record.output)
-    if known is None or not known.is_done:
-        if known is None and not skip_existing and not _is_own_result(target, Path(record.photograph)):
-            raise OutputFolderError(
-                f"{target}: is there already, is no result of this program, and would be overwritten; name another "
-                "output folder, or give --skip-existing to leave it, --overwrite to replace it"
-            )
-        return "skipped" if skip_existing else None
-    if of_one_photograph(known, record):
+    found = EarlierResults()
+    for record in planned:
+        target = output / record.output
+        if not target.is_file():
+            continue
+        known = before.get(record.output)
+        if known is None or not known.is_done:
+            if skip_existing:
+                found.done[record.output] = dataclasses.replace(record, status="skipped", message="")
+            elif known is None and not _is_result_of(target, Path(record.photograph)):
+                raise OutputFolderError(
+                    f"{target}: is there already, no run has recorded it as the result of {record.photograph}, and it "
+                    "would be overwritten; name another output folder, or give --skip-existing to leave it, "
+                    "--overwrite to replace it"
+                )
+            continue
+        of_same = _of_one_photograph(known, record)
+        # Where the photograph is now: it may have been moved, or be named otherwise.
+        now = dataclasses.replace(known, photograph=record.photograph)
         # A result of another size was cut off since, by a full disk for instance, or changed.
-        if known.request == record.request and known.output_bytes == target.stat().st_size:
-            return known.status
-    elif Path(known.photograph).is_file() and not skip_existing:
-        raise OutputFolderError(
-            f"{target}: was made from {known.photograph}, and would be overwritten by that of "
-            f"{record.photograph}; name another output folder, or give --overwrite"
-        )
-    return "skipped" if skip_existing else None
+        if of_same and known.request == record.request and known.output_bytes == target.stat().st_size:
+            found.done[record.output] = now
+        elif skip_existing:
+            # What is known of another photograph's result says nothing of this one.
+            found.done[record.output] = dataclasses.replace(
+                now if of_same else dataclasses.replace(record, message=""), status="skipped"
+            )
+        elif not of_same and Path(known.photograph).is_file():
+            raise OutputFolderError(
+                f"{target}: was made from {known.photograph}, and would be overwritten by that of "
+                f"{record.photograph}; name another output folder, or give --overwrite"
+            )
+        elif of_same and known.request != record.request:
+            found.replaced.append(record.output)
+    return found
 
 
-def _is_own_result(target: Path, photograph: Path) -> bool:
+def _is_result_of(target: Path, photograph: Path) -> bool:
     """Whether a file that no journal knows is a result, of a run that was killed or whose journal was lost."""
     try:
-        if target.stat().st_size == photograph.stat().st_size and target.read_bytes() == photograph.read_bytes():
+        content = photograph.read_bytes()
+        if target.read_bytes() == content:
             # Copied by `auto`.
             return True
-        return read_photograph(target).provenance is not None
+        provenance = read_photograph(target).provenance
     except (OSError, ImageReadError):
         return False
+    return provenance is not None and provenance.input_sha256 == sha256_of(content)
 
 
-def of_one_photograph(known: PhotographRecord, record: PhotographRecord) -> bool:
+def _of_one_photograph(known: PhotographRecord, record: PhotographRecord) -> bool:
     """Whether both are of one file; one that was moved is known by what it holds."""
     if Path(known.photograph).resolve() == Path(record.photograph).resolve():
         return True

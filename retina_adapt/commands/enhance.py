@@ -16,14 +16,14 @@ from retina_adapt.commands.adaptor_choice import (
 )
 from retina_adapt.commands.batch import BatchResult
 from retina_adapt.commands.batch_report import require_report_seeds, write_batch_report
-from retina_adapt.commands.earlier_results import of_one_photograph, status_before
+from retina_adapt.commands.earlier_results import EarlierResults, sort_earlier_results
 from retina_adapt.commands.enhancement_run import EnhancementRun
 from retina_adapt.commands.journal import (
-    JOURNAL_FOLDER,
     SUMMARY_JSON,
     Journal,
     PhotographRecord,
     read_journals,
+    shown_sequence,
     write_summary,
 )
 from retina_adapt.commands.photograph_list import (
@@ -80,8 +80,8 @@ def enhance_photographs(
             choices in `routes.json` beside the results. A photograph that needs none, or whose adaptor there is not, is
             copied byte for byte.
         then: adaptors, as in `adaptors` but for `auto`, that each result goes through after that: see
-            `Enhancer.set_adaptor_sequence`. None is used twice on a photograph,
-            and none on one that `auto` leaves alone.
+            `Enhancer.set_adaptor_sequence`. None is used twice on a photograph, and none on one that `auto` leaves
+            alone.
         masks: folder of known fields of view: images of the photographs' names, nonzero inside.
         device: `auto` is what accelerate finds.
         workers: threads that read, and as many that write, while the network works.
@@ -111,7 +111,7 @@ def enhance_photographs(
         )
     processes = Processes(device)
     sources = [source] if isinstance(source, Path) else source
-    listed = list_photographs(sources, output, JOURNAL_FOLDER)
+    listed = list_photographs(sources, output)
     if masks is not None:
         listed = _without_masks(listed, masks)
     enhancer = Enhancer.from_pretrained(backbone, device=processes.device)
@@ -125,7 +125,7 @@ def enhance_photographs(
         chosen_router = load_router_and_adaptors(router or router_folder(), enhancer, fingerprint, processes.device)
     # Those of `then` are none that the router may choose.
     available = enhancer.adaptors
-    then_choices = [parse_adaptor_choice(adaptor) for adaptor in then]
+    then_choices = [parse_adaptor_choice(adaptor, option="--then") for adaptor in then]
     loaded = {AdaptorChoice(None, name): name for name in available} | dict(zip(choices, names, strict=True))
     then_names = load_further_adaptors(enhancer, then_choices, loaded)
     asked_for = {
@@ -160,36 +160,15 @@ def enhance_photographs(
     run.require_own_masks(listed)
 
     make_output_folder(output)
-    before = {} if overwrite else read_journals(output)
     planned = {photograph: run.planned_results(photograph) for photograph in listed}
-    done = {}
-    for record in (record for records in planned.values() for record in records):
-        status = None if overwrite else status_before(output, record, before, skip_existing=skip_existing)
-        if status is not None:
-            known = before.get(record.output)
-            if known is not None and not of_one_photograph(known, record):
-                # The result is of another photograph, of which the record would tell.
-                known = None
-            # A doubt about what is done stays; a planned record's message is that it was lost.
-            message = known.message if known is not None and known.is_done else ""
-            # Where the photograph is now: it may have been moved, or be named otherwise.
-            done[record.output] = dataclasses.replace(
-                known or record, photograph=record.photograph, status=status, message=message
-            )
+    all_planned = [record for records in planned.values() for record in records]
+    earlier = EarlierResults()
+    if not overwrite:
+        earlier = sort_earlier_results(output, all_planned, read_journals(output), skip_existing=skip_existing)
     waiting = {
-        photograph: [record for record in records if record.output not in done]
+        photograph: [record for record in records if record.output not in earlier.done]
         for photograph, records in planned.items()
     }
-    replaced = [
-        record.output
-        for records in waiting.values()
-        for record in records
-        if (known := before.get(record.output)) is not None
-        and known.is_done
-        and of_one_photograph(known, record)
-        and known.request != record.request
-        and (output / record.output).is_file()
-    ]
     # Nobody may write before everybody has seen what is left.
     processes.wait()
     share = processes.share_of([photograph for photograph, records in waiting.items() if records])
@@ -208,8 +187,7 @@ def enhance_photographs(
     result = BatchResult(is_of_another_process=True)
     if processes.is_main:
         after = read_journals(output)
-        planned_records = [record for records in planned.values() for record in records]
-        records = [done.get(record.output) or _newest(record, after) for record in planned_records]
+        records = [earlier.done.get(record.output) or _newest(record, after) for record in all_planned]
         write_summary(output, records, {**request, "sources": [str(path) for path in sources]})
         if chosen_router is not None:
             _write_routes(run.folders[AUTO], output, records)
@@ -221,19 +199,18 @@ def enhance_photographs(
                 output=output,
                 enhancer=enhancer,
                 models=models,
-                sequence_of=run.sequence_of,
                 settings=chosen_settings,
                 field_of_view=field_of_view,
                 mask_of=lambda path: run.known_mask(by_path[path]),
                 seeds=report_seeds,
             )
-        result = _result(output, records, done)
-        if replaced:
+        result = _result(output, records, earlier.done)
+        if earlier.replaced:
             result.warnings.append(
-                f"{output}: {len(replaced)} results of an earlier run were replaced, for its adaptor, settings, "
-                "photographs or masks were others; to keep both, give each run an output folder of its own"
+                f"{output}: {len(earlier.replaced)} results of an earlier run were replaced, for its adaptor, "
+                "settings, photographs or masks were others; to keep both, give each run an output folder of its own"
             )
-        if left_alone := pictures_left_alone(sources, output, JOURNAL_FOLDER):
+        if left_alone := pictures_left_alone(sources, output):
             result.warnings.append(left_alone)
     # The launcher ends the others as soon as one fails.
     processes.wait()
@@ -257,7 +234,8 @@ def _newest(planned: PhotographRecord, after: dict[str, PhotographRecord]) -> Ph
 def _line(photograph: ListedPhotograph, record: PhotographRecord) -> str:
     if record.route is not None:
         return f"{photograph.relative}: {Route(**record.route)}"
-    return f"{photograph.relative}: {record.status} by {record.adaptor}, {record.seconds:.2f} s in the network"
+    by = shown_sequence(record) or record.adaptor
+    return f"{photograph.relative}: {record.status} by {by}, {record.seconds:.2f} s in the network"
 
 
 def _result(output: Path, records: list[PhotographRecord], done: Container[str]) -> BatchResult:

@@ -56,10 +56,12 @@ class _ReadPhotograph:
 
 @dataclass(frozen=True)
 class _Made:
-    """Of one photograph: the reading, and by name of the adaptor asked for, what came of it and how long it took."""
+    """Of one photograph: the reading, and by name of the adaptor asked for, what was used, what came of it, the route,
+    and how long it took.
+    """
 
     read: _ReadPhotograph
-    changes: dict[str, tuple[str | None, SmallChange | None, dict[str, Any] | None, float] | Exception]
+    changes: dict[str, tuple[list[str], SmallChange | None, dict[str, Any] | None, float] | Exception]
 
 
 class EnhancementRun:
@@ -149,10 +151,6 @@ class EnhancementRun:
                 yield outcome.item, self._records(outcome, waiting[outcome.item])
                 progress.advance(task)
 
-    def sequence_of(self, adaptor: str) -> list[str]:
-        """All that a photograph goes through whose adaptor was given or chosen."""
-        return [adaptor, *(name for name in self.then if name != adaptor)]
-
     def known_mask(self, photograph: ListedPhotograph) -> np.ndarray | None:
         """The photograph's known field of view, bool (H, W); None where it is to be looked for."""
         path = self._mask_of(photograph)
@@ -206,7 +204,7 @@ class EnhancementRun:
 
     def _change(
         self, read: _ReadPhotograph, name: str
-    ) -> tuple[str | None, SmallChange | None, dict[str, Any] | None, float]:
+    ) -> tuple[list[str], SmallChange | None, dict[str, Any] | None, float]:
         started = time.perf_counter()
         route = None
         chosen: str | None = name
@@ -219,11 +217,12 @@ class EnhancementRun:
             )
             chosen = route.adaptor
         change = None
-        if chosen is not None:
-            self.enhancer.set_adaptor_sequence(self.sequence_of(chosen))
+        used = [] if chosen is None else [chosen, *(further for further in self.then if further != chosen)]
+        if used:
+            self.enhancer.set_adaptor_sequence(used)
             (change,) = self.enhancer.small_changes([read.prepared], self.settings)
         plain_route = None if route is None else dataclasses.asdict(route)
-        return chosen, change, plain_route, time.perf_counter() - started
+        return used, change, plain_route, time.perf_counter() - started
 
     def _write(self, made: _Made, records: list[PhotographRecord]) -> list[PhotographRecord]:
         digest = sha256_of(made.read.encoded)
@@ -241,11 +240,11 @@ class EnhancementRun:
         made_of_it = made.changes[record.adaptor]
         if isinstance(made_of_it, Exception):
             raise made_of_it
-        chosen, change, route, seconds = made_of_it
+        used, change, route, seconds = made_of_it
         photograph = made.read.photograph
         height, width = photograph.pixels.shape[:2]
         target = self.output / record.output
-        if change is None or chosen is None:
+        if change is None:
             # The file's bytes rather than its pixels: writing a JPEG anew would change them.
             with write_file_atomically(target) as temporary:
                 temporary.write_bytes(made.read.encoded)
@@ -256,8 +255,7 @@ class EnhancementRun:
                 backbone=self.models[BACKBONE].name,
                 backbone_fingerprint=self.models[BACKBONE].sha256,
                 adaptors=[
-                    UsedAdaptor(name, self.models[name].sha256, turn=turn)
-                    for turn, name in enumerate(self.sequence_of(chosen), start=1)
+                    UsedAdaptor(name, self.models[name].sha256, turn=turn) for turn, name in enumerate(used, start=1)
                 ],
                 input_sha256=digest,
             )
@@ -267,7 +265,7 @@ class EnhancementRun:
             status="copied" if change is None else "enhanced",
             message=made.read.doubt,
             output_bytes=target.stat().st_size,
-            used_adaptor=chosen,
+            used_adaptors=used,
             width=width,
             height=height,
             tile_size=None if change is None else change.tile_side,

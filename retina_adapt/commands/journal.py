@@ -32,7 +32,7 @@ class PhotographRecord:
         adaptor: as asked for; `auto` leaves the choice to the router.
         status: enhanced; copied, since the router chose no adaptor; skipped, since a result was there; or failed.
         message: why it failed, or what is doubtful about it.
-        used_adaptor: the adaptor that enhanced it.
+        used_adaptors: what enhanced it, one after the other; none where it was copied.
         width, height: in pixels; 0 where it could not be read.
         tile_size: of the tiles that the network saw; None for none.
         seconds: in the network.
@@ -48,7 +48,7 @@ class PhotographRecord:
     adaptor: str
     status: Status
     message: str = ""
-    used_adaptor: str | None = None
+    used_adaptors: list[str] = field(default_factory=list)
     width: int = 0
     height: int = 0
     tile_size: int | None = None
@@ -62,6 +62,11 @@ class PhotographRecord:
     @property
     def is_done(self) -> bool:
         return self.status in ("enhanced", "copied")
+
+
+def shown_sequence(record: PhotographRecord) -> str:
+    """The adaptors that enhanced a photograph, as `Enhancer.active_adaptor` says it; "" for none."""
+    return ", then ".join(record.used_adaptors)
 
 
 class Journal:
@@ -124,4 +129,4 @@ def write_summary(output: Path, records: Sequence[PhotographRecord], settings: d
     ):
         writer = csv.DictWriter(stream, columns, extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(dataclasses.asdict(record) for record in records)
+        writer.writerows(dataclasses.asdict(record) | {"used_adaptors": shown_sequence(record)} for record in records)

@@ -27,7 +27,9 @@ class ListedPhotograph:
     relative: Path
 
 
-def list_photographs(sources: Sequence[Path], output: Path, results_mark: str) -> list[ListedPhotograph]:
+def list_photographs(
+    sources: Sequence[Path], output: Path, results_mark: str = JOURNAL_FOLDER
+) -> list[ListedPhotograph]:
     """Find photographs, sorted by their place in the output.
 
     Args:
@@ -85,7 +87,7 @@ def result_folders(source: Path, results_mark: str) -> list[Path]:
     return [folder for folder in below if any((folder / mark).exists() for mark in marks)]
 
 
-def pictures_left_alone(sources: Sequence[Path], output: Path, results_mark: str) -> str:
+def pictures_left_alone(sources: Sequence[Path], output: Path, results_mark: str = JOURNAL_FOLDER) -> str:
     """Which pictures in the source folders are not read, or are results, as a warning; "" if there are none."""
     found, unnamed = [], []
     for path in (path for source in sources if source.is_dir() for path in visible_files(source)):

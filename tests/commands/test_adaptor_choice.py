@@ -43,7 +43,7 @@ def test_two_adaptors_of_one_name_are_told_apart_by_names_of_ones_own(enhance, t
     for name in ("few", "many"):
         assert (tmp_path / "out" / name / "drawn_0000.png").is_file()
     records = json.loads((tmp_path / "out" / "summary.json").read_text())["photographs"]
-    assert [record["used_adaptor"] for record in records] == ["few", "many"]
+    assert [record["used_adaptors"] for record in records] == [["few"], ["many"]]
 
 
 def test_without_names_the_error_says_how_to_give_them(enhance, two_adaptors, tmp_path: Path) -> None:

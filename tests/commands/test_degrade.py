@@ -1,6 +1,9 @@
 """`retina-adapt degrade`: what it records can be replayed, and a record that cannot is told by name."""
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,3 +100,20 @@ def test_what_was_degraded_before_is_not_degraded_again(drawn: Path) -> None:
     status, printed = degrade(drawn, drawn / "blur", "--preset", "blur")
     assert (status, f"{drawn / 'haze'}: left alone" in printed) == (0, True)
     assert len(list((drawn / "blur").rglob("*.png"))) == 4
+
+
+def test_a_run_that_was_killed_can_be_begun_again(drawn: Path, tmp_path: Path) -> None:
+    program = (
+        "import os, signal, retina_adapt.commands.degrade as module\n"
+        "write = module.write_photograph\n"
+        "def write_and_die(*arguments):\n"
+        "    write(*arguments)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "module.write_photograph = write_and_die\n"
+        "from retina_adapt.cli import app\n"
+        f"app(['degrade', {str(drawn)!r}, {str(tmp_path / 'out')!r}])\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 1
+    assert degrade(drawn, tmp_path / "out")[0] == 0
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 4

@@ -290,10 +290,27 @@ def test_what_is_no_result_is_never_overwritten_unasked(enhance, drawn: Path, tm
     assert enhance(drawn, ["--overwrite"]).exit_code == 0
 
 
-def test_results_whose_journal_was_lost_are_made_anew(enhance, drawn: Path, tmp_path: Path) -> None:
+def test_results_whose_journal_was_lost_are_made_anew_but_not_of_other_photographs(
+    enhance, drawn: Path, tmp_path: Path
+) -> None:
     enhance(drawn)
     shutil.rmtree(tmp_path / "out" / ".retina_adapt")
     assert enhance(drawn).exit_code == 0
+    shutil.rmtree(tmp_path / "out" / ".retina_adapt")
+    shutil.copy(drawn / "drawn_0001.png", drawn / "drawn_0000.png")
+    with pytest.raises(OutputFolderError, match=r"drawn_0000\.png: is there already"):
+        enhance(drawn)
+
+
+def test_a_mended_photograph_is_enhanced_where_an_earlier_result_lies(enhance, drawn: Path, tmp_path: Path) -> None:
+    path = drawn / "drawn_0000.png"
+    content = path.read_bytes()
+    enhance(path)
+    path.write_bytes(b"no picture")
+    assert enhance(path).exit_code == 3
+    path.write_bytes(content)
+    assert enhance(path).exit_code == 0
+    assert summary_of(tmp_path / "out")["drawn_0000.png"]["status"] == "enhanced"
 
 
 def test_masks_may_lie_among_the_photographs(enhance, drawn: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from retina_adapt.errors import RetinaAdaptError
         (["--router", "nowhere"], EnhancementInputError, "--adaptor auto alone"),
         (["--adaptor", "lihgt"], UnknownModelError, "did you mean 'light'"),
         (["--adaptor", ""], AdaptorNameError, "--adaptor is empty"),
-        (["--adaptor", "light,auto"], AdaptorNameError, "give each of them with an --adaptor of its own"),
+        (["--adaptor", "light,auto"], AdaptorNameError, "give each of them with --adaptor of its own"),
     ],
 )
 def test_a_mistake_in_the_command_ends_it_at_once(

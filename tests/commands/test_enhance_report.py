@@ -79,14 +79,13 @@ def test_what_jpeg_loses_is_no_uncertainty_of_sampling(
     enhance(source=tmp_path / "single")
     (record,) = read_journals(tmp_path / "out").values()
     enhancer = Enhancer.from_pretrained(toy_backbone_folder)
-    enhancer.load_adaptor(toy_adaptor_folder, record.used_adaptor)
+    enhancer.load_adaptor(toy_adaptor_folder, record.used_adaptors[0])
     write_batch_report(
         tmp_path / "report.html",
         [record],
         output=tmp_path / "out",
         enhancer=enhancer,
         models={"backbone": ModelIdentity("backbone", "toy", "0" * 64)},
-        sequence_of=lambda name: [name],
         # The same for all seeds.
         settings=EnhancementSettings(mode="fast"),
         field_of_view="auto",
@@ -152,7 +151,6 @@ def test_a_fault_without_an_adaptor_is_not_reported_as_clear(tmp_path: Path) -> 
         output=tmp_path,
         enhancer=None,
         models={"backbone": ModelIdentity("backbone", "nano", "0" * 64)},
-        sequence_of=lambda name: [name],
         settings=EnhancementSettings(),
         field_of_view="auto",
         mask_of=lambda path: None,

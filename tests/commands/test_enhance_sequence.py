@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from retina_adapt.adaptors import AdaptorNameError
 from retina_adapt.cli import app
+from retina_adapt.embedded import adaptor_folder
 from retina_adapt.enhancement import Enhancer
 from retina_adapt.imaging import read_photograph
 
@@ -45,6 +46,7 @@ def test_the_result_is_that_of_the_enhancers_sequence_and_says_so(enhance, drawn
     assert used_by(tmp_path / "out" / "drawn_0000.png") == [("mixed", 1), ("blur", 2)]
     assert "then blur (" in result.provenance.sentence()
     assert "mixed, then blur" in report.read_text()
+    assert "mixed, then blur" in (tmp_path / "out" / "summary.csv").read_text()
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert [adaptor["name"] for adaptor in summary["settings"]["then"]] == ["blur"]
 
@@ -67,6 +69,22 @@ def test_what_auto_has_chosen_is_not_used_again(enhance, tmp_path: Path) -> None
     ((chosen, _),) = used_by(tmp_path / "alone" / "drawn_0000.png")
     enhance("--adaptor", "auto", "--then", chosen, "--then", "blur")
     assert used_by(tmp_path / "out" / "drawn_0000.png") == [(chosen, 1), ("blur", 2)]
+
+
+def test_the_router_does_not_choose_what_comes_then(enhance, tmp_path: Path) -> None:
+    """An adaptor of one's own takes no embedded one's place by its name."""
+    with pytest.raises(AdaptorNameError, match="named 'mixed' is loaded already"):
+        enhance("--adaptor", "auto", "--then", f"mixed={adaptor_folder('blur')}")
+    enhance("--adaptor", "auto", output="alone")
+    ((chosen, _),) = used_by(tmp_path / "alone" / "drawn_0000.png")
+    enhance("--adaptor", "auto", "--then", f"sharpen={adaptor_folder('blur')}")
+    assert used_by(tmp_path / "out" / "drawn_0000.png") == [(chosen, 1), ("sharpen", 2)]
+
+
+def test_a_mistake_names_its_option(enhance) -> None:
+    for given, said in (("", "--then is empty"), ("light,blur", "give each of them with --then of its own")):
+        with pytest.raises(AdaptorNameError, match=said):
+            enhance("--adaptor", "mixed", "--then", given)
 
 
 def test_auto_comes_first(enhance, tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
-"""Evaluation: degrade held-out clear photographs, enhance them, and compare with the originals.
+"""Evaluation: enhance held-out photographs, and compare them with clear ones of the same eyes.
 
+    python recipes/evaluate.py --config recipes/configs/evaluate_pairs.yaml
     python recipes/evaluate.py --config recipes/configs/evaluate_nano.yaml
 
-Scores the degraded input, CLAHE as the classical baseline, and each adaptor. Prints a table, and writes
-`results.json`, `results.md` and a picture sheet to the output folder.
+The first takes pairs with real faults, the second degrades clear photographs. Scores the degraded input, CLAHE as the
+classical baseline, and each adaptor. Prints a table, and writes `results.json`, `results.md` and a picture sheet to the
+output folder.
 """
 
 import time
@@ -75,6 +77,29 @@ class EvaluatedDegradation:
 
 
 @dataclass
+class EvaluatedPairs:
+    """Held-out pairs with real faults and the adaptors that are to undo them.
+
+    Args:
+        name: as it stands in the table.
+        pairs: where they come from: two folders, or two columns of a data set.
+        adaptors: embedded names or adaptor folders.
+    """
+
+    name: str
+    pairs: PairSource
+    adaptors: list[str]
+
+    def __post_init__(self) -> None:
+        if self.pairs.clear:
+            raise ConfigurationError(
+                f"pairs: {self.name} has clear photographs; name these in data_sets, and their faults in degradations"
+            )
+        if len(set(self.adaptors)) < len(self.adaptors):
+            raise ConfigurationError(f"pairs: an adaptor of {self.name} is there more than once")
+
+
+@dataclass
 class EvaluateConfig:
     """Everything that recipes/evaluate.py reads.
 
@@ -82,6 +107,7 @@ class EvaluateConfig:
         output_folder: where table, JSON and picture sheet go.
         data_sets: held-out clear photographs.
         degradations: what is done to them, and who undoes it.
+        pairs: held-out pairs with real faults, beside these or in their place.
         backbone: name of an embedded backbone, or a backbone folder.
         modes: fast, diffusion, or both.
         steps: sampling steps in the mode diffusion.
@@ -90,8 +116,9 @@ class EvaluateConfig:
     """
 
     output_folder: str
-    data_sets: list[EvaluatedDataSet]
-    degradations: list[EvaluatedDegradation]
+    data_sets: list[EvaluatedDataSet] = field(default_factory=list)
+    degradations: list[EvaluatedDegradation] = field(default_factory=list)
+    pairs: list[EvaluatedPairs] = field(default_factory=list)
     backbone: str = DEFAULT_BACKBONE
     modes: list[EnhancementMode] = field(default_factory=lambda: ["fast", "diffusion"])
     steps: int = 4
@@ -99,15 +126,47 @@ class EvaluateConfig:
     pictures: int = 2
 
     def __post_init__(self) -> None:
-        names = [data_set.name for data_set in self.data_sets]
-        if len(set(names)) < len(names):
-            raise ConfigurationError(f"data_sets: the names {', '.join(names)} must differ: rows are told by them")
+        if bool(self.data_sets) != bool(self.degradations):
+            raise ConfigurationError("data_sets and degradations go together: give both")
+        if not (self.data_sets or self.pairs):
+            raise ConfigurationError("give photographs to evaluate on: pairs, or data_sets and degradations")
+        for key, entries in (("data_sets", self.data_sets), ("pairs", self.pairs)):
+            names = [entry.name for entry in entries]
+            if len(set(names)) < len(names):
+                raise ConfigurationError(f"{key}: the names {', '.join(names)} must differ: rows are told by them")
         labels = [label_of(degradation) for degradation in self.degradations]
         repeated = sorted({label for label in labels if labels.count(label) > 1})
         if repeated:
             raise ConfigurationError(
                 f"degradations: {', '.join(repeated)} is there more than once; give all of its adaptors in one entry"
             )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The pairs of one data set with one fault, and the adaptors that are compared on them."""
+
+    data_set: str
+    degradation: str
+    pairs: PairSource
+    adaptors: list[str]
+    draws: int = 1
+
+
+def comparisons_of(config: EvaluateConfig) -> list[Comparison]:
+    """Everything that is to be compared, in the order of the table."""
+    simulated = [
+        Comparison(
+            data_set.name,
+            label_of(degradation),
+            PairSource(clear=[data_set.photographs], degradation=degradation.preset, severity=degradation.severity),
+            degradation.adaptors,
+            degradation.draws,
+        )
+        for data_set in config.data_sets
+        for degradation in config.degradations
+    ]
+    return simulated + [Comparison(entry.name, "real", entry.pairs, entry.adaptors) for entry in config.pairs]
 
 
 def labels_of(adaptors: list[str]) -> dict[str, str]:
@@ -139,14 +198,15 @@ def column_title(names: Sequence[str]) -> str:
 
 
 def main(config: EvaluateConfig) -> None:
-    if len({len(degradation.adaptors) for degradation in config.degradations}) > 1:
-        raise ConfigurationError("degradations: give each the same number of adaptors, so that the sheet has columns")
+    comparisons = comparisons_of(config)
+    if len({len(comparison.adaptors) for comparison in comparisons}) > 1:
+        raise ConfigurationError(
+            "give each entry of degradations and pairs as many adaptors: they are the columns of the sheet"
+        )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # Adaptors of several kinds cannot be loaded together.
     enhancers: dict[str, Enhancer] = {}
-    labels = labels_of(
-        list(dict.fromkeys(adaptor for degradation in config.degradations for adaptor in degradation.adaptors))
-    )
+    labels = labels_of(list(dict.fromkeys(adaptor for comparison in comparisons for adaptor in comparison.adaptors)))
     loaded: dict[str, tuple[Enhancer, str]] = {}
     for position, adaptor in enumerate(labels):
         kind = describe_adaptor(adaptor_folder(adaptor)).kind
@@ -156,50 +216,49 @@ def main(config: EvaluateConfig) -> None:
     size = load_backbone(backbone_folder(config.backbone)).settings.image_size
     report = EvaluationReport(frame_size=size)
     sheet_rows: list[PictureRow] = []
-    methods: dict[str, list[str]] = {}
-    for data_set in config.data_sets:
-        for degradation in config.degradations:
-            label = label_of(degradation)
-            source = PairSource(
-                clear=[data_set.photographs], degradation=degradation.preset, severity=degradation.severity
-            )
-            pairs = open_pairs(source, size)
-            seeds = range(config.seed, config.seed + degradation.draws)
-            draws = [draw for seed in seeds for (draw,) in EvaluationBatchSampler(len(pairs), 1, seed=seed)]
-            for position, draw in enumerate(tqdm(draws, desc=f"{data_set.name}, {label}")):
-                item = pairs[draw]
-                low, high = (item[key].permute(1, 2, 0).numpy() for key in ("low", "high"))
-                mask = item["mask"][0].numpy()
-                started = time.perf_counter()
-                clahe = apply_clahe(low, mask)
-                results = {"degraded": (low, None), "CLAHE": (clahe, time.perf_counter() - started)}
-                for adaptor in degradation.adaptors:
-                    enhancer, name = loaded[adaptor]
-                    enhancer.set_adaptor(name)
-                    for mode in config.modes:
-                        results[f"{labels[adaptor]}, {mode}"] = enhance(
-                            enhancer, item["low"], mode, config.steps, draw.seed % 2**31
-                        )
-                scores = {method: score_image(picture, high, mask) for method, (picture, _) in results.items()}
-                name = Path(pairs.clear.names[draw.index]).name
-                for method, (_, seconds) in results.items():
-                    report.add(ReportRow(data_set.name, label, method, name, scores[method], seconds))
-                methods[label] = list(results)
-                if position < min(config.pictures, len(pairs)):
-                    pictures = [np.where(mask[..., None], picture, 0) for picture, _ in results.values()]
-                    sheet_rows.append(
-                        PictureRow(
-                            label=f"{data_set.name} {label} {name}",
-                            pictures=[*pictures, np.where(mask[..., None], high, 0)],
-                            scores=[*scores.values(), None],
-                        )
+    methods: list[list[str]] = []
+    for comparison in comparisons:
+        pairs = open_pairs(comparison.pairs, size)
+        seeds = range(config.seed, config.seed + comparison.draws)
+        draws = [draw for seed in seeds for (draw,) in EvaluationBatchSampler(len(pairs), 1, seed=seed)]
+        title = f"{comparison.data_set}, {comparison.degradation}"
+        for position, draw in enumerate(tqdm(draws, desc=title)):
+            item = pairs[draw]
+            low, high = (item[key].permute(1, 2, 0).numpy() for key in ("low", "high"))
+            mask = item["mask"][0].numpy()
+            started = time.perf_counter()
+            clahe = apply_clahe(low, mask)
+            results = {"degraded": (low, None), "CLAHE": (clahe, time.perf_counter() - started)}
+            for adaptor in comparison.adaptors:
+                enhancer, name = loaded[adaptor]
+                enhancer.set_adaptor(name)
+                for mode in config.modes:
+                    results[f"{labels[adaptor]}, {mode}"] = enhance(
+                        enhancer, item["low"], mode, config.steps, draw.seed % 2**31
                     )
+            scores = {method: score_image(picture, high, mask) for method, (picture, _) in results.items()}
+            name = Path(pairs.names[draw.index]).name
+            for method, (_, seconds) in results.items():
+                report.add(
+                    ReportRow(comparison.data_set, comparison.degradation, method, name, scores[method], seconds)
+                )
+            if position == 0:
+                methods.append(list(results))
+            if position < min(config.pictures, len(pairs)):
+                pictures = [np.where(mask[..., None], picture, 0) for picture, _ in results.values()]
+                sheet_rows.append(
+                    PictureRow(
+                        label=f"{title} {name}",
+                        pictures=[*pictures, np.where(mask[..., None], high, 0)],
+                        scores=[*scores.values(), None],
+                    )
+                )
     folder = Path(config.output_folder)
     store_configuration(config, folder / "config.yaml")
     report.to_json(folder / "results.json")
     with write_file_atomically(folder / "results.md") as temporary:
         temporary.write_text(report.to_markdown() + "\n", encoding="utf-8")
-    columns = [column_title(names) for names in zip(*methods.values(), strict=True)]
+    columns = [column_title(names) for names in zip(*methods, strict=True)]
     if sheet_rows:
         write_picture_sheet(folder / "sheet.png", sheet_rows, [*columns, "target"])
     report.print_table()

@@ -113,6 +113,11 @@ class DegradedPairs(torch.utils.data.Dataset[PairItem]):
     def __len__(self) -> int:
         return len(self.clear)
 
+    @property
+    def names(self) -> list[str]:
+        """Where the clear photograph of each position comes from."""
+        return self.clear.names
+
     def __getitem__(self, draw: Draw) -> PairItem:
         return self.degrade(self.clear[draw.index], draw)
 
@@ -126,6 +131,11 @@ class RealPairs(torch.utils.data.Dataset[PairItem]):
 
     def __len__(self) -> int:
         return len(self.prepared)
+
+    @property
+    def names(self) -> list[str]:
+        """Where the clear photograph of each position comes from."""
+        return self.prepared.names
 
     def __getitem__(self, draw: Draw) -> PairItem:
         return MirrorPair(self.flips)(*self.prepared.with_companion(draw.index), draw)

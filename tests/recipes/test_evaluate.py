@@ -6,10 +6,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from rich.console import Console
 
+from retina_adapt.commands.degrade import degrade_photographs
 from retina_adapt.commands.draw import draw_photographs
 from retina_adapt.configuration import ConfigurationError, parse_configuration
-from retina_adapt.data import PairingError, PairSource, PhotographSource, open_pairs
+from retina_adapt.data import Draw, PairingError, PairSource, PhotographSource, open_pairs
+from retina_adapt.evaluation import score_image
 
 
 @pytest.fixture
@@ -54,6 +57,41 @@ def test_each_photograph_is_degraded_as_often_as_asked_for(evaluate: ModuleType,
     rows = json.loads((tmp_path / "evaluation" / "results.json").read_text())["rows"]
     degraded = [row["scores"]["psnr"] for row in rows if row["method"] == "degraded"]
     assert len(degraded) == len(set(degraded)) == 2 * draws
+
+
+def test_pairs_with_real_faults_are_scored_beside_simulated_ones(evaluate: ModuleType, tmp_path: Path) -> None:
+    clear, low = tmp_path / "pairs" / "high", tmp_path / "pairs" / "low"
+    draw_photographs(clear, count=2, seed=0, size=96)
+    degrade_photographs(clear, low, preset="light", seed=0, field_of_view="auto", console=Console(quiet=True))
+    config = evaluate.EvaluateConfig(
+        output_folder=str(tmp_path / "evaluation"),
+        data_sets=[evaluate.EvaluatedDataSet("drawn", PhotographSource(path=str(clear)))],
+        degradations=[evaluate.EvaluatedDegradation("light", ["light"])],
+        pairs=[evaluate.EvaluatedPairs("clinic", PairSource(low_folder=str(low), high_folder=str(clear)), ["haze"])],
+        modes=["fast"],
+    )
+    evaluate.main(config)
+    rows = json.loads((tmp_path / "evaluation" / "results.json").read_text())["rows"]
+    told = [(row["data_set"], row["degradation"], row["method"]) for row in rows if row["data_set"] == "clinic"]
+    assert told == [("clinic", "real", method) for method in ("degraded", "CLAHE", "haze, fast")] * 2
+    assert {row["image"] for row in rows if row["data_set"] == "clinic"} == {path.name for path in clear.iterdir()}
+    pair = open_pairs(config.pairs[0].pairs, 256)[Draw(0, 0)]
+    low_image, high_image, mask = (pair[key].permute(1, 2, 0).numpy() for key in ("low", "high", "mask"))
+    degraded = next(row for row in rows if row["data_set"] == "clinic")
+    assert degraded["scores"]["psnr"] == pytest.approx(score_image(low_image, high_image, mask[:, :, 0]).psnr)
+
+
+def test_clear_photographs_are_no_pairs(evaluate: ModuleType) -> None:
+    source = PairSource(clear=[PhotographSource(path="clear")], degradation="light")
+    with pytest.raises(ConfigurationError, match="name these in data_sets"):
+        evaluate.EvaluatedPairs("clinic", source, ["light"])
+
+
+def test_nothing_to_evaluate_on_is_refused(evaluate: ModuleType) -> None:
+    with pytest.raises(ConfigurationError, match="give photographs to evaluate on"):
+        evaluate.EvaluateConfig("out")
+    with pytest.raises(ConfigurationError, match="go together"):
+        evaluate.EvaluateConfig("out", degradations=[evaluate.EvaluatedDegradation("light", ["light"])])
 
 
 def test_no_draw_at_all_is_refused(evaluate: ModuleType) -> None:

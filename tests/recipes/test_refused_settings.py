@@ -99,13 +99,15 @@ def test_a_degradation_that_is_evaluated_twice_is_refused(load_recipe: Callable[
     recipe = load_recipe("evaluate")
     degradations = [recipe.EvaluatedDegradation("haze", ["haze"]), recipe.EvaluatedDegradation("haze", ["mixed"])]
     with pytest.raises(ConfigurationError, match="haze is there more than once"):
-        recipe.EvaluateConfig("out", [], degradations)
+        recipe.EvaluateConfig("out", [recipe.EvaluatedDataSet("a", None)], degradations)
 
 
 def test_what_would_be_told_apart_by_one_name_is_refused(load_recipe: Callable[[str], ModuleType]) -> None:
     evaluate, evaluate_router = load_recipe("evaluate"), load_recipe("evaluate_router")
     with pytest.raises(ConfigurationError, match="data_sets: the names a, a must differ"):
-        evaluate.EvaluateConfig("out", [evaluate.EvaluatedDataSet("a", None)] * 2, [])
+        evaluate.EvaluateConfig(
+            "out", [evaluate.EvaluatedDataSet("a", None)] * 2, [evaluate.EvaluatedDegradation("haze", ["haze"])]
+        )
     with pytest.raises(ConfigurationError, match="clear: the names a, a must differ"):
         evaluate_router.EvaluateRouterConfig("out", [evaluate_router.ClearDataSet("a", None)] * 2)
     with pytest.raises(ConfigurationError, match="an adaptor of light is there more than once"):

@@ -251,6 +251,31 @@ def check_pairs(
         raise typer.Exit(1)
 
 
+@app.command("split-pairs", epilog="Example: retina-adapt split-pairs dim clear pairs --patient '^[^_]+'")
+def split_pairs(
+    low: Annotated[Path, typer.Argument(help="Folder of the low-quality photographs.")],
+    high: Annotated[Path, typer.Argument(help="Folder of the clear ones, of the same names.")],
+    output: Annotated[Path, typer.Argument(help="New folder for copies: low, high, validation/low, test/low, ...")],
+    patient: Annotated[
+        str, typer.Option(help="Regular expression that finds the patient in a file's name: '^[^_]+' in p7_left.jpg.")
+    ],
+    validation: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the pairs to validate with.")] = 0.2,
+    test: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the pairs to test with at the end.")] = 0.2,
+    seed: Seed = 0,
+) -> None:
+    """Divide pairs by patient, so that no eye is trained on and tested with."""
+    from retina_adapt.commands.split_pairs import split_pairs as split
+
+    splits = split(low, high, output, patient=patient, validation=validation, test=test, seed=seed)
+    for name, part in splits.items():
+        console.print(
+            f"{name}: {part.pairs} pairs of {len(part.patients)} patients ({', '.join(part.patients)})",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
+
 @app.command()
 def presets() -> None:
     """List the degradation presets: what each does, in which order, how strongly."""

@@ -4,6 +4,7 @@ from retina_adapt.data.alignment import Alignment, measure_alignment
 from retina_adapt.data.augmentation import Flips, Tones
 from retina_adapt.data.draws import Draw
 from retina_adapt.data.duplicates import find_duplicates
+from retina_adapt.data.folder_pairs import PairingError, pair_files, require_two_folders
 from retina_adapt.data.latent_cache import LatentCache, LatentCacheError, LatentItem
 from retina_adapt.data.loading import training_batches
 from retina_adapt.data.opening import open_pairs, open_sources, open_training_images, open_training_pairs, require_apart
@@ -12,13 +13,11 @@ from retina_adapt.data.pairs import (
     DegradedPairs,
     DegradePair,
     MirrorPair,
-    PairingError,
     PairItem,
     RealPairs,
     degraded_pairs,
     paired_columns,
     paired_folders,
-    require_two_folders,
 )
 from retina_adapt.data.preparation import PreparationError, PreparedPhotograph, prepare_photograph
 from retina_adapt.data.prepared_photographs import PreparedPhotographs
@@ -86,6 +85,7 @@ __all__ = [
     "open_sources",
     "open_training_images",
     "open_training_pairs",
+    "pair_files",
     "paired_columns",
     "paired_folders",
     "prepare_photograph",

@@ -8,17 +8,16 @@ import datasets
 
 from retina_adapt.data.augmentation import Flips, Tones
 from retina_adapt.data.draws import Draw
+from retina_adapt.data.folder_pairs import PairingError, require_two_folders
 from retina_adapt.data.pairs import (
     DegradedPairs,
     DegradePair,
     MirrorPair,
-    PairingError,
     PairItem,
     RealPairs,
     degraded_pairs,
     paired_columns,
     paired_folders,
-    require_two_folders,
 )
 from retina_adapt.data.preparation import PreparedPhotograph
 from retina_adapt.data.prepared_photographs import PreparedPhotographs

@@ -14,16 +14,12 @@ import torch
 
 from retina_adapt.data.augmentation import Flips, Tones
 from retina_adapt.data.draws import Draw, random_generator
+from retina_adapt.data.folder_pairs import PairingError, pair_files
 from retina_adapt.data.preparation import PreparedPhotograph, mirror_outside
 from retina_adapt.data.prepared_photographs import PreparedPhotographs
 from retina_adapt.data.tensors import image_tensor, integer_tensor, mask_tensor
 from retina_adapt.degradations import apply_degradation, draw_degradation
-from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging import FieldOfViewShape, find_photographs
-
-
-class PairingError(RetinaAdaptError):
-    """Two folders do not pair up; the message lists every photograph concerned."""
+from retina_adapt.imaging import FieldOfViewShape
 
 
 class PairItem(TypedDict):
@@ -207,16 +203,6 @@ def paired_columns(
     return RealPairs(prepared, flips)
 
 
-def require_two_folders(low_folder: str | Path, high_folder: str | Path) -> None:
-    """Refuse one folder for both sides of the pairs.
-
-    Raises:
-        PairingError: it is one.
-    """
-    if Path(low_folder).expanduser().resolve() == Path(high_folder).expanduser().resolve():
-        raise PairingError(f"{low_folder}: is both low_folder and high_folder, so that nothing would be learnt")
-
-
 def paired_folders(
     low_folder: str | Path,
     high_folder: str | Path,
@@ -226,42 +212,15 @@ def paired_folders(
     field_of_view: FieldOfViewShape = "auto",
     largest_broken_share: float = 0.0,
 ) -> RealPairs:
-    """Pairs from two folders, matched by file name without suffix; `7.jpg` pairs with `7.png`.
-
-    Where both folders have subfolders, one for each patient for instance, a pair is in the same subfolder of each.
+    """Pairs from two folders, matched by file name; see `pair_files`.
 
     Other arguments and errors as for `paired_columns`.
 
     Raises:
-        ImageReadError: a folder does not exist or holds no photograph.
-        PairingError: a photograph has no partner, or several files have the same name but for the suffix, or for the
-            subfolder where only one of the folders has any.
+        ImageReadError, PairingError: see `pair_files`.
     """
-    low_folder, high_folder = Path(low_folder).expanduser(), Path(high_folder).expanduser()
-    in_subfolders = all(
-        any(path.parent != folder for path in find_photographs(folder)) for folder in (low_folder, high_folder)
-    )
-    low_paths, high_paths = (_by_name(folder, in_subfolders=in_subfolders) for folder in (low_folder, high_folder))
-    problems = [
-        f"{folder}: ambiguous name {name!r}: {', '.join(map(str, paths))}"
-        for folder, by_name in ((low_folder, low_paths), (high_folder, high_paths))
-        for name, paths in by_name.items()
-        if len(paths) > 1
-    ]
-    for name in low_paths.keys() - high_paths.keys():
-        problems.append(f"{low_paths[name][0]}: no partner in {high_folder}")
-    for name in high_paths.keys() - low_paths.keys():
-        problems.append(f"{high_paths[name][0]}: no partner in {low_folder}")
-    if problems:
-        where = "once a folder, in the same subfolder of each" if in_subfolders else "once a folder"
-        raise PairingError(
-            f"{low_folder} and {high_folder} do not pair up; name the files of a pair alike, {where}:"
-            "\n  " + "\n  ".join(sorted(problems))
-        )
-    columns = {
-        "low": [str(paths[0]) for paths in low_paths.values()],
-        "high": [str(high_paths[name][0]) for name in low_paths],
-    }
+    files = pair_files(low_folder, high_folder).values()
+    columns = {"low": [str(low) for low, _ in files], "high": [str(high) for _, high in files]}
     return paired_columns(
         datasets.Dataset.from_dict(columns),
         "low",
@@ -271,15 +230,6 @@ def paired_folders(
         field_of_view=field_of_view,
         largest_broken_share=largest_broken_share,
     )
-
-
-def _by_name(folder: Path, *, in_subfolders: bool) -> dict[str, list[Path]]:
-    """The photographs of a folder by their names without suffix, with or without the subfolder before it."""
-    by_name: dict[str, list[Path]] = {}
-    for path in find_photographs(folder):
-        name = path.relative_to(folder).with_suffix("").as_posix() if in_subfolders else path.stem
-        by_name.setdefault(name, []).append(path.resolve())
-    return by_name
 
 
 def _pair_item(low: np.ndarray, high: np.ndarray, mask: np.ndarray, draw: Draw, flips: Flips | None) -> PairItem:

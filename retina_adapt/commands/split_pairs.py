@@ -1,0 +1,88 @@
+"""`retina-adapt split-pairs`: divide pairs by patient, as the configurations for real pairs expect them."""
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+
+from retina_adapt.atomic_files import write_folder_atomically
+from retina_adapt.data import SplitError, pair_files, require_two_folders, split_by_patient
+
+# Where each split lies below the output; that of `train` is what recipes/configs/adapt_pairs_few.yaml calls `pairs`.
+SPLIT_FOLDERS = {"train": ".", "validation": "validation", "test": "test"}
+_NAMED_IN_ERROR = 5
+
+
+@dataclass(frozen=True)
+class Split:
+    """What one split got.
+
+    Attributes:
+        patients: in alphabetical order.
+        pairs: how many.
+    """
+
+    patients: list[str]
+    pairs: int
+
+
+def split_pairs(
+    low: Path, high: Path, output: Path, *, patient: str, validation: float, test: float, seed: int
+) -> dict[str, Split]:
+    """Copy the pairs of two folders to train, validation and test, so that no patient is in two of them.
+
+    Args:
+        low, high: folders that pair up, see `pair_files`.
+        output: a new folder: `low` and `high` to train on, `validation/low` and so on.
+        patient: regular expression that finds the patient in a pair's name, which is without suffix and has the
+            subfolder before it where both folders have some; its first group, if it has one.
+        validation, test: shares of the pairs, each at least 0, together below 1; a share of 0 makes no such split.
+        seed: of the draw of patients.
+
+    Raises:
+        ImageReadError, PairingError: see `pair_files`.
+        SplitError: the output holds something, the pattern is none or finds no patient in a name, or shares or the
+            number of patients do not allow the splits.
+    """
+    require_two_folders(low, high)
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise SplitError(f"{output}: exists already; give a new folder for the divided pairs")
+    pairs = pair_files(low, high)
+    table = datasets.Dataset.from_dict({"name": list(pairs), "patient": patients_of(list(pairs), patient)})
+    shares = {"train": 1 - validation - test, "validation": validation, "test": test}
+    splits = split_by_patient(table, {split: share for split, share in shares.items() if share != 0}, seed=seed)
+    with write_folder_atomically(output) as folder:
+        for split, rows in splits.items():
+            for name in rows["name"]:
+                for side, file in zip(("low", "high"), pairs[name], strict=True):
+                    # Not `with_suffix`, for which the name's own last dot would begin a suffix.
+                    copy = folder / SPLIT_FOLDERS[split] / side / f"{name}{file.suffix}"
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(file, copy)
+    return {split: Split(sorted(set(rows["patient"])), len(rows)) for split, rows in splits.items()}
+
+
+def patients_of(names: list[str], pattern: str) -> list[str]:
+    """The patient of each name.
+
+    Raises:
+        SplitError: see `split_pairs`.
+    """
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise SplitError(
+            f"--patient {pattern}: no regular expression ({error}); '^[^_]+' is all up to the first _"
+        ) from error
+    found = [expression.search(name) for name in names]
+    patients = [(match[1] if expression.groups else match[0]) if match else None for match in found]
+    without = [name for name, patient in zip(names, patients, strict=True) if not patient]
+    if without:
+        others = f" and {len(without) - _NAMED_IN_ERROR} more" if len(without) > _NAMED_IN_ERROR else ""
+        raise SplitError(
+            f"--patient {pattern}: finds no patient in {', '.join(without[:_NAMED_IN_ERROR])}{others}; give a pattern "
+            "that does, or rename the files"
+        )
+    return [str(patient) for patient in patients]

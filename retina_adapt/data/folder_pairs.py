@@ -1,0 +1,67 @@
+"""Which files of two folders are the two photographs of a pair."""
+
+from pathlib import Path
+
+from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.imaging import find_photographs
+
+
+class PairingError(RetinaAdaptError):
+    """Photographs do not pair up as asked; of two folders the message lists every photograph concerned."""
+
+
+def require_two_folders(low_folder: str | Path, high_folder: str | Path) -> None:
+    """Refuse one folder for both sides of the pairs.
+
+    Raises:
+        PairingError: it is one.
+    """
+    if Path(low_folder).expanduser().resolve() == Path(high_folder).expanduser().resolve():
+        raise PairingError(f"{low_folder}: is both low_folder and high_folder, so that nothing would be learnt")
+
+
+def pair_files(low_folder: str | Path, high_folder: str | Path) -> dict[str, tuple[Path, Path]]:
+    """Match the photographs of two folders by file name without suffix; `7.jpg` pairs with `7.png`.
+
+    Where both folders have subfolders, one for each patient for instance, a pair is in the same subfolder of each.
+
+    Returns:
+        The low-quality and the clear photograph of each pair, by their common name: without suffix, with the subfolder
+        before it where that counts.
+
+    Raises:
+        ImageReadError: a folder does not exist or holds no photograph.
+        PairingError: a photograph has no partner, or several files have the same name but for the suffix, or for the
+            subfolder where only one of the folders has any.
+    """
+    low_folder, high_folder = Path(low_folder).expanduser(), Path(high_folder).expanduser()
+    in_subfolders = all(
+        any(path.parent != folder for path in find_photographs(folder)) for folder in (low_folder, high_folder)
+    )
+    low_paths, high_paths = (_by_name(folder, in_subfolders=in_subfolders) for folder in (low_folder, high_folder))
+    problems = [
+        f"{folder}: ambiguous name {name!r}: {', '.join(map(str, paths))}"
+        for folder, by_name in ((low_folder, low_paths), (high_folder, high_paths))
+        for name, paths in by_name.items()
+        if len(paths) > 1
+    ]
+    for name in low_paths.keys() - high_paths.keys():
+        problems.append(f"{low_paths[name][0]}: no partner in {high_folder}")
+    for name in high_paths.keys() - low_paths.keys():
+        problems.append(f"{high_paths[name][0]}: no partner in {low_folder}")
+    if problems:
+        where = "once a folder, in the same subfolder of each" if in_subfolders else "once a folder"
+        raise PairingError(
+            f"{low_folder} and {high_folder} do not pair up; name the files of a pair alike, {where}:"
+            "\n  " + "\n  ".join(sorted(problems))
+        )
+    return {name: (paths[0], high_paths[name][0]) for name, paths in low_paths.items()}
+
+
+def _by_name(folder: Path, *, in_subfolders: bool) -> dict[str, list[Path]]:
+    """The photographs of a folder by their names without suffix, with or without the subfolder before it."""
+    by_name: dict[str, list[Path]] = {}
+    for path in find_photographs(folder):
+        name = path.relative_to(folder).with_suffix("").as_posix() if in_subfolders else path.stem
+        by_name.setdefault(name, []).append(path.resolve())
+    return by_name

@@ -62,6 +62,7 @@ from retina_adapt.data import (
     open_pairs,
     open_training_pairs,
     require_apart,
+    require_other_photographs,
 )
 from retina_adapt.embedded import DEFAULT_BACKBONE, adaptor_folder, backbone_folder
 from retina_adapt.enhancement import FINE_SCALE, SAMPLING_START, EnhancementMode, enhance_frames
@@ -174,7 +175,7 @@ def setup(
     if config.small_frames.steps + config.second_look.steps > config.autoencoder.steps:
         raise ConfigurationError(
             f"small_frames.steps is {config.small_frames.steps} and second_look.steps {config.second_look.steps}; "
-            f"together they must be at most autoencoder.steps, {config.autoencoder.steps}"
+            f"together they must be at most autoencoder.steps, {config.autoencoder.steps}: change them with it"
         )
     if config.second_look.steps and not config.loss_weights.on_pictures:
         raise ConfigurationError(
@@ -246,7 +247,7 @@ def origin(config: AdaptConfig, start: AdaptorDescription | None) -> tuple[list[
         return data_sets, recipe
     name = start.metadata.name
     seen_before = [
-        f"{data_set}, by the adaptor {name} that it goes on from"
+        f"{data_set}; not counted here, but seen by the adaptor {name} that it goes on from"
         for data_set in start.metadata.data_sets
         if data_set not in data_sets
     ]
@@ -281,6 +282,8 @@ def prepare_data(
             pairs, batch_size = open_training(FINE_SCALE * size), config.second_look.batch_size
             phases.append(Phase(pairs, stage_one.steps, batch_size, 1 + FINE_SCALE**2))
         validation = open_pairs(config.validation, size)
+        if not isinstance(whole, StreamedImages):
+            require_other_photographs(whole.names, validation.names)
     return {"autoencoder": phases, "denoiser": [Phase(whole, stage_two.steps, stage_two.batch_size)]}, validation
 
 
@@ -314,6 +317,12 @@ def validate(
     return Validation(mean_scores(accelerator, scores), sheets)
 
 
+def gain(scores: dict[str, float]) -> str:
+    """Scores of the degraded and the enhanced photographs, for the terminal."""
+    psnr, ssim = ([scores[f"{name}_degraded"], scores[name]] for name in ("psnr", "ssim"))
+    return f"PSNR {psnr[0]:.2f} -> {psnr[1]:.2f} dB, SSIM {ssim[0]:.3f} -> {ssim[1]:.3f}"
+
+
 def main(
     config: AdaptConfig,
     observe_validations: Callable[[str, Sequence[ScoredStep]], None] = lambda stage, validations: None,
@@ -338,7 +347,7 @@ def main(
         seed=config.autoencoder.seed,
         recipe=recipe,
         metrics={},
-        protocol=f"Means over {len(validation_pairs)} validation pairs. "
+        protocol=f"Means over {len(validation_pairs)} validation pairs in frames of {backbone.settings.image_size} px. "
         + "; ".join(f"{measure}: {how}" for measure, how in SCORING_PROTOCOL.items()),
         license=config.card.license,
         intended_use=config.card.intended_use,
@@ -354,8 +363,9 @@ def main(
     metrics: dict[str, float] = {}
     if start is not None:
         scores = validate(backbone, validation_pairs, accelerator, "fast", config.sampling_steps).scores
-        accelerator.print(f"{config.start_from}, before any step: {scores}")
+        accelerator.print(f"{config.start_from}, before any step: {gain(scores)}")
         metrics |= {f"start {key}": value for key, value in scores.items()}
+    scores_of: dict[str, dict[str, float]] = {}
     steps_done: dict[str, int] = {}
     built_on = [guard.fingerprint] if start is None else [guard.fingerprint, start.sha256]
     for stage, (settings, step, mode) in stages.items():
@@ -382,6 +392,7 @@ def main(
         )
         # The next stage sees what this one made of the latents.
         built_on.append(fingerprint_tensors({key: t for key, t in adapted.named_parameters() if t.requires_grad}))
+        scores_of[mode] = validation.scores
         metrics |= {f"{mode} {key}": value for key, value in validation.scores.items()}
         steps_done[stage] = validation.step
     guard.check()
@@ -389,7 +400,11 @@ def main(
         folder = Path(config.output_folder) / ADAPTOR_NAME
         measured = replace(metadata, training_steps=steps_done, metrics=metrics)
         save_adaptor(adapted, ADAPTOR_NAME, folder, measured)
-        accelerator.print(f"{folder}: {metrics}")
+        for mode, scores in scores_of.items():
+            accelerator.print(f"mode {mode}: {gain(scores)} on {len(validation_pairs)} validation pairs")
+            if scores["psnr"] < scores["psnr_degraded"]:
+                accelerator.print("warning: that is worse than the degraded photographs; are low and high exchanged?")
+        accelerator.print(f"{folder}: the adaptor, for retina-adapt enhance --adaptor {folder}")
     accelerator.end_training()
 
 

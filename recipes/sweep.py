@@ -14,6 +14,7 @@ import dataclasses
 import gc
 import json
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +76,14 @@ UNFIT = (
 NOT_SEARCHED = ("output_folder", "validation.", "mixed_precision", "resume", "dry_run")
 
 
+def value_of(config: AdaptConfig, name: str) -> Any:
+    """The setting of a dotted name."""
+    value: Any = config
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
 @dataclass
 class SearchedSetting:
     """A setting to search: a number between two others, or one of several choices.
@@ -128,9 +137,7 @@ class SearchedSetting:
 
     def of(self, config: AdaptConfig) -> dict[str, Any]:
         """The value that a configuration has, as optuna takes it; nothing if it is not in the search space."""
-        value: Any = config
-        for part in self.name.split("."):
-            value = getattr(value, part)
+        value = value_of(config, self.name)
         if self.choices:
             # As the choice is written: 1.0 equals 1, but optuna compares texts.
             return {self.name: json.dumps(self.choices[self.choices.index(value)])} if value in self.choices else {}
@@ -355,6 +362,16 @@ def write_results(study: optuna.Study, config: SweepConfig) -> None:
         store_configuration(best, folder / "best.yaml")
 
 
+def full_training_command(config: SweepConfig) -> str:
+    """The command that trains the best trial with the base's own values of what `overrides` changed for all trials."""
+    base = parse_configuration(AdaptConfig, description=config.base, arguments=["--config", config.base])
+    words = ["--config", f"{config.output_folder}/best.yaml", "--output_folder", f"{config.output_folder}/full"]
+    for name in config.overrides:
+        value = value_of(base, name)
+        words += [f"--{name}", value if isinstance(value, str) else json.dumps(value)]
+    return shlex.join(["accelerate", "launch", str(Path(__file__).parent / "adapt.py"), *words])
+
+
 def main(config: SweepConfig) -> None:
     study = open_study(config, check_base(config))
     while sum(trial.state.is_finished() for trial in study.trials) < config.trials:
@@ -365,6 +382,9 @@ def main(config: SweepConfig) -> None:
         write_results(study, config)
     write_results(study, config)
     print((Path(config.output_folder) / "results.md").read_text(encoding="utf-8"), end="")
+    if (Path(config.output_folder) / "best.yaml").is_file():
+        print("The best trial's settings, trained as long as the base configuration says:")
+        print(full_training_command(config))
 
 
 if __name__ == "__main__":

@@ -188,7 +188,7 @@ def open_app(
     ] = None,
     backbone: Annotated[str, typer.Option(help="An embedded backbone or a backbone folder.")] = "nano",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8765,
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps, …")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps, …")] = "auto",
     browser: Annotated[bool, typer.Option(help="Open the page in your browser.")] = True,
 ) -> None:
     """Enhance photographs in a browser, on this machine alone. Needs the extra `app`."""
@@ -240,13 +240,15 @@ def check_pairs(
     field_of_view: Shape = FieldOfViewChoice.AUTO,
 ) -> None:
     """Tell pairs that show another eye, or are shifted against each other, before they are trained on."""
+    from retina_adapt.commands.check_pairs import LARGEST_SHIFT
     from retina_adapt.commands.check_pairs import check_pairs as check
 
     checked = check(low, high, field_of_view=field_of_view.value, console=console)
     for line in [*checked.broken, *checked.doubts]:
         console.print(f"doubtful: {line}", style="yellow", highlight=False, soft_wrap=True)
     good = len(checked.alignments) - len(checked.doubts)
-    console.print(f"{good} of {len(checked.alignments) + len(checked.broken)} pairs agree", highlight=False)
+    pairs = len(checked.alignments) + len(checked.broken)
+    console.print(f"{good} of {pairs} pairs agree to {LARGEST_SHIFT:.1%} of the eye's width", highlight=False)
     if checked.doubts or checked.broken:
         raise typer.Exit(1)
 

@@ -131,9 +131,12 @@ def fetch(
 def export(
     adaptor: Adaptor,
     output: Annotated[Path, typer.Argument(help="The new file, or the new folder for PEFT.")],
-    form: Annotated[ExportForm, typer.Option(help="single-file: to share; peft: to load with PEFT alone.")] = (
-        ExportForm.SINGLE_FILE
-    ),
+    form: Annotated[
+        ExportForm,
+        typer.Option(
+            help="single-file: to share; peft: for PEFT, which needs this package to load residual and serial."
+        ),
+    ] = (ExportForm.SINGLE_FILE),
 ) -> None:
     """Write an adaptor to one file, or in PEFT's own layout."""
     from retina_adapt.adaptors.peft_layout import export_to_peft

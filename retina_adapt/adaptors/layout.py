@@ -54,7 +54,8 @@ def read_configuration_text(adaptor: Path) -> str:
     path = adaptor / CONFIG_FILE
     if (adaptor / PEFT_CONFIG_FILE).exists() and not path.exists():
         raise AdaptorFileError(
-            f"{adaptor}: holds an adaptor of PEFT; make one of this package of it with 'retina-adapt adaptors import'"
+            f"{adaptor}: holds an adaptor in PEFT's layout; a LoRA or DoRA becomes one of this package by "
+            "'retina-adapt adaptors import'"
         )
     if not path.exists():
         raise AdaptorFileError(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from retina_adapt.commands.adaptor_choice import AdaptorChoice, parse_adaptor_choice
-from retina_adapt.commands.processes import usable_device
+from retina_adapt.commands.processes import Processes
 from retina_adapt.embedded import embedded_folder, embedded_names
 from retina_adapt.errors import RetinaAdaptError
 
@@ -25,6 +25,7 @@ def run_app_or_explain(
 
     Args:
         adaptors: each an embedded name, a path, or NAME=PATH; all embedded adaptors if None.
+        device: `auto` is what accelerate finds.
 
     Raises:
         MissingExtraError: the extra `app` is not installed.
@@ -37,7 +38,7 @@ def run_app_or_explain(
         raise MissingExtraError(
             f"the app needs the package {error.name}; in this package's checkout: pip install '.[app]'"
         ) from error
-    usable_device(device)
+    found = str(Processes(device).device)
     if adaptors:
         chosen = [parse_adaptor_choice(adaptor) for adaptor in adaptors]
     else:
@@ -46,7 +47,7 @@ def run_app_or_explain(
         adaptors=chosen,
         backbone=backbone,
         port=port,
-        device=device,
+        device=found,
         open_browser=open_browser,
         announce=announce,
     )

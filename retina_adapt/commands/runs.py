@@ -56,12 +56,13 @@ def run_table(runs: dict[Path, dict[str, Any]]) -> Table:
             table.add_row(str(folder), "", f"cannot be read: {record['problem']}", "", "", "")
             continue
         for name, progress in (record.get("trainings") or {"": {}}).items():
-            scores = ", ".join(f"{key} {value:.4g}" for key, value in progress.get("scores", {}).items())
             step = f"{progress['step']}/{progress['steps']}" if progress else ""
             status = progress.get("status", "no training yet")
             if folder.name == DRY_RUN_FIELD:
-                status = f"dry run, {status}"
-            table.add_row(str(folder), name, status, step, scores, record.get("started", ""))
+                # It ends after two steps of the many that it speaks of, as it should.
+                status, step = "dry run", ""
+            started = record.get("started", "")[: len("2026-01-31T12:00")].replace("T", " ")
+            table.add_row(str(folder), name, status, step, _scores_text(progress.get("scores", {})), started)
     return table
 
 
@@ -126,6 +127,16 @@ def plot_runs(folders: list[Path], path: Path, tag: str = "") -> list[str]:
     with write_file_atomically(path) as temporary:
         temporary.write_text(draw_curves(curves), encoding="utf-8")
     return tags
+
+
+def _scores_text(scores: dict[str, float]) -> str:
+    """Scores in one line; of the degraded photographs' and the enhanced ones' the way from the first to the second."""
+    shown = []
+    for name, value in scores.items():
+        before = scores.get(f"{name}_degraded")
+        if not name.endswith("_degraded"):
+            shown.append(f"{name} {value:.4g}" if before is None else f"{name} {before:.4g} -> {value:.4g}")
+    return ", ".join(shown)
 
 
 def _scores(record: dict[str, Any]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from retina_adapt.data.duplicates import find_duplicates
 from retina_adapt.data.folder_pairs import PairingError, pair_files, require_two_folders
 from retina_adapt.data.latent_cache import LatentCache, LatentCacheError, LatentItem
 from retina_adapt.data.loading import training_batches
-from retina_adapt.data.opening import open_pairs, open_sources, open_training_images, open_training_pairs, require_apart
+from retina_adapt.data.opening import open_pairs, open_sources, open_training_images, open_training_pairs
 from retina_adapt.data.pair_latents import PairItemWithLatents, PairsWithLatents
 from retina_adapt.data.pairs import (
     DegradedPairs,
@@ -23,6 +23,7 @@ from retina_adapt.data.preparation import PreparationError, PreparedPhotograph, 
 from retina_adapt.data.prepared_photographs import PreparedPhotographs
 from retina_adapt.data.rows import MissingColumnError
 from retina_adapt.data.sampling import EvaluationBatchSampler, SamplingError, TrainingBatchSampler
+from retina_adapt.data.separation import require_apart, require_other_photographs
 from retina_adapt.data.settings import PairSource, PhotographSource
 from retina_adapt.data.sources import DataSourceError, load_images
 from retina_adapt.data.splits import PatientLeakError, SplitError, check_no_patient_leak, split_by_patient
@@ -90,6 +91,7 @@ __all__ = [
     "paired_folders",
     "prepare_photograph",
     "require_apart",
+    "require_other_photographs",
     "require_two_folders",
     "split_by_patient",
     "training_batches",

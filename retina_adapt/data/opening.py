@@ -1,7 +1,6 @@
 """Photographs and pairs of the sources that a configuration names, opened."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -111,7 +110,7 @@ def _require_one_way(source: PairSource) -> None:
     if sum(ways) != 1:
         raise PairingError(
             "give pairs in exactly one way: clear photographs with a degradation, rows with two columns, or "
-            f"low_folder and high_folder; here {sum(ways)} are given"
+            f"low_folder and high_folder; here {sum(ways)} are given, a configuration's file and its overrides together"
         )
     if not source.clear:
         of_clear = ("degradation", "severity", "clear_share", "tone_variation", "color_variation")
@@ -128,43 +127,6 @@ def _require_one_way(source: PairSource) -> None:
         raise PairingError("low_folder and high_folder go together: give both")
     if source.low_folder and source.high_folder:
         require_two_folders(source.low_folder, source.high_folder)
-
-
-def require_apart(train: PairSource, validation: PairSource) -> None:
-    """Refuse to validate on what is trained on: the scores, and the adaptor's card, would say nothing.
-
-    Raises:
-        PairingError: the same folder, rows or clear photographs are in both.
-    """
-    if shared := _identities(train) & _identities(validation):
-        path = sorted(identity[0] for identity in shared)[0]
-        raise PairingError(
-            f"{path}: is in `train` and in `validation`; keep some pairs for the validation alone, a fifth of them, say"
-        )
-
-
-def _identities(source: PairSource) -> set[tuple[Any, ...]]:
-    """What each part of a source is told by: where it is, and which conditions its photographs meet.
-
-    Not by its limit: of one collection, a smaller number of photographs is a part of a larger one.
-    """
-    parts = [*source.clear, *([source.rows] if source.rows is not None else [])]
-    if source.high_folder:
-        parts.append(PhotographSource(str(Path(source.high_folder).expanduser().resolve())))
-    return {(*_place(part), repr(sorted(part.where.items()))) for part in parts}
-
-
-def _place(source: PhotographSource) -> tuple[str, str]:
-    """The folder of a split, which may be named itself; else the source and its split."""
-    path = _resolved(source.path)
-    folder = Path(path) / source.split
-    return (str(folder), "train") if folder.is_dir() else (path, source.split)
-
-
-def _resolved(source: str) -> str:
-    """A path in one form; a name of the Hub, which is no path, as it is."""
-    path = Path(source).expanduser()
-    return str(path.resolve()) if path.exists() else source
 
 
 def _preparation(source: PairSource) -> dict[str, Any]:

@@ -26,6 +26,11 @@ def require_frame(pixels: np.ndarray, mask: np.ndarray, *, role: str) -> None:
         raise FrameError(f"the {role} has shape {pixels.shape}; give (height, width, 3) or (height, width, 1)")
     if not np.issubdtype(pixels.dtype, np.floating):
         raise FrameError(f"the {role} has type {pixels.dtype}; divide by the largest value to get float in [0, 1]")
+    if not isinstance(mask, np.ndarray):
+        raise FrameError(
+            f"the field of view of the {role} is of the type {type(mask).__name__}; give its mask as an array, of what "
+            "find_field_of_view finds the attribute `mask`"
+        )
     if mask.dtype != np.bool_ or mask.shape != pixels.shape[:2]:
         raise FrameError(
             f"the field-of-view mask is {mask.dtype} of shape {mask.shape} and the {role} has shape "

@@ -61,7 +61,7 @@ class FieldOfView:
 def find_field_of_view(
     pixels: np.ndarray,
     *,
-    name: str,
+    name: str = "photograph",
     mask: np.ndarray | None = None,
     field_of_view: FieldOfViewShape = "auto",
 ) -> FieldOfView:

@@ -73,7 +73,7 @@ def test_the_exported_settings_are_those_of_pefts_own_kind(backbone: Reconstruct
 def test_an_adaptor_of_peft_is_pointed_to_what_takes_it(backbone: ReconstructionBackbone, tmp_path: Path) -> None:
     save_toy_adaptor(backbone, tmp_path / "ours", settings=SETTINGS["lora"])
     export_to_peft(tmp_path / "ours", tmp_path / "plain")
-    with pytest.raises(AdaptorFileError, match=r"holds an adaptor of PEFT; .*'retina-adapt adaptors import'"):
+    with pytest.raises(AdaptorFileError, match=r"holds an adaptor in PEFT's layout; .*'retina-adapt adaptors import'"):
         load_adaptor(backbone, tmp_path / "plain", "plain")
 
 

@@ -33,7 +33,7 @@ def check(*folders: Path) -> tuple[int, str]:
 def test_good_pairs_agree(folders: tuple[Path, Path]) -> None:
     status, told = check(*folders)
     assert status == 0
-    assert told.endswith("3 of 3 pairs agree")
+    assert told.endswith("3 of 3 pairs agree to 0.4% of the eye's width")
     assert "doubtful" not in told
 
 
@@ -58,7 +58,7 @@ def test_pairs_of_which_none_can_be_read_are_told(folders: tuple[Path, Path]) ->
     status, told = check(low, high)
     assert status == 1
     assert "eye_1.png" in told
-    assert told.endswith("0 of 3 pairs agree")
+    assert told.endswith("0 of 3 pairs agree to 0.4% of the eye's width")
     assert "largest_broken_share" not in told
 
 

@@ -13,7 +13,8 @@ from retina_adapt.commands.recipes import recipes_folder
 # The configurations that a page's YAML blocks change, in their order; their names begin with the recipe's.
 CHANGED = {
     "README.md": ["adapt_pairs_few.yaml"],
-    "docs/data.md": ["train_router_embedded.yaml", "adapt_light.yaml"],
+    "docs/data.md": ["train_router_embedded.yaml", "adapt_pairs_few.yaml", "adapt_light.yaml"],
+    "docs/own_pairs.md": ["adapt_pairs_few.yaml"],
     "docs/routing.md": ["train_router_embedded.yaml"],
 }
 ELSEWHERE = {"docs/publishing.md": "metadata of an adaptor; tests/adaptors/test_publishing.py imports one with it"}

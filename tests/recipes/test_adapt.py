@@ -24,6 +24,7 @@ from retina_adapt.backbones import (
 from retina_adapt.commands.draw import draw_photographs
 from retina_adapt.commands.recipes import recipes_folder
 from retina_adapt.configuration import ConfigurationError, parse_configuration
+from retina_adapt.data import PairingError
 from retina_adapt.training import CheckpointError
 
 LOOP = {"steps": 3, "batch_size": 2, "log_every": 3, "validate_every": 3, "checkpoint_every": 3}
@@ -147,6 +148,31 @@ def test_a_latent_cache_of_pairs_that_are_degraded_anew_is_refused(run: Callable
         run("refused", ["decoder"], latent_cache=True, train={"clear": [{"path": "x"}], "degradation": "light"})
 
 
+def test_a_run_ends_with_what_it_gained(
+    run: Callable[..., dict[str, Tensor]], pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("run", ["decoder"], denoiser={"steps": 0})
+    told = capsys.readouterr().out
+    metrics = describe_adaptor(tmp_path / "run" / "adaptor").metadata.metrics
+    assert f"PSNR {metrics['fast psnr_degraded']:.2f} -> {metrics['fast psnr']:.2f} dB" in told
+    assert "on 6 validation pairs" in told
+    # The decoder of a toy backbone makes of one eye anything but another.
+    assert metrics["fast psnr"] < metrics["fast psnr_degraded"]
+    assert "worse than the degraded photographs" in told
+
+
+def test_validation_on_copies_of_what_is_trained_on_is_refused(
+    run: Callable[..., dict[str, Tensor]], pairs: Path, tmp_path: Path
+) -> None:
+    for side in ("low", "high"):
+        shutil.copytree(pairs / "validation" / side, tmp_path / "copies" / side)
+        copied = tmp_path / "copies" / side / "eye_0.png"
+        shutil.copyfile(pairs / "train" / side / "eye_3.png", copied)
+    validation = {f"{side}_folder": str(tmp_path / "copies" / side) for side in ("low", "high")}
+    with pytest.raises(PairingError, match=r"eye_0\.png: is to validate with, .* same photograph as .*eye_3\.png"):
+        run("run", ["decoder"], validation=validation)
+
+
 def test_a_card_that_cannot_be_stored_is_refused_before_the_training(
     run: Callable[..., dict[str, Tensor]], tmp_path: Path
 ) -> None:
@@ -229,7 +255,11 @@ def test_a_run_goes_on_from_another_adaptor(run: Callable[..., dict[str, Tensor]
         torch.testing.assert_close(tensor, first[name], rtol=0, atol=1e-7)
     assert any(not torch.equal(tensor, first[name]) for name, tensor in second.items())
     metadata = describe_adaptor(tmp_path / "second" / "adaptor").metadata
-    assert metadata.data_sets == ["both", "another", "one, by the adaptor first that it goes on from"]
+    assert metadata.data_sets == [
+        "both",
+        "another",
+        "one; not counted here, but seen by the adaptor first that it goes on from",
+    ]
     assert f"from the adaptor first ({describe_adaptor(start).sha256[:12]}…)" in metadata.recipe
     assert metadata.training_steps == {"autoencoder": 3}
     assert metadata.metrics["start psnr"] == pytest.approx(describe_adaptor(start).metadata.metrics["fast psnr"])

@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -118,6 +119,21 @@ def test_the_best_configuration_gives_the_best_trials_adaptor(
     again, expected = (load_file(run / "adaptor" / "adaptor_model.safetensors") for run in (folder / "best", trial))
     assert again.keys() == expected.keys()
     assert all(torch.equal(again[name], expected[name]) for name in expected)
+
+
+def test_the_printed_command_trains_the_best_trial_as_long_as_the_base(
+    sweep: ModuleType, base: Path, tmp_path: Path
+) -> None:
+    changed = {"autoencoder.steps": 1, "train.degradation": "haze", "adaptor.hook_groups": ["decoder", "encoder"]}
+    config = sweep.SweepConfig(
+        output_folder=str(tmp_path), base=str(base), space=[sweep.SearchedSetting(**SPACE[0])], overrides=changed
+    )
+    sweep.store_configuration(sweep.trial_config(config, tmp_path / "best", {}), tmp_path / "best.yaml")
+    launcher, verb, recipe, *arguments = shlex.split(sweep.full_training_command(config))
+    assert (launcher, verb, Path(recipe).name) == ("accelerate", "launch", "adapt.py")
+    found = parse_configuration(sweep.AdaptConfig, description="", arguments=arguments)
+    assert (found.autoencoder.steps, found.train.degradation, found.adaptor.hook_groups) == (2, "light", ["decoder"])
+    assert found.output_folder == str(tmp_path / "full")
 
 
 @pytest.mark.slow

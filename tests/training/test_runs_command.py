@@ -56,7 +56,16 @@ def test_a_dry_run_is_told_from_its_run_however_narrow_the_terminal(runs: Path, 
     assert printed.count(f"{run}") == 2
     console = Console(width=300, record=True)
     console.print(run_table(find_runs(tmp_path)))
-    assert console.export_text().count("dry run, finished") == 1
+    assert console.export_text().count("dry run") == 1
+
+
+def test_scores_of_degraded_photographs_stand_before_those_of_the_enhanced_ones() -> None:
+    scores = {"psnr": 27.41, "psnr_degraded": 16.7}
+    console = Console(width=300, record=True)
+    console.print(run_table({Path("run"): {"trainings": {"toy": {"step": 1, "steps": 1, "scores": scores}}}}))
+    told = console.export_text()
+    assert "psnr 16.7 -> 27.41" in told
+    assert "degraded" not in told
 
 
 @pytest.mark.parametrize("content", ["[]", '{"starts": 3}', '{"name": "of another program"}', "no JSON"])

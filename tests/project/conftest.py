@@ -1,5 +1,6 @@
 """A folder in which the documentation's blocks find what they name."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from PIL import Image
 
 from retina_adapt.commands.draw import draw_photographs
 from retina_adapt.commands.recipes import recipes_folder
+from retina_adapt.embedded import embedded_folder
 
 
 @pytest.fixture
@@ -19,5 +21,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     second.unlink()
     Image.open(first).save(tmp_path / "photographs" / "eye.jpg")
     (tmp_path / "recipes").symlink_to(recipes_folder())
+    # An adaptor of the reader's: a folder like any other.
+    for folder in ("path/to/adaptor", "runs/pairs_few/adaptor"):
+        shutil.copytree(embedded_folder("adaptors", "light"), tmp_path / folder)
     monkeypatch.chdir(tmp_path)
     return tmp_path

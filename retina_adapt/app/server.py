@@ -105,7 +105,8 @@ class _Requests:
         number = request.path_params["number"]
         try:
             wanted = await request.json()
-            weights = {str(name): float(weight) for name, weight in wanted["weights"].items()}
+            weights = {str(name): float(weight) for name, weight in wanted["weights"]}
+            in_sequence = bool(wanted["in_sequence"])
             settings = EnhancementSettings(
                 mode=wanted["mode"],
                 # The page sends them in both modes.
@@ -116,7 +117,7 @@ class _Requests:
             seeds = int(wanted["seeds"])
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise StudioError(f"the request is not understood ({error!r}); reload the page") from error
-        entry = await run_in_threadpool(self.studio.enhance, number, weights, settings, seeds)
+        entry = await run_in_threadpool(self.studio.enhance, number, weights, settings, seeds, in_sequence=in_sequence)
         return _json(_shown_result(number, entry, self.studio.result(number)))
 
     async def result(self, request: Request) -> Response:

@@ -109,12 +109,19 @@ class Studio:
         return number
 
     def enhance(
-        self, number: int, weights: Mapping[str, float], settings: EnhancementSettings, seeds: int = 1
+        self,
+        number: int,
+        weights: Mapping[str, float],
+        settings: EnhancementSettings,
+        seeds: int = 1,
+        *,
+        in_sequence: bool = False,
     ) -> ReportEntry:
         """Enhance one photograph and look at what became of it; the result waits in `LoadedPhotograph.result`.
 
         Args:
             weights: of the adaptors, by name; those of weight 0 take no part.
+            in_sequence: one adaptor after the other, in the order of `weights`, in place of all together.
             seeds: versions, with seeds from `settings.seed` on; several, in the mode diffusion, give an uncertainty
                 map.
 
@@ -134,7 +141,10 @@ class Studio:
             with self._asking_the_disk(loaded.name):
                 encoded = loaded.file.read_bytes()
             photograph = decode_photograph(encoded, loaded.name)
-            self.enhancer.set_adaptor_weights(chosen)
+            if in_sequence:
+                self.enhancer.set_adaptor_sequence(chosen)
+            else:
+                self.enhancer.set_adaptor_weights(chosen)
             first = self.enhancer.enhance(photograph, settings, name=loaded.name)
             versions = []
             if seeds > 1 and settings.mode == "diffusion":
@@ -157,7 +167,10 @@ class Studio:
                 settings,
                 backbone=self.backbone.name,
                 backbone_fingerprint=self.backbone.sha256,
-                adaptors=[UsedAdaptor(name, self.adaptors[name].sha256, weight) for name, weight in chosen.items()],
+                adaptors=[
+                    UsedAdaptor(name, self.adaptors[name].sha256, weight, turn if in_sequence else 1)
+                    for turn, (name, weight) in enumerate(chosen.items(), start=1)
+                ],
                 input_sha256=sha256_of(encoded),
             )
             with self._files_lock:

@@ -163,8 +163,11 @@ class Enhancer:
         """
         self._use([dict(weights)] if weights else [])
 
-    def set_adaptor_sequence(self, names: Sequence[str]) -> None:
+    def set_adaptor_sequence(self, names: Sequence[str] | Mapping[str, float]) -> None:
         """Use several adaptors one after the other, of whatever kinds can be loaded together; no names use none.
+
+        Names with weights, in the order of the mapping, use each so strongly; a weight other than 1 must be of a kind
+        whose changes add up, as for `set_adaptor_weights`.
 
         Each sees what the one before made of the photograph's copies: the blur that is left, for instance, where noise
         and shade are taken away. It costs a network's pass for each; what they changed together is applied to the
@@ -173,7 +176,8 @@ class Enhancer:
         Raises:
             AdaptorNameError: no adaptor of one of these names is loaded.
         """
-        self._use([{name: 1.0} for name in names])
+        weighted = names.items() if isinstance(names, Mapping) else [(name, 1.0) for name in names]
+        self._use([{name: weight} for name, weight in weighted])
 
     def delete_adaptor(self, name: str) -> None:
         """Forget an adaptor and free its memory; if it was active, alone or with others, none is afterwards.

@@ -64,6 +64,22 @@ def test_load_blend_enhance_look_and_download(page, files, downloads):
     assert weights == {"light": 0.5, "haze": 0.75}
 
 
+def test_adaptors_act_one_after_the_other_in_the_order_switched_on(page, files, studio):
+    load(page, files[0])
+    weigh(page, "light", 0)
+    weigh(page, "haze", 0.75)
+    weigh(page, "light", 1)
+    page.find_element("name", "in_sequence").click()
+    labels = [output.text for output in page.find_elements("css selector", ".weight output") if output.text != "off"]
+    assert sorted(labels) == ["1. 0.75", "2. 1.00"]
+    page.find_element("id", "enhance").click()
+    wait_for(page, "#result .viewer")
+    assert "0.75 haze, then light" in page.find_element("id", "result").text
+    (loaded,) = studio.photographs.values()
+    used = read_photograph(loaded.result).provenance.adaptors
+    assert [(adaptor.name, adaptor.weight, adaptor.turn) for adaptor in used] == [("haze", 0.75, 1), ("light", 1, 2)]
+
+
 def test_sampling_with_several_seeds_shows_uncertainty(page, files):
     load(page, files[0])
     page.find_element("css selector", "[name=mode] option[value=diffusion]").click()

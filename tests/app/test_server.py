@@ -14,7 +14,15 @@ import pytest
 from retina_adapt.app import AppStartError, run_app
 
 OWN = {"X-Retina-Adapt": "1"}
-WANTED = {"weights": {"light": 1}, "mode": "fast", "detail": "guided", "steps": 4, "seed": 0, "seeds": 1}
+WANTED = {
+    "weights": [["light", 1]],
+    "in_sequence": False,
+    "mode": "fast",
+    "detail": "guided",
+    "steps": 4,
+    "seed": 0,
+    "seeds": 1,
+}
 
 
 def ask(address: str, method: str, path: str, body: bytes | None = None, headers: dict | None = None):
@@ -50,7 +58,7 @@ def test_a_photograph_goes_in_is_enhanced_and_comes_out(address, eye):
         (b"no json", "not understood"),
         (b"[]", "not understood"),
         (json.dumps({**WANTED, "mode": "magic"}).encode(), "there is no mode 'magic'"),
-        (json.dumps({**WANTED, "weights": {"other": 1}}).encode(), "no adaptor named 'other'"),
+        (json.dumps({**WANTED, "weights": [["other", 1]]}).encode(), "no adaptor named 'other'"),
         (json.dumps({**WANTED, "seed": 2**64}).encode(), "seed is 18446744073709551616"),
     ],
 )

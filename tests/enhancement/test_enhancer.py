@@ -197,6 +197,18 @@ def test_adaptors_in_sequence_do_what_they_do_one_after_the_other(
     assert np.abs(enhancer(frame, **options) - in_sequence).max() > 1e-3
 
 
+def test_adaptors_of_a_sequence_have_weights(enhancer: Enhancer, adaptor_folders: list[Path]) -> None:
+    enhancer.load_adaptor(adaptor_folders[1])
+    frame, options = 0.25 + draw_fundus(3, 64)[0] / 2, {"detail": "kept", "field_of_view": "full_frame"}
+    expected = frame
+    for name, weight in (("second", 0.5), ("first", 1.0)):
+        enhancer.set_adaptor_weights({name: weight})
+        expected = enhancer(expected, **options)
+    enhancer.set_adaptor_sequence({"second": 0.5, "first": 1.0})
+    assert enhancer.active_adaptor == "0.5 second, then first"
+    np.testing.assert_allclose(enhancer(frame, **options), expected, atol=1e-5)
+
+
 def test_a_sequence_is_applied_to_a_photograph_at_its_own_size() -> None:
     """The second adaptor sees copies that were changed, in place of copies of what was changed: nearly the same."""
     enhancer = Enhancer.from_pretrained()

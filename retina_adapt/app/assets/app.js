@@ -2,6 +2,8 @@
 // Photographs by the server's number: {name, width, height, preview, result}.
 const photographs = new Map();
 let current = null;
+// Adaptors that are on, in the order in which they were switched on: a sequence takes them so.
+const order = [];
 const $ = (id) => document.getElementById(id);
 const form = $("settings");
 
@@ -86,10 +88,30 @@ async function forget(number) {
   show(current === number ? [...photographs.keys()][0] ?? null : current);
 }
 
+function inSequence() {
+  return Boolean(form.elements.in_sequence?.checked);
+}
+
+function weigh() {
+  for (const slider of form.querySelectorAll("[data-adaptor]")) {
+    const name = slider.dataset.adaptor, place = order.indexOf(name), weight = slider.valueAsNumber;
+    if (weight && place < 0) order.push(name);
+    if (!weight && place >= 0) order.splice(place, 1);
+  }
+  for (const slider of form.querySelectorAll("[data-adaptor]")) {
+    const place = order.indexOf(slider.dataset.adaptor) + 1, weight = slider.valueAsNumber.toFixed(2);
+    slider.nextElementSibling.value = !place ? "off" : inSequence() && order.length > 1 ? `${place}. ${weight}` : weight;
+  }
+}
+
 function wanted() {
-  const weights = Object.fromEntries([...form.querySelectorAll("[data-adaptor]")].map((slider) => [slider.dataset.adaptor, slider.valueAsNumber]));
+  const weightOf = (name) => [...form.querySelectorAll("[data-adaptor]")].find((slider) => slider.dataset.adaptor === name).valueAsNumber;
   const { mode, detail, steps, seed, seeds } = form.elements;
-  return { weights, mode: mode.value, detail: detail.value, steps: steps.value, seed: seed.value, seeds: seeds.value };
+  return {
+    weights: order.map((name) => [name, weightOf(name)]),
+    in_sequence: inSequence(),
+    mode: mode.value, detail: detail.value, steps: steps.value, seed: seed.value, seeds: seeds.value,
+  };
 }
 
 async function enhance(numbers) {
@@ -116,12 +138,12 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
     if (kind === "drop") add([...event.dataTransfer.files]);
   });
 }
-form.addEventListener("input", (event) => {
-  const slider = event.target;
-  if (slider.dataset.adaptor) slider.nextElementSibling.value = slider.valueAsNumber ? slider.valueAsNumber.toFixed(2) : "off";
-});
+form.addEventListener("input", weigh);
 // "change", since browsers that are driven by programs and assistive technology send no "input" of a choice.
-form.addEventListener("change", () => { $("sampling").hidden = form.elements.mode.value !== "diffusion"; });
+form.addEventListener("change", () => {
+  $("sampling").hidden = form.elements.mode.value !== "diffusion";
+  weigh();
+});
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   enhance([current]);

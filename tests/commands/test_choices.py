@@ -5,7 +5,8 @@ from typing import Any, get_args
 
 import pytest
 
-from retina_adapt.cli import DetailChoice, FieldOfViewChoice, Mode, PrecisionChoice
+from retina_adapt.cli import DetailChoice, Mode, PrecisionChoice
+from retina_adapt.cli_shared import FieldOfViewChoice
 from retina_adapt.enhancement import Detail, EnhancementMode
 from retina_adapt.enhancement.settings import Precision
 from retina_adapt.imaging import FieldOfViewShape

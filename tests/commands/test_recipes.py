@@ -38,7 +38,8 @@ def test_every_recipe_says_in_a_line_what_it_is_for() -> None:
 
 def test_recipes_whose_names_begin_alike_do_not_take_each_others_configurations(tmp_path: Path) -> None:
     copied = copy_recipe("evaluate", tmp_path)
-    assert copied == [tmp_path / "evaluate.py", tmp_path / "configs" / "evaluate_nano.yaml"]
+    configurations = [tmp_path / "configs" / f"evaluate_{name}.yaml" for name in ("nano", "pairs")]
+    assert copied == [tmp_path / "evaluate.py", *configurations]
     assert tmp_path / "configs" / "evaluate_router_embedded.yaml" in copy_recipe("evaluate_router", tmp_path)
     copy_recipe("evaluate_reconstruction", tmp_path)
 

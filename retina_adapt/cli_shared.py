@@ -1,0 +1,44 @@
+"""What the verbs of `retina-adapt` share: where messages go, arguments of one meaning, and how a batch ends."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from retina_adapt.commands.batch import BatchResult
+
+# Brackets in names and messages are no markup: pip install '.[app]'.
+console = Console(stderr=True, markup=False)
+
+
+class FieldOfViewChoice(StrEnum):
+    """Where to look for the field of view."""
+
+    AUTO = "auto"
+    CIRCLE = "circle"
+    FULL_FRAME = "full_frame"
+
+
+Output = Annotated[Path, typer.Argument(help="Folder for the results.")]
+Shape = Annotated[FieldOfViewChoice, typer.Option(help="Shape of the field of view; full_frame where there is none.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same results.")]
+
+
+def finish(result: BatchResult, output: Path, *, quiet: bool = False) -> None:
+    """Say what was written and what failed; failures make the exit status 1, nothing but failures 3."""
+    if not quiet and not result.is_of_another_process:
+        console.print(f"{output}: {_photographs(len(result.written))} written", highlight=False, soft_wrap=True)
+        if result.skipped:
+            console.print(f"{output}: {len(result.skipped)} were done before", highlight=False, soft_wrap=True)
+        for warning in result.warnings:
+            console.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
+    for failure in result.failures:
+        console.print(f"failed: {failure}", style="red", highlight=False, soft_wrap=True)
+    if result.failures:
+        raise typer.Exit(1 if result.written or result.skipped else 3)
+
+
+def _photographs(count: int) -> str:
+    return "1 photograph" if count == 1 else f"{count} photographs"

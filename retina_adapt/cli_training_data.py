@@ -1,0 +1,121 @@
+"""`retina-adapt`: the verbs that make photographs and pairs to train and test with."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retina_adapt.cli_shared import FieldOfViewChoice, Output, Seed, Shape, console, finish
+
+training_data_app = typer.Typer()
+
+
+def _complete_preset(incomplete: str) -> list[str]:
+    from retina_adapt.degradations import preset_names
+
+    return [name for name in preset_names() if name.startswith(incomplete)]
+
+
+Source = Annotated[Path, typer.Argument(help="A photograph, or a folder of them, searched with its subfolders.")]
+
+
+@training_data_app.command(epilog="Example: retina-adapt degrade photographs degraded --preset haze --seed 7")
+def degrade(
+    source: Source,
+    output: Output,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="What to simulate, mixed by default; 'retina-adapt presets' lists them.",
+            autocompletion=_complete_preset,
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the draws, 0 by default.")] = None,
+    severity: Annotated[float | None, typer.Option(min=0, max=1, help="By default drawn for each photograph.")] = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="A degradations.json of an earlier run, applied again instead of drawing.")
+    ] = None,
+    field_of_view: Shape = FieldOfViewChoice.AUTO,
+) -> None:
+    """Simulate faults on clear photographs; OUTPUT/degradations.json records what was drawn."""
+    from retina_adapt.commands.degrade import degrade_photographs
+
+    result = degrade_photographs(
+        source,
+        output,
+        preset=preset,
+        seed=seed,
+        severity=severity,
+        replay=replay,
+        field_of_view=field_of_view.value,
+        console=console,
+    )
+    finish(result, output)
+
+
+@training_data_app.command("check-pairs", epilog="Example: retina-adapt check-pairs pairs/low pairs/high")
+def check_pairs(
+    low: Annotated[Path, typer.Argument(help="Folder of the low-quality photographs.")],
+    high: Annotated[Path, typer.Argument(help="Folder of the clear ones, of the same names.")],
+    field_of_view: Shape = FieldOfViewChoice.AUTO,
+) -> None:
+    """Tell pairs that show another eye, or are shifted against each other, before they are trained on."""
+    from retina_adapt.commands.check_pairs import LARGEST_SHIFT
+    from retina_adapt.commands.check_pairs import check_pairs as check
+
+    checked = check(low, high, field_of_view=field_of_view.value, console=console)
+    for line in [*checked.broken, *checked.doubts]:
+        console.print(f"doubtful: {line}", style="yellow", highlight=False, soft_wrap=True)
+    good = len(checked.alignments) - len(checked.doubts)
+    pairs = len(checked.alignments) + len(checked.broken)
+    console.print(f"{good} of {pairs} pairs agree to {LARGEST_SHIFT:.1%} of the eye's width", highlight=False)
+    if checked.doubts or checked.broken:
+        raise typer.Exit(1)
+
+
+@training_data_app.command("split-pairs", epilog="Example: retina-adapt split-pairs dim clear pairs --patient '^[^_]+'")
+def split_pairs(
+    low: Annotated[Path, typer.Argument(help="Folder of the low-quality photographs.")],
+    high: Annotated[Path, typer.Argument(help="Folder of the clear ones, of the same names.")],
+    output: Annotated[Path, typer.Argument(help="New folder for copies: low, high, validation/low, test/low, ...")],
+    patient: Annotated[
+        str, typer.Option(help="Regular expression that finds the patient in a file's name: '^[^_]+' in p7_left.jpg.")
+    ],
+    validation: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the pairs to validate with.")] = 0.2,
+    test: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the pairs to test with at the end.")] = 0.2,
+    seed: Seed = 0,
+) -> None:
+    """Divide pairs by patient, so that no eye is trained on and tested with."""
+    from retina_adapt.commands.split_pairs import split_pairs as split
+
+    splits = split(low, high, output, patient=patient, validation=validation, test=test, seed=seed)
+    for name, part in splits.items():
+        console.print(
+            f"{name}: {part.pairs} pairs of {len(part.patients)} patients ({', '.join(part.patients)})",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+@training_data_app.command()
+def presets() -> None:
+    """List the degradation presets: what each does, in which order, how strongly."""
+    from retina_adapt.degradations import describe_preset, preset_names
+
+    for name in preset_names():
+        print(f"{name}: {describe_preset(name)}")
+
+
+@training_data_app.command(epilog="Example: retina-adapt draw photographs --count 20")
+def draw(
+    output: Output,
+    count: Annotated[int, typer.Option(min=1, help="How many.")] = 10,
+    seed: Seed = 0,
+    size: Annotated[int, typer.Option(min=64, max=4096, help="Side in pixels.")] = 512,
+) -> None:
+    """Draw fundus photographs, for a machine with none at hand."""
+    from retina_adapt.commands.draw import draw_photographs
+
+    written = draw_photographs(output, count=count, seed=seed, size=size)
+    console.print(f"{output}: {len(written)} drawn photographs")

@@ -80,6 +80,8 @@ from retina_adapt.training import (
 )
 
 ADAPTOR_NAME = "adaptor"
+# On the card, of a data set that this training has not seen.
+SEEN_BEFORE = " (seen by the adaptor that this one goes on from, "
 # Of a validation, on its sheet in TensorBoard.
 PICTURES = 4
 # Pixels a side: the structural loss and score look through windows of 11.
@@ -246,11 +248,9 @@ def origin(config: AdaptConfig, start: AdaptorDescription | None) -> tuple[list[
     if start is None:
         return data_sets, recipe
     name = start.metadata.name
-    seen_before = [
-        f"{data_set}; not counted here, but seen by the adaptor {name} that it goes on from"
-        for data_set in start.metadata.data_sets
-        if data_set not in data_sets
-    ]
+    # What the start itself had from another is told once.
+    known = [data_set.partition(SEEN_BEFORE)[0] for data_set in start.metadata.data_sets]
+    seen_before = [f"{data_set}{SEEN_BEFORE}{name})" for data_set in known if data_set not in data_sets]
     return [*data_sets, *seen_before], f"{recipe}, from the adaptor {name} ({start.sha256[:12]}…)"
 
 
@@ -283,7 +283,7 @@ def prepare_data(
             phases.append(Phase(pairs, stage_one.steps, batch_size, 1 + FINE_SCALE**2))
         validation = open_pairs(config.validation, size)
         if not isinstance(whole, StreamedImages):
-            require_other_photographs(whole.names, validation.names)
+            require_other_photographs(whole.prepared, validation.prepared)
     return {"autoencoder": phases, "denoiser": [Phase(whole, stage_two.steps, stage_two.batch_size)]}, validation
 
 
@@ -403,8 +403,10 @@ def main(
         for mode, scores in scores_of.items():
             accelerator.print(f"mode {mode}: {gain(scores)} on {len(validation_pairs)} validation pairs")
             if scores["psnr"] < scores["psnr_degraded"]:
-                accelerator.print("warning: that is worse than the degraded photographs; are low and high exchanged?")
-        accelerator.print(f"{folder}: the adaptor, for retina-adapt enhance --adaptor {folder}")
+                hint = "" if config.train.clear else "; are low and high exchanged?"
+                accelerator.print(f"warning: that is worse than the degraded photographs{hint}")
+        use = "of two steps, to try out" if config.autoencoder.dry_run else f"retina-adapt enhance --adaptor {folder}"
+        accelerator.print(f"{folder}: the adaptor ({use})")
     accelerator.end_training()
 
 

@@ -8,6 +8,7 @@ classical baseline, and each adaptor. Prints a table, and writes `results.json`,
 output folder.
 """
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -112,7 +113,7 @@ class EvaluateConfig:
         modes: fast, diffusion, or both.
         steps: sampling steps in the mode diffusion.
         seed: of the degradations and of the diffusion noise; further draws have the seeds after it.
-        pictures: photographs of each data set and degradation on the picture sheet.
+        pictures: photographs of each data set and degradation, and of each entry of `pairs`, on the picture sheet.
     """
 
     output_folder: str
@@ -169,10 +170,16 @@ def comparisons_of(config: EvaluateConfig) -> list[Comparison]:
     return simulated + [Comparison(entry.name, "real", entry.pairs, entry.adaptors) for entry in config.pairs]
 
 
-def labels_of(adaptors: list[str]) -> dict[str, str]:
-    """What tables call each adaptor: its folder's name, or all of its path where others are called the same."""
-    names = [Path(adaptor).name for adaptor in adaptors]
-    return {adaptor: name if names.count(name) == 1 else adaptor for adaptor, name in zip(adaptors, names, strict=True)}
+def labels_of(names: dict[str, str]) -> dict[str, str]:
+    """What tables call each adaptor: its name, or its path where others have the same; `names` has these by path."""
+    taken = list(names.values())
+    return {adaptor: name if taken.count(name) == 1 else adaptor for adaptor, name in names.items()}
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Photographs' names without the folder that holds them all, so that `left.png` of two patients are told apart."""
+    common = os.path.commonpath([Path(name).parent for name in names])
+    return [os.path.relpath(name, common) for name in names]
 
 
 def label_of(degradation: EvaluatedDegradation) -> str:
@@ -199,26 +206,39 @@ def column_title(names: Sequence[str]) -> str:
 
 def main(config: EvaluateConfig) -> None:
     comparisons = comparisons_of(config)
-    if len({len(comparison.adaptors) for comparison in comparisons}) > 1:
+    if config.pictures and len({len(comparison.adaptors) for comparison in comparisons}) > 1:
         raise ConfigurationError(
-            "give each entry of degradations and pairs as many adaptors: they are the columns of the sheet"
+            "give each entry of degradations and pairs as many adaptors, which are the columns of the sheet, or set "
+            "pictures to 0"
         )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # Adaptors of several kinds cannot be loaded together.
     enhancers: dict[str, Enhancer] = {}
-    labels = labels_of(list(dict.fromkeys(adaptor for comparison in comparisons for adaptor in comparison.adaptors)))
+    adaptors = dict.fromkeys(adaptor for comparison in comparisons for adaptor in comparison.adaptors)
+    described = {adaptor: describe_adaptor(adaptor_folder(adaptor)) for adaptor in adaptors}
+    labels = labels_of({adaptor: description.metadata.name for adaptor, description in described.items()})
     loaded: dict[str, tuple[Enhancer, str]] = {}
-    for position, adaptor in enumerate(labels):
-        kind = describe_adaptor(adaptor_folder(adaptor)).kind
+    for position, (adaptor, description) in enumerate(described.items()):
+        kind = description.kind
         if kind not in enhancers:
             enhancers[kind] = Enhancer.from_pretrained(config.backbone, device=device)
         loaded[adaptor] = enhancers[kind], enhancers[kind].load_adaptor(adaptor, name=f"adaptor-{position}")
-    size = load_backbone(backbone_folder(config.backbone)).settings.image_size
+    settings = load_backbone(backbone_folder(config.backbone)).settings
+    size, channels = settings.image_size, settings.image_channels
+    # All of them first: a mistyped folder is told before hours of work, not amid it.
+    opened = [open_pairs(comparison.pairs, size) for comparison in comparisons]
+    for comparison, pairs in zip(comparisons, opened, strict=True):
+        if (found := pairs.prepared[0].image.shape[2]) != channels:
+            raise ConfigurationError(
+                f"{comparison.data_set}: its photographs have {found} channels, the backbone takes {channels}"
+            )
+    folder = Path(config.output_folder)
+    store_configuration(config, folder / "config.yaml")
     report = EvaluationReport(frame_size=size)
     sheet_rows: list[PictureRow] = []
     methods: list[list[str]] = []
-    for comparison in comparisons:
-        pairs = open_pairs(comparison.pairs, size)
+    for comparison, pairs in zip(comparisons, opened, strict=True):
+        names = short_names(pairs.prepared.names)
         seeds = range(config.seed, config.seed + comparison.draws)
         draws = [draw for seed in seeds for (draw,) in EvaluationBatchSampler(len(pairs), 1, seed=seed)]
         title = f"{comparison.data_set}, {comparison.degradation}"
@@ -237,29 +257,26 @@ def main(config: EvaluateConfig) -> None:
                         enhancer, item["low"], mode, config.steps, draw.seed % 2**31
                     )
             scores = {method: score_image(picture, high, mask) for method, (picture, _) in results.items()}
-            name = Path(pairs.names[draw.index]).name
+            photograph = names[draw.index]
             for method, (_, seconds) in results.items():
-                report.add(
-                    ReportRow(comparison.data_set, comparison.degradation, method, name, scores[method], seconds)
-                )
+                told = comparison.data_set, comparison.degradation, method, photograph
+                report.add(ReportRow(*told, scores[method], seconds))
             if position == 0:
                 methods.append(list(results))
             if position < min(config.pictures, len(pairs)):
                 pictures = [np.where(mask[..., None], picture, 0) for picture, _ in results.values()]
                 sheet_rows.append(
                     PictureRow(
-                        label=f"{title} {name}",
+                        label=f"{title} {photograph}",
                         pictures=[*pictures, np.where(mask[..., None], high, 0)],
                         scores=[*scores.values(), None],
                     )
                 )
-    folder = Path(config.output_folder)
-    store_configuration(config, folder / "config.yaml")
     report.to_json(folder / "results.json")
     with write_file_atomically(folder / "results.md") as temporary:
         temporary.write_text(report.to_markdown() + "\n", encoding="utf-8")
-    columns = [column_title(names) for names in zip(*methods, strict=True)]
     if sheet_rows:
+        columns = [column_title(column) for column in zip(*methods, strict=True)]
         write_picture_sheet(folder / "sheet.png", sheet_rows, [*columns, "target"])
     report.print_table()
     print(f"Written to {folder}")

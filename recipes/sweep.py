@@ -363,12 +363,12 @@ def write_results(study: optuna.Study, config: SweepConfig) -> None:
 
 
 def full_training_command(config: SweepConfig) -> str:
-    """The command that trains the best trial with the base's own values of what `overrides` changed for all trials."""
+    """The command that trains the best trial for as many steps as the base, where `overrides` made the trials short."""
     base = parse_configuration(AdaptConfig, description=config.base, arguments=["--config", config.base])
-    words = ["--config", f"{config.output_folder}/best.yaml", "--output_folder", f"{config.output_folder}/full"]
-    for name in config.overrides:
-        value = value_of(base, name)
-        words += [f"--{name}", value if isinstance(value, str) else json.dumps(value)]
+    searched = {entry.name for entry in config.space}
+    words = ["--config", f"{config.output_folder}/best.yaml", f"--output_folder={config.output_folder}/full"]
+    shortened = [name for name in config.overrides if name.endswith(".steps") and name not in searched]
+    words += [f"--{name}={value_of(base, name)}" for name in shortened]
     return shlex.join(["accelerate", "launch", str(Path(__file__).parent / "adapt.py"), *words])
 
 

@@ -85,7 +85,7 @@ def parse_configuration(
     parser.add_class_arguments(configuration_class, sub_configs=False)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     options = {RESUME_FIELD} if has_resume else set()
-    _reject_unknown_keys(arguments, known | options, dotted_names(configuration_class, in_lists=True))
+    _reject_unknown_keys(arguments, known | options, configuration_class)
     try:
         namespace = parser.parse_args(_with_lists_begun_anew(arguments, _lists_of_sections(configuration_class)))
         instances = parser.instantiate(namespace)
@@ -209,8 +209,9 @@ def _with_lists_begun_anew(arguments: Sequence[str], lists: set[str]) -> list[st
     return expanded
 
 
-def _reject_unknown_keys(arguments: list[str], known: set[str], known_in_yaml: set[str]) -> None:
+def _reject_unknown_keys(arguments: list[str], known: set[str], configuration_class: type) -> None:
     """jsonargparse rejects unknown keys too; this says which known key was probably meant."""
+    known_in_yaml = dotted_names(configuration_class, in_lists=True)
     for position, argument in enumerate(arguments):
         name = argument.removeprefix("--").split("=", 1)[0]
         if (
@@ -224,6 +225,7 @@ def _reject_unknown_keys(arguments: list[str], known: set[str], known_in_yaml: s
             path = argument.split("=", 1)[1] if "=" in argument else "".join(arguments[position + 1 : position + 2])
             for key in _keys_of_yaml(Path(path), known_in_yaml):
                 _require_known(key, known_in_yaml, path)
+            _require_sections(_read_yaml(Path(path)), configuration_class, path)
         elif not re.search(r"\+$", name):
             _require_known(name, known, "the command line")
 
@@ -237,18 +239,39 @@ def _require_known(name: str, known: set[str], origin: str) -> None:
         raise ConfigurationError(f"{origin}: unknown key '{name}'{hint}")
 
 
+def _require_sections(content: Mapping[str, Any], configuration_class: type, path: str, prefix: str = "") -> None:
+    """Refuse a value where keys belong: a section whose lines are all still comments, for instance."""
+    for field in dataclasses.fields(configuration_class):
+        if field.name not in content or not (isinstance(field.type, type) and dataclasses.is_dataclass(field.type)):
+            continue
+        name, value = f"{prefix}{field.name}", content[field.name]
+        if not isinstance(value, dict):
+            found = "empty" if value is None else repr(value)
+            example = dataclasses.fields(field.type)[0].name
+            raise ConfigurationError(
+                f"{path}: {name} is {found}, but a section: give it keys below it, such as {example}, or leave it out"
+            )
+        _require_sections(value, field.type, path, f"{name}.")
+
+
 def _keys_of_yaml(path: Path, known: set[str]) -> list[str]:
+    return list(_dotted_keys(_read_yaml(path), known))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigurationError(f"{path}: no such configuration file")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path}: not valid YAML: {error}") from error
+        place = f", line {mark.line + 1}" if (mark := getattr(error, "problem_mark", None)) else ""
+        reason = getattr(error, "problem", None) or error
+        raise ConfigurationError(f"{path}{place}: not valid YAML ({reason}); check the indentation there") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from error
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path}: a configuration file holds 'key: value' lines")
-    return list(_dotted_keys(content, known))
+    return content
 
 
 def _dotted_keys(content: dict[str, Any], known: set[str], prefix: str = "") -> Iterator[str]:

@@ -129,7 +129,7 @@ def measure_prepared(pairs: DegradedPairs, config: DataBenchmarkConfig) -> dict[
     stopwatch = Stopwatch()
     for number in range(config.draws):
         stopwatch.begin_item()
-        prepared = stopwatch.time("read", lambda n=number: pairs.clear[n % len(pairs)])
+        prepared = stopwatch.time("read", lambda n=number: pairs.prepared[n % len(pairs)])
         _finish_item(stopwatch, prepared, number, config)
     return stopwatch.milliseconds() | {"mean of all": stopwatch.mean_milliseconds()}
 
@@ -189,7 +189,7 @@ def measure(config: DataBenchmarkConfig) -> dict[str, Any]:
     return {
         "settings": {"photographs": config.photographs, "size": config.size, "rates": config.rates},
         "megapixels": statistics.mean(frame.shape[0] * frame.shape[1] for frame in pixels) / 1e6,
-        **measure_presets([pairs.clear[index] for index in range(len(pairs))], config),
+        **measure_presets([pairs.prepared[index] for index in range(len(pairs))], config),
         "streamed": measure_streamed(paths, config),
         "prepared": measure_prepared(pairs, config),
     }

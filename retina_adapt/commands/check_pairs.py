@@ -46,7 +46,7 @@ def check_pairs(low: Path, high: Path, *, field_of_view: FieldOfViewShape, conso
         return CheckedPairs({}, [], list(error.broken))
     alignments = {}
     with batch_progress(console) as progress:
-        for index, name in enumerate(progress.track(pairs.names, description="Comparing")):
+        for index, name in enumerate(progress.track(pairs.prepared.names, description="Comparing")):
             item = pairs[Draw(index, 0)]
             low_image, high_image = (item[key].permute(1, 2, 0).numpy() for key in ("low", "high"))
             alignments[name] = measure_alignment(low_image, high_image, item["mask"][0].numpy())

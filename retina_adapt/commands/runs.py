@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,12 @@ def run_table(runs: dict[Path, dict[str, Any]]) -> Table:
         for name, progress in (record.get("trainings") or {"": {}}).items():
             step = f"{progress['step']}/{progress['steps']}" if progress else ""
             status = progress.get("status", "no training yet")
-            if folder.name == DRY_RUN_FIELD:
+            if folder.name == DRY_RUN_FIELD and progress:
                 # It ends after two steps of the many that it speaks of, as it should.
                 status, step = "dry run", ""
-            started = record.get("started", "")[: len("2026-01-31T12:00")].replace("T", " ")
+            started = record.get("started", "")
+            if started:
+                started = f"{datetime.fromisoformat(started).astimezone():%Y-%m-%d %H:%M}"
             table.add_row(str(folder), name, status, step, _scores_text(progress.get("scores", {})), started)
     return table
 

@@ -1,5 +1,7 @@
 """Which files of two folders are the two photographs of a pair."""
 
+import os
+import unicodedata
 from pathlib import Path
 
 from retina_adapt.errors import RetinaAdaptError
@@ -27,12 +29,12 @@ def pair_files(low_folder: str | Path, high_folder: str | Path) -> dict[str, tup
 
     Returns:
         The low-quality and the clear photograph of each pair, by their common name: without suffix, with the subfolder
-        before it where that counts.
+        before it where that counts, in Unicode's composed form.
 
     Raises:
         ImageReadError: a folder does not exist or holds no photograph.
         PairingError: a photograph has no partner, or several files have the same name but for the suffix, or for the
-            subfolder where only one of the folders has any.
+            subfolder where only one of the folders has any, or a name is no UTF-8.
     """
     low_folder, high_folder = Path(low_folder).expanduser(), Path(high_folder).expanduser()
     in_subfolders = all(
@@ -63,5 +65,11 @@ def _by_name(folder: Path, *, in_subfolders: bool) -> dict[str, list[Path]]:
     by_name: dict[str, list[Path]] = {}
     for path in find_photographs(folder):
         name = path.relative_to(folder).with_suffix("").as_posix() if in_subfolders else path.stem
-        by_name.setdefault(name, []).append(path.resolve())
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            shown = os.fsencode(path).decode(errors="backslashreplace")
+            raise PairingError(f"{shown}: its name is no UTF-8, so that no table can hold it; rename it") from error
+        # Systems write one and the same accented letter in two ways.
+        by_name.setdefault(unicodedata.normalize("NFC", name), []).append(path.absolute())
     return by_name

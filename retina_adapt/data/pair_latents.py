@@ -88,7 +88,7 @@ class PairsWithLatents(torch.utils.data.Dataset[PairItemWithLatents]):
                 "and streamed ones, must be encoded at every step"
             )
         self.pairs = pairs
-        self.names = pairs.names
+        self.prepared = pairs.prepared
         flips = pairs.flips or Flips(horizontal=False, vertical=False)
         self.flips = flips
         options: dict[str, Any] = {"key": key, "batch_size": batch_size, "workers": workers}

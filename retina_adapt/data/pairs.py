@@ -102,20 +102,15 @@ class MirrorPair:
 class DegradedPairs(torch.utils.data.Dataset[PairItem]):
     """Clear photographs and their degraded versions; equal draws give equal items."""
 
-    def __init__(self, clear: PreparedPhotographs, degrade: DegradePair) -> None:
-        self.clear = clear
+    def __init__(self, prepared: PreparedPhotographs, degrade: DegradePair) -> None:
+        self.prepared = prepared
         self.degrade = degrade
 
     def __len__(self) -> int:
-        return len(self.clear)
-
-    @property
-    def names(self) -> list[str]:
-        """Where the clear photograph of each position comes from."""
-        return self.clear.names
+        return len(self.prepared)
 
     def __getitem__(self, draw: Draw) -> PairItem:
-        return self.degrade(self.clear[draw.index], draw)
+        return self.degrade(self.prepared[draw.index], draw)
 
 
 class RealPairs(torch.utils.data.Dataset[PairItem]):
@@ -127,11 +122,6 @@ class RealPairs(torch.utils.data.Dataset[PairItem]):
 
     def __len__(self) -> int:
         return len(self.prepared)
-
-    @property
-    def names(self) -> list[str]:
-        """Where the clear photograph of each position comes from."""
-        return self.prepared.names
 
     def __getitem__(self, draw: Draw) -> PairItem:
         return MirrorPair(self.flips)(*self.prepared.with_companion(draw.index), draw)

@@ -28,6 +28,8 @@ _logger = logging.getLogger(__name__)
 # Raise it when preparation changes what it computes: prepared files of earlier versions are then left alone.
 _FORMAT_VERSION = 2
 
+_DIGESTED_BYTES = 4096
+
 # How many broken photographs the warning names; all of them are in `PreparedPhotographs.broken`.
 _NAMED_IN_WARNING = 5
 
@@ -141,6 +143,15 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
     def names(self) -> list[str]:
         """Path or row of every image."""
         return list(self._rows["name"])
+
+    def digests(self) -> list[str]:
+        """A sha256 for each image, of 4 KiB from its middle: equal for equal images, and for hardly any others."""
+        found = []
+        for row in self._rows.select_columns("image").with_format("arrow"):
+            # A view: the images themselves may be more than the memory holds.
+            pixels = row["image"][0].as_buffer()
+            found.append(hashlib.sha256(pixels[pixels.size // 2 :][:_DIGESTED_BYTES]).hexdigest())
+        return found
 
     def _pixels(self, row: dict[str, Any], column: str, bit_depth: int) -> np.ndarray:
         levels = np.frombuffer(row[column], dtype=np.uint8 if bit_depth == 8 else np.uint16)

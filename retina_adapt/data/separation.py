@@ -1,11 +1,12 @@
 """Training and validation kept apart: what is validated on must not be trained on."""
 
-import hashlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from retina_adapt.data.folder_pairs import PairingError
+from retina_adapt.data.prepared_photographs import PreparedPhotographs
 from retina_adapt.data.settings import PairSource, PhotographSource
 
 
@@ -22,38 +23,26 @@ def require_apart(train: PairSource, validation: PairSource) -> None:
         )
 
 
-def require_other_photographs(train: Iterable[str], validation: Iterable[str]) -> None:
-    """Refuse to validate on copies of photographs that are trained on.
+def require_other_photographs(train: PreparedPhotographs, validation: PreparedPhotographs) -> None:
+    """Refuse to validate on copies of clear photographs that are trained on, wherever they lie and however compressed.
+
+    Copies that were scaled, cropped or compressed with loss are not found.
 
     Args:
-        train, validation: names of photographs; what is no path of a file, as in Parquet files, is not looked at.
+        train, validation: prepared at one size.
 
     Raises:
-        PairingError: a file holds the same bytes as one to train on.
+        PairingError: the squares of two photographs have equal pixels.
     """
-    trained, validated = _by_size(train), _by_size(validation)
-    for size in trained.keys() & validated.keys():
-        contents = {_digest(path): path for path in trained[size]}
-        for path in validated[size]:
-            if (same := contents.get(_digest(path))) is not None:
-                raise PairingError(
-                    f"{path}: is to validate with, but holds the same photograph as {same}, which is trained on; "
-                    "'retina-adapt split-pairs' divides pairs so that no patient is in both"
-                )
-
-
-def _by_size(names: Iterable[str]) -> dict[int, list[Path]]:
-    """Files by their size in bytes: only those of one size can be equal, and few of the others are read."""
-    by_size: dict[int, list[Path]] = {}
-    for path in map(Path, names):
-        if path.is_file():
-            by_size.setdefault(path.stat().st_size, []).append(path)
-    return by_size
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    trained = {digest: index for index, digest in enumerate(train.digests())}
+    for index, digest in enumerate(validation.digests()):
+        same = trained.get(digest)
+        # Photographs that are black in the middle have one digest.
+        if same is not None and np.array_equal(train[same].image, validation[index].image):
+            raise PairingError(
+                f"{validation.names[index]}: is to validate with, but is the same photograph as {train.names[same]}, "
+                "which is trained on; 'retina-adapt split-pairs' divides pairs so that no patient is in both"
+            )
 
 
 def _identities(source: PairSource) -> set[tuple[Any, ...]]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from retina_adapt.adaptors import (
     KINDS,
+    AdaptorArithmeticError,
     AdaptorMetadata,
     AdaptorNameError,
     adaptors_bypassed,
@@ -175,6 +176,7 @@ class Enhancer:
 
         Raises:
             AdaptorNameError: no adaptor of one of these names is loaded.
+            AdaptorArithmeticError: see `retina_adapt.adaptors.set_adaptor_weights`.
         """
         weighted = names.items() if isinstance(names, Mapping) else [(name, 1.0) for name in names]
         self._use([{name: weight} for name, weight in weighted])
@@ -343,8 +345,13 @@ class Enhancer:
         for name in (name for weights in passes for name in weights):
             # Before any is activated: an error leaves active what was.
             self._require(name)
-        for weights in passes:
-            self._activate(weights)
+        try:
+            for weights in passes:
+                self._activate(weights)
+        except AdaptorArithmeticError:
+            for weights in self._passes:
+                self._activate(weights)
+            raise
         self._passes = [{name: float(weight) for name, weight in weights.items()} for weights in passes]
 
     def _activate(self, weights: Mapping[str, float]) -> None:

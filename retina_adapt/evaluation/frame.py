@@ -28,8 +28,8 @@ def require_frame(pixels: np.ndarray, mask: np.ndarray, *, role: str) -> None:
         raise FrameError(f"the {role} has type {pixels.dtype}; divide by the largest value to get float in [0, 1]")
     if not isinstance(mask, np.ndarray):
         raise FrameError(
-            f"the field of view of the {role} is of the type {type(mask).__name__}; give its mask as an array, of what "
-            "find_field_of_view finds the attribute `mask`"
+            f"the field-of-view mask of the {role} is a {type(mask).__name__}; give an array, such as the attribute "
+            "`mask` of what find_field_of_view returns"
         )
     if mask.dtype != np.bool_ or mask.shape != pixels.shape[:2]:
         raise FrameError(

@@ -30,7 +30,7 @@ class ReportRow:
     Attributes:
         data_set: for example "hrf".
         degradation: the preset that was applied, with its severities where they are not its own; "none" where nothing
-            was.
+            was, "real" where a camera took the degraded photograph.
         method: what made the scored image: "degraded" for the input itself, "CLAHE", or an adaptor's name and mode.
         image: name of the photograph.
         scores: quality against the target.

@@ -126,7 +126,7 @@ def data_fingerprints(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
             found[source] = {
                 "files": len(files),
                 "bytes": sum(size for _, size in files),
-                "sha256": hashlib.sha256(lines.encode()).hexdigest(),
+                "sha256": hashlib.sha256(os.fsencode(lines)).hexdigest(),
             }
     return found
 

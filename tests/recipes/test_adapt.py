@@ -258,7 +258,7 @@ def test_a_run_goes_on_from_another_adaptor(run: Callable[..., dict[str, Tensor]
     assert metadata.data_sets == [
         "both",
         "another",
-        "one; not counted here, but seen by the adaptor first that it goes on from",
+        "one (seen by the adaptor that this one goes on from, first)",
     ]
     assert f"from the adaptor first ({describe_adaptor(start).sha256[:12]}…)" in metadata.recipe
     assert metadata.training_steps == {"autoencoder": 3}

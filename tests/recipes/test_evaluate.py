@@ -13,6 +13,7 @@ from retina_adapt.commands.draw import draw_photographs
 from retina_adapt.configuration import ConfigurationError, parse_configuration
 from retina_adapt.data import Draw, PairingError, PairSource, PhotographSource, open_pairs
 from retina_adapt.evaluation import score_image
+from retina_adapt.imaging import ImageReadError
 
 
 @pytest.fixture
@@ -20,10 +21,31 @@ def evaluate(load_recipe: Callable[[str], ModuleType]) -> ModuleType:
     return load_recipe("evaluate")
 
 
-def test_adaptors_that_lie_in_folders_of_one_name_have_rows_of_their_own(evaluate: ModuleType) -> None:
-    labels = evaluate.labels_of(["light", "runs/a/adaptor", "runs/b/adaptor"])
-    assert labels == {"light": "light", "runs/a/adaptor": "runs/a/adaptor", "runs/b/adaptor": "runs/b/adaptor"}
-    assert evaluate.labels_of(["runs/a/adaptor"]) == {"runs/a/adaptor": "adaptor"}
+def test_adaptors_of_one_name_have_rows_of_their_own(evaluate: ModuleType) -> None:
+    names = {"light": "light", "runs/a/adaptor": "mine", "runs/b/adaptor": "mine"}
+    assert evaluate.labels_of(names) == {path: path for path in names}
+    assert evaluate.labels_of({"runs/a/adaptor": "mine"}) == {"runs/a/adaptor": "mine"}
+
+
+def test_photographs_of_one_name_in_several_folders_are_told_apart(evaluate: ModuleType) -> None:
+    assert evaluate.short_names(["/all/p0/left.png", "/all/p1/left.png"]) == ["p0/left.png", "p1/left.png"]
+    assert evaluate.short_names(["/all/left.png", "/all/right.png"]) == ["left.png", "right.png"]
+    assert evaluate.short_names(["row 3, column 'high'"]) == ["row 3, column 'high'"]
+
+
+def test_pairs_that_are_not_there_are_told_before_anything_is_enhanced(
+    evaluate: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_photographs(tmp_path / "clear", count=1, seed=0, size=96)
+    config = evaluate.EvaluateConfig(
+        output_folder=str(tmp_path / "evaluation"),
+        data_sets=[evaluate.EvaluatedDataSet("drawn", PhotographSource(path=str(tmp_path / "clear")))],
+        degradations=[evaluate.EvaluatedDegradation("light", ["light"])],
+        pairs=[evaluate.EvaluatedPairs("clinic", PairSource(low_folder="typo", high_folder="other"), ["light"])],
+    )
+    monkeypatch.setattr(evaluate, "enhance", lambda *_: pytest.fail("enhanced before all pairs were opened"))
+    with pytest.raises(ImageReadError, match="typo"):
+        evaluate.main(config)
 
 
 def test_one_preset_at_two_severities_is_two_degradations(evaluate: ModuleType) -> None:

@@ -124,7 +124,7 @@ def test_the_best_configuration_gives_the_best_trials_adaptor(
 def test_the_printed_command_trains_the_best_trial_as_long_as_the_base(
     sweep: ModuleType, base: Path, tmp_path: Path
 ) -> None:
-    changed = {"autoencoder.steps": 1, "train.degradation": "haze", "adaptor.hook_groups": ["decoder", "encoder"]}
+    changed = {"autoencoder.steps": 1, "train.degradation": "haze", "adaptor.context_channels": 2}
     config = sweep.SweepConfig(
         output_folder=str(tmp_path), base=str(base), space=[sweep.SearchedSetting(**SPACE[0])], overrides=changed
     )
@@ -132,7 +132,8 @@ def test_the_printed_command_trains_the_best_trial_as_long_as_the_base(
     launcher, verb, recipe, *arguments = shlex.split(sweep.full_training_command(config))
     assert (launcher, verb, Path(recipe).name) == ("accelerate", "launch", "adapt.py")
     found = parse_configuration(sweep.AdaptConfig, description="", arguments=arguments)
-    assert (found.autoencoder.steps, found.train.degradation, found.adaptor.hook_groups) == (2, "light", ["decoder"])
+    # What else was changed for all trials stays so: they were judged with it.
+    assert (found.autoencoder.steps, found.train.degradation, found.adaptor.context_channels) == (2, "haze", 2)
     assert found.output_folder == str(tmp_path / "full")
 
 

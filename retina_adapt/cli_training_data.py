@@ -62,10 +62,12 @@ def check_pairs(
     """Tell pairs that show another eye, or are shifted against each other, before they are trained on."""
     from retina_adapt.commands.check_pairs import LARGEST_SHIFT
     from retina_adapt.commands.check_pairs import check_pairs as check
+    from retina_adapt.commands.photograph_list import unread_pictures
 
     checked = check(low, high, field_of_view=field_of_view.value, console=console)
     for line in [*checked.broken, *checked.doubts]:
         console.print(f"doubtful: {line}", style="yellow", highlight=False, soft_wrap=True)
+    _warn(unread_pictures([low, high]))
     good = len(checked.alignments) - len(checked.doubts)
     pairs = len(checked.alignments) + len(checked.broken)
     console.print(f"{good} of {pairs} pairs agree to {LARGEST_SHIFT:.1%} of the eye's width", highlight=False)
@@ -79,23 +81,27 @@ def split_pairs(
     high: Annotated[Path, typer.Argument(help="Folder of the clear ones, of the same names.")],
     output: Annotated[Path, typer.Argument(help="New folder for copies: low, high, validation/low, test/low, ...")],
     patient: Annotated[
-        str, typer.Option(help="Regular expression that finds the patient in a file's name: '^[^_]+' in p7_left.jpg.")
+        str,
+        typer.Option(
+            help="Regular expression that finds the patient in a file's name, '^[^_]+' in p7_left.jpg; its first "
+            "group, if it has one."
+        ),
     ],
     validation: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the pairs to validate with.")] = 0.2,
     test: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the pairs to test with at the end.")] = 0.2,
     seed: Seed = 0,
 ) -> None:
     """Divide pairs by patient, so that no eye is trained on and tested with."""
+    from retina_adapt.commands.photograph_list import unread_pictures
     from retina_adapt.commands.split_pairs import split_pairs as split
 
     splits = split(low, high, output, patient=patient, validation=validation, test=test, seed=seed)
     for name, part in splits.items():
-        console.print(
-            f"{name}: {part.pairs} pairs of {len(part.patients)} patients ({', '.join(part.patients)})",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        counts = f"{_counted(part.pairs, 'pair')} of {_counted(len(part.patients), 'patient')}"
+        console.print(f"{name}: {counts} ({', '.join(part.patients)})", highlight=False, soft_wrap=True)
+    if all(part.pairs == len(part.patients) for part in splits.values()):
+        _warn("every pair is a patient of its own; if some patients have several, --patient does not find them")
+    _warn(unread_pictures([low, high]))
 
 
 @training_data_app.command()
@@ -119,3 +125,12 @@ def draw(
 
     written = draw_photographs(output, count=count, seed=seed, size=size)
     console.print(f"{output}: {len(written)} drawn photographs")
+
+
+def _warn(text: str) -> None:
+    if text:
+        console.print(f"warning: {text}", style="yellow", highlight=False, soft_wrap=True)
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

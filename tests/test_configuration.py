@@ -71,6 +71,20 @@ def test_values_come_from_yaml_and_the_command_line_wins(tmp_path: Path) -> None
     assert config == Outer("a", Inner(5, 0.01))
 
 
+@pytest.mark.parametrize(("value", "found"), [(None, "empty"), (3, "3")])
+def test_a_section_without_keys_is_told(value: object, found: str, tmp_path: Path) -> None:
+    path = written(tmp_path, name="a", training=value)
+    with pytest.raises(ConfigurationError, match=rf"config\.yaml: training is {found}, .* such as steps"):
+        parse("--config", path)
+
+
+def test_the_line_of_a_mistake_in_yaml_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("name: a\n training:\n  steps: 5\n")
+    with pytest.raises(ConfigurationError, match=r"config\.yaml, line 2: not valid YAML"):
+        parse("--config", str(path))
+
+
 def test_what_comes_later_on_the_command_line_wins(tmp_path: Path) -> None:
     path = written(tmp_path, name="a", training={"steps": 5})
     assert parse("--training.steps", "6", "--config", path).training == Inner(steps=5)

@@ -121,8 +121,16 @@ def enhance_photographs(
     router_choice = AdaptorChoice(None, AUTO)
     names = [AUTO if choice == router_choice else load_chosen_adaptor(enhancer, choice) for choice in choices]
     chosen_router = None
+    never_chosen: list[str] = []
     if AUTO in names:
         chosen_router = load_router_and_adaptors(router or router_folder(), enhancer, fingerprint, processes.device)
+        known = sorted(chosen_router.settings.adaptors.values())
+        never_chosen = [
+            f"{name}: auto never chooses an adaptor of this name; to have it chosen, call it by what it undoes "
+            f"({', '.join(known)}), as --adaptor {known[0]}={choice.adaptor}"
+            for name, choice in zip(names, choices, strict=True)
+            if name not in (AUTO, *known)
+        ]
     # Those of `then` are none that the router may choose.
     available = enhancer.adaptors
     then_choices = [parse_adaptor_choice(adaptor, option="--then") for adaptor in then]
@@ -210,6 +218,7 @@ def enhance_photographs(
                 f"{output}: {len(earlier.replaced)} results of an earlier run were replaced, for its adaptor, "
                 "settings, photographs or masks were others; to keep both, give each run an output folder of its own"
             )
+        result.warnings += never_chosen
         if left_alone := pictures_left_alone(sources, output):
             result.warnings.append(left_alone)
     # The launcher ends the others as soon as one fails.

@@ -89,15 +89,6 @@ def result_folders(source: Path, results_mark: str) -> list[Path]:
 
 def pictures_left_alone(sources: Sequence[Path], output: Path, results_mark: str = JOURNAL_FOLDER) -> str:
     """Which pictures in the source folders are not read, or are results, as a warning; "" if there are none."""
-    found, unnamed = [], []
-    for path in (path for source in sources if source.is_dir() for path in visible_files(source)):
-        suffix = path.suffix.lower()
-        if suffix in SUFFIXES:
-            continue
-        if suffix in _OTHER_PICTURES:
-            found.append(path)
-        elif _begins_as_dicom(path):
-            unnamed.append(path)
     warnings = []
     results = [
         folder
@@ -110,6 +101,23 @@ def pictures_left_alone(sources: Sequence[Path], output: Path, results_mark: str
             f"{', '.join(map(str, results))}: left alone, for the results of an earlier run lie there; if you mean "
             "those, name the folder itself"
         )
+    if unread := unread_pictures(sources):
+        warnings.append(unread)
+    return "; ".join(warnings)
+
+
+def unread_pictures(folders: Sequence[Path]) -> str:
+    """Which pictures in the folders are of kinds that are not read, as a warning; "" if there are none."""
+    found, unnamed = [], []
+    for path in (path for folder in folders if folder.is_dir() for path in visible_files(folder)):
+        suffix = path.suffix.lower()
+        if suffix in SUFFIXES:
+            continue
+        if suffix in _OTHER_PICTURES:
+            found.append(path)
+        elif _begins_as_dicom(path):
+            unnamed.append(path)
+    warnings = []
     if found:
         kinds = ", ".join(sorted({path.suffix.lower() for path in found}))
         warnings.append(

@@ -38,29 +38,48 @@ def split_pairs(
         output: a new folder: `low` and `high` to train on, `validation/low` and so on.
         patient: regular expression that finds the patient in a pair's name, which is without suffix and has the
             subfolder before it where both folders have some; its first group, if it has one.
-        validation, test: shares of the pairs, each at least 0, together below 1; a share of 0 makes no such split.
+        validation, test: shares of the pairs, together below 1; `test` of 0 makes no such split.
         seed: of the draw of patients.
 
     Raises:
         ImageReadError, PairingError: see `pair_files`.
-        SplitError: the output holds something, the pattern is none or finds no patient in a name, or shares or the
-            number of patients do not allow the splits.
+        SplitError: the output holds something, or lies in a folder of pairs; the pattern is none or finds no patient in
+            a name; or shares or the number of patients do not allow the splits; or the disk refuses.
     """
     require_two_folders(low, high)
+    if not (validation > 0 and test >= 0 and validation + test < 1 - 1e-6):
+        raise SplitError(
+            f"--validation {validation:g} and --test {test:g}: give pairs to validate with a share above 0, and leave "
+            "some to train on; together they must be below 1"
+        )
+    for folder in (low, high):
+        if folder.resolve() in output.resolve().parents:
+            raise SplitError(f"{output}: lies in {folder}, whose photographs it would add to; give a folder beside it")
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise SplitError(f"{output}: exists already; give a new folder for the divided pairs")
     pairs = pair_files(low, high)
-    table = datasets.Dataset.from_dict({"name": list(pairs), "patient": patients_of(list(pairs), patient)})
-    shares = {"train": 1 - validation - test, "validation": validation, "test": test}
-    splits = split_by_patient(table, {split: share for split, share in shares.items() if share != 0}, seed=seed)
-    with write_folder_atomically(output) as folder:
-        for split, rows in splits.items():
-            for name in rows["name"]:
-                for side, file in zip(("low", "high"), pairs[name], strict=True):
-                    # Not `with_suffix`, for which the name's own last dot would begin a suffix.
-                    copy = folder / SPLIT_FOLDERS[split] / side / f"{name}{file.suffix}"
-                    copy.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(file, copy)
+    patients = patients_of(list(pairs), patient)
+    shares = {"train": 1 - validation - test, "validation": validation} | ({"test": test} if test else {})
+    if (found := sorted(set(patients))) and len(found) < len(shares):
+        raise SplitError(
+            f"--patient {patient}: finds {len(found)} patients ({', '.join(found)}) for {len(shares)} groups; give "
+            "another pattern, or --test 0"
+        )
+    table = datasets.Dataset.from_dict({"name": list(pairs), "patient": patients})
+    splits = split_by_patient(table, shares, seed=seed)
+    try:
+        with write_folder_atomically(output) as folder:
+            for split, rows in splits.items():
+                for name in rows["name"]:
+                    for side, file in zip(("low", "high"), pairs[name], strict=True):
+                        # Not `with_suffix`, for which the name's own last dot would begin a suffix.
+                        copy = folder / SPLIT_FOLDERS[split] / side / f"{name}{file.suffix}"
+                        copy.parent.mkdir(parents=True, exist_ok=True)
+                        shutil.copyfile(file, copy)
+    except OSError as error:
+        raise SplitError(
+            f"{output}: the pairs cannot be copied there ({error.strerror or error}); give another folder, or make room"
+        ) from error
     return {split: Split(sorted(set(rows["patient"])), len(rows)) for split, rows in splits.items()}
 
 

@@ -1,6 +1,9 @@
 """`retina-adapt split-pairs`: every pair goes to one split, and every patient."""
 
+import os
 import re
+import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -107,7 +110,63 @@ def test_a_folder_that_holds_something_is_left_alone(folders: tuple[Path, Path],
 def test_too_few_patients_for_the_splits_are_told(folders: tuple[Path, Path], tmp_path: Path) -> None:
     status, told = split(*folders, tmp_path / "pairs", "--patient", "^p")
     assert status == 2
-    assert "1 patients cannot fill 3 splits" in told
+    assert "--patient ^p: finds 1 patients (p) for 3 groups; give another pattern, or --test 0" in told
+
+
+@pytest.mark.parametrize(("validation", "test"), [(0.5, 0.5), (0.7, 0.3), (0.9, 0.9), (0, 0.2)])
+def test_shares_that_leave_nothing_to_train_on_or_to_validate_with_are_refused(
+    validation: float, test: float, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    shares = ("--validation", validation, "--test", test)
+    status, told = split(*folders, tmp_path / "pairs", "--patient", "^[^_]+", *shares)
+    assert status == 2
+    assert f"--validation {validation:g} and --test {test:g}" in told
+    assert not (tmp_path / "pairs").exists()
+
+
+def test_an_output_among_the_pairs_is_refused(folders: tuple[Path, Path]) -> None:
+    status, told = split(*folders, folders[1] / "pairs", "--patient", "^[^_]+")
+    assert status == 2
+    assert "whose photographs it would add to" in told
+
+
+def test_photographs_that_are_all_patients_of_their_own_are_doubted(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    assert "every pair is a patient of its own" in split(*folders, tmp_path / "a", "--patient", ".*")[1]
+    assert "every pair is a patient of its own" not in split(*folders, tmp_path / "b", "--patient", "^[^_]+")[1]
+
+
+def test_pictures_of_kinds_that_are_not_read_are_told(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    (folders[0] / "p0_left.bmp").write_text("a picture")
+    assert "kinds that are not read (.bmp)" in " ".join(
+        split(*folders, tmp_path / "pairs", "--patient", "^[^_]+")[1].split()
+    )
+
+
+def test_a_link_is_copied_under_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    for number in range(3):
+        for side in ("low", "high"):
+            (tmp_path / side).mkdir(exist_ok=True)
+            (tmp_path / "store" / f"{side}{number}").write_text(side)
+            (tmp_path / side / f"p{number}.png").symlink_to(tmp_path / "store" / f"{side}{number}")
+    assert split(tmp_path / "low", tmp_path / "high", tmp_path / "pairs", "--patient", ".*")[0] == 0
+    assert {path.name for path in (tmp_path / "pairs").rglob("p*")} == {"p0.png", "p1.png", "p2.png"}
+
+
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="this system's names are Unicode")
+def test_a_name_that_is_no_unicode_is_told(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    for folder in folders:
+        Path(os.fsdecode(os.fsencode(folder) + b"/p1_\xfc.png")).write_text("an eye")
+    status, told = split(*folders, tmp_path / "pairs", "--patient", "^[^_]+")
+    assert status == 2
+    assert r"p1_\xfc.png: its name is no UTF-8" in told
+
+
+def test_one_accent_written_in_two_ways_is_one_name(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    low, high = folders
+    (low / f"{unicodedata.normalize('NFD', 'müller')}_left.jpg").write_text("dim")
+    (high / f"{unicodedata.normalize('NFC', 'müller')}_left.png").write_text("clear")
+    assert split(low, high, tmp_path / "pairs", "--patient", "^[^_]+")[0] == 0
 
 
 @given(st.lists(st.from_regex(r"[a-z]{1,3}_[a-z]{1,3}", fullmatch=True), min_size=1))

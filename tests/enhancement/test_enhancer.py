@@ -12,6 +12,7 @@ from PIL import Image
 from toy_adaptors import METADATA, config_of, disturb
 
 from retina_adapt.adaptors import (
+    AdaptorArithmeticError,
     AdaptorNameError,
     attach_adaptor,
     describe_adaptor,
@@ -207,6 +208,17 @@ def test_adaptors_of_a_sequence_have_weights(enhancer: Enhancer, adaptor_folders
     enhancer.set_adaptor_sequence({"second": 0.5, "first": 1.0})
     assert enhancer.active_adaptor == "0.5 second, then first"
     np.testing.assert_allclose(enhancer(frame, **options), expected, atol=1e-5)
+
+
+def test_a_sequence_that_cannot_be_leaves_active_what_was(enhancer: Enhancer, adaptor_folders: list[Path]) -> None:
+    enhancer.load_adaptor(adaptor_folders[1])
+    enhancer.set_adaptor("first")
+    frame = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    before = enhance_frames(enhancer.backbone, frame)
+    with pytest.raises(AdaptorArithmeticError):
+        enhancer.set_adaptor_sequence({"second": 1.0, "first": float("nan")})
+    assert enhancer.active_adaptor == "first"
+    assert torch.equal(enhance_frames(enhancer.backbone, frame), before)
 
 
 def test_a_sequence_is_applied_to_a_photograph_at_its_own_size() -> None:

@@ -13,6 +13,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from retina_adapt.evaluation import FrameError, score_image
 from retina_adapt.evaluation.metrics import PSNR_CEILING, SCALE_WEIGHTS
+from retina_adapt.imaging import FieldOfView
 
 
 def smooth_image(side: int = 192, channels: int = 3, seed: int = 0) -> np.ndarray:
@@ -189,3 +190,9 @@ def test_a_frame_smaller_than_the_window_is_refused() -> None:
     tiny = smooth_image()[:10, :10]
     with pytest.raises(FrameError, match="larger frame"):
         score_image(tiny, tiny, np.ones((10, 10), dtype=bool))
+
+
+def test_a_field_of_view_in_place_of_its_mask_is_told() -> None:
+    found = FieldOfView(WHOLE_FRAME, None)
+    with pytest.raises(FrameError, match="is a FieldOfView; give an array, such as the attribute `mask`"):
+        score_image(smooth_image(), smooth_image(), found)

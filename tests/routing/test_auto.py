@@ -100,6 +100,16 @@ def test_a_clear_photograph_keeps_every_byte_and_another_gets_what_its_adaptor_g
     assert (routes[CLEAR_ONE]["adaptor"], routes[CLEAR_ONE]["fault"]) == (None, CLEAR)
 
 
+def test_an_adaptor_that_the_router_cannot_know_is_told(
+    photographs: Path, adaptors: list[str], installed_router: Router, toy_backbone_folder: Path, tmp_path: Path
+) -> None:
+    given = ["auto", *adaptors[1:], f"my_camera={adaptors[0]}"]
+    result = run(photographs, tmp_path / "out", given, toy_backbone_folder)
+    (told,) = result.warnings
+    assert told.startswith("my_camera: auto never chooses an adaptor of this name")
+    assert f"--adaptor blur={adaptors[0]}" in told
+
+
 def test_beside_an_adaptor_of_another_kind_auto_does_without_the_embedded_ones(
     router: Router, metadata: RouterMetadata, tmp_path: Path
 ) -> None:

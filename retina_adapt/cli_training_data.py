@@ -75,6 +75,31 @@ def check_pairs(
         raise typer.Exit(1)
 
 
+@training_data_app.command("register-pairs", epilog="Example: retina-adapt register-pairs dim clear registered")
+def register_pairs(
+    low: Annotated[Path, typer.Argument(help="Folder of the low-quality photographs.")],
+    high: Annotated[Path, typer.Argument(help="Folder of the clear ones, of the same names.")],
+    output: Annotated[Path, typer.Argument(help="New folder for the registered pairs, low and high.")],
+    field_of_view: Shape = FieldOfViewChoice.AUTO,
+) -> None:
+    """Turn, scale and shift the low-quality photographs of pairs to where the clear ones show the eye."""
+    from retina_adapt.commands.photograph_list import unread_pictures
+    from retina_adapt.commands.register_pairs import register_pairs as register
+
+    result = register(low, high, output, field_of_view=field_of_view.value, console=console)
+    for name, moved in result.moved.items():
+        console.print(f"{name}: moved by {moved:.1%} of the eye's width", highlight=False, soft_wrap=True)
+    for failure in result.failures:
+        console.print(f"failed: {failure}", style="red", highlight=False, soft_wrap=True)
+    pairs = len(result.moved) + len(result.failures)
+    console.print(
+        f"{output}: {len(result.moved)} of {_counted(pairs, 'pair')} registered", highlight=False, soft_wrap=True
+    )
+    _warn(unread_pictures([low, high]))
+    if result.failures:
+        raise typer.Exit(1 if result.moved else 3)
+
+
 @training_data_app.command("split-pairs", epilog="Example: retina-adapt split-pairs dim clear pairs --patient '^[^_]+'")
 def split_pairs(
     low: Annotated[Path, typer.Argument(help="Folder of the low-quality photographs.")],

@@ -10,8 +10,9 @@ from retina_adapt.data import Alignment, Draw, PreparationError, measure_alignme
 from retina_adapt.data.alignment import MEASURED_SIZE
 from retina_adapt.imaging import FieldOfViewShape
 
-# Half a pixel of a network's frame of 256 px blurs what is learnt by little; what is measured is exact to a quarter.
-LARGEST_SHIFT = 0.004
+# Half a pixel of a network's frame of 256 px, a whole one here: more costs what an adaptor learns of fine vessels, and
+# pairs that are not shifted measure less, however faulty (docs/data.md has both).
+LARGEST_SHIFT = 0.002
 LEAST_LIKENESS = 0.28
 
 
@@ -69,7 +70,7 @@ def doubt_about(alignment: Alignment) -> str:
             if abs(amount) >= 0.0005
         ]
         return (
-            f"its partner is shifted by {' and '.join(places)} (of the eye's width); register both, or leave the pair "
-            "out"
+            f"its partner is shifted by {' and '.join(places)} (of the eye's width); 'retina-adapt register-pairs' may "
+            "mend that, else leave the pair out"
         )
     return ""

@@ -140,6 +140,21 @@ def _begins_as_dicom(path: Path) -> bool:
         return False
 
 
+def require_new_folder(output: Path, sources: Sequence[Path]) -> None:
+    """Let a command write a folder as a whole, which holds nothing yet.
+
+    Raises:
+        OutputFolderError: it holds something, or lies in one of the source folders.
+    """
+    for folder in sources:
+        if folder.resolve() in output.resolve().parents:
+            raise OutputFolderError(
+                f"{output}: lies in {folder}, whose photographs it would add to; give a folder beside it"
+            )
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise OutputFolderError(f"{output}: exists already; give a new folder for the pairs")
+
+
 def make_output_folder(output: Path) -> None:
     """Make the folder for the results, unless it is there.
 

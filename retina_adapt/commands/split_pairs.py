@@ -8,6 +8,7 @@ from pathlib import Path
 import datasets
 
 from retina_adapt.atomic_files import write_folder_atomically
+from retina_adapt.commands.photograph_list import require_new_folder
 from retina_adapt.data import SplitError, pair_files, require_two_folders, split_by_patient
 
 # Where each split lies below the output; that of `train` is what recipes/configs/adapt_pairs_few.yaml calls `pairs`.
@@ -43,8 +44,9 @@ def split_pairs(
 
     Raises:
         ImageReadError, PairingError: see `pair_files`.
-        SplitError: the output holds something, or lies in a folder of pairs; the pattern is none or finds no patient in
-            a name; or shares or the number of patients do not allow the splits; or the disk refuses.
+        OutputFolderError: see `require_new_folder`.
+        SplitError: the pattern is none or finds no patient in a name; or shares or the number of patients do not allow
+            the splits; or the disk refuses.
     """
     require_two_folders(low, high)
     if not (validation > 0 and test >= 0 and validation + test < 1 - 1e-6):
@@ -52,15 +54,12 @@ def split_pairs(
             f"--validation {validation:g} and --test {test:g}: give pairs to validate with a share above 0, and leave "
             "some to train on; together they must be below 1"
         )
-    for folder in (low, high):
-        if folder.resolve() in output.resolve().parents:
-            raise SplitError(f"{output}: lies in {folder}, whose photographs it would add to; give a folder beside it")
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise SplitError(f"{output}: exists already; give a new folder for the divided pairs")
+    require_new_folder(output, (low, high))
     pairs = pair_files(low, high)
     patients = patients_of(list(pairs), patient)
     shares = {"train": 1 - validation - test, "validation": validation} | ({"test": test} if test else {})
-    if (found := sorted(set(patients))) and len(found) < len(shares):
+    found = sorted(set(patients))
+    if len(found) < len(shares):
         raise SplitError(
             f"--patient {patient}: finds {len(found)} patients ({', '.join(found)}) for {len(shares)} groups; give "
             "another pattern, or --test 0"

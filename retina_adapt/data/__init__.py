@@ -21,6 +21,7 @@ from retina_adapt.data.pairs import (
 )
 from retina_adapt.data.preparation import PreparationError, PreparedPhotograph, prepare_photograph
 from retina_adapt.data.prepared_photographs import PreparedPhotographs
+from retina_adapt.data.registration import RegisteredPair, RegistrationError, register_pair
 from retina_adapt.data.rows import MissingColumnError
 from retina_adapt.data.sampling import EvaluationBatchSampler, SamplingError, TrainingBatchSampler
 from retina_adapt.data.separation import require_apart, require_other_photographs
@@ -69,6 +70,8 @@ __all__ = [
     "PreparedPhotographs",
     "RandomCrop",
     "RealPairs",
+    "RegisteredPair",
+    "RegistrationError",
     "SamplingError",
     "SplitError",
     "StreamShare",
@@ -90,6 +93,7 @@ __all__ = [
     "paired_columns",
     "paired_folders",
     "prepare_photograph",
+    "register_pair",
     "require_apart",
     "require_other_photographs",
     "require_two_folders",

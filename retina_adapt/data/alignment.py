@@ -38,15 +38,14 @@ class Alignment:
 def measure_alignment(low: np.ndarray, high: np.ndarray, mask: np.ndarray) -> Alignment:
     """Find the shift at which the vessels of both correlate best; turns and changes of scale only lower the likeness.
 
-    Vessels are what a band-pass finds in the green channel, divided by its local strength, so that light and veils
-    count for little. See Guizar-Sicairos, Thurman and Fienup 2008, "Efficient subpixel image registration algorithms".
+    Light and veils count for little in `vessels_inside`. See Guizar-Sicairos, Thurman and Fienup 2008, "Efficient
+    subpixel image registration algorithms".
 
     Args:
         low, high: float32 (512, 512, C) in [0, 1], cut by one square.
         mask: field of view of the clear one, bool (512, 512).
     """
-    inner = cv2.erode(mask.astype(np.uint8), np.ones((2 * _RIM + 1, 2 * _RIM + 1), np.uint8))
-    clear, other = (_vessels(image) * inner for image in (high, low))
+    clear, other = (vessels_inside(image, mask) for image in (high, low))
     if not (clear.any() and other.any()):
         return Alignment(0.0, 0.0, 0.0)
     shift, error, _ = phase_cross_correlation(clear, other, upsample_factor=_STEPS_A_PIXEL, normalization=None)
@@ -55,8 +54,14 @@ def measure_alignment(low: np.ndarray, high: np.ndarray, mask: np.ndarray) -> Al
     return Alignment(-float(shift[0]) / side, -float(shift[1]) / side, math.sqrt(max(0.0, 1 - float(error) ** 2)))
 
 
-def _vessels(image: np.ndarray) -> np.ndarray:
+def vessels_inside(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """What a band-pass finds in the green channel, divided by its local strength: float (512, 512), 0 near the rim.
+
+    Args:
+        image, mask: as of `measure_alignment`.
+    """
+    inner = cv2.erode(mask.astype(np.uint8), np.ones((2 * _RIM + 1, 2 * _RIM + 1), np.uint8))
     green = image[:, :, image.shape[2] // 2]
     band = cv2.GaussianBlur(green, (0, 0), _FINE_SIGMA) - cv2.GaussianBlur(green, (0, 0), _COARSE_SIGMA)
     strength = np.sqrt(cv2.GaussianBlur(band**2, (0, 0), 2 * _COARSE_SIGMA))
-    return band / (strength + 1e-3)
+    return band / (strength + 1e-3) * inner

@@ -1,0 +1,64 @@
+"""`retina-adapt register-pairs`: lay the low-quality photographs of pairs over the clear ones."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from retina_adapt.atomic_files import write_folder_atomically
+from retina_adapt.commands.batch import batch_progress, failure_message
+from retina_adapt.commands.check_pairs import doubt_about
+from retina_adapt.commands.photograph_list import require_new_folder
+from retina_adapt.data import RegistrationError, pair_files, register_pair, require_two_folders
+from retina_adapt.imaging import FieldOfViewShape, read_photograph, write_photograph
+
+
+@dataclass
+class RegisteredPairs:
+    """What became of the pairs.
+
+    Attributes:
+        moved: for each pair that was written, by how much of the eye's width its tissue was moved, at most.
+        failures: a line for each pair that was not, naming it.
+    """
+
+    moved: dict[str, float] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+
+def register_pairs(
+    low: Path, high: Path, output: Path, *, field_of_view: FieldOfViewShape, console: Console
+) -> RegisteredPairs:
+    """Write `low` and `high` below the output as PNG, of one size for each pair and registered to each other.
+
+    Raises:
+        ImageReadError, PairingError: see `pair_files`.
+        OutputFolderError: see `require_new_folder`.
+        RegistrationError: the output cannot be written.
+    """
+    require_two_folders(low, high)
+    require_new_folder(output, (low, high))
+    pairs = pair_files(low, high)
+    result = RegisteredPairs()
+    try:
+        with write_folder_atomically(output) as folder, batch_progress(console) as progress:
+            for name, files in progress.track(pairs.items(), description="Registering"):
+                try:
+                    registered = register_pair(
+                        *(read_photograph(file) for file in files),
+                        low_name=str(files[0]),
+                        high_name=str(files[1]),
+                        field_of_view=field_of_view,
+                    )
+                    if doubt := doubt_about(registered.alignment):
+                        raise RegistrationError(f"{files[0]}: was moved, but {doubt}")
+                    for side, photograph in (("low", registered.low), ("high", registered.high)):
+                        write_photograph(photograph, folder / side / f"{name}.png")
+                    result.moved[name] = registered.moved
+                except Exception as error:
+                    result.failures.append(failure_message(files[0], error))
+    except OSError as error:
+        raise RegistrationError(
+            f"{output}: pairs cannot be written there ({error.strerror or error}); give another folder, or make room"
+        ) from error
+    return result

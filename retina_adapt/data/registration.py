@@ -1,0 +1,184 @@
+"""Lay a low-quality photograph over the clear one of the same eye: two takes with a camera are no pair before.
+
+The map is affine: a turn, a scale, a shift and a shear, which is what is left of the eye's curvature between two takes
+of one view. It is looked for on the vessels, as in `measure_alignment`: first among a few turns and scales with the
+shift that phase correlation finds, then refined by maximising the enhanced correlation coefficient (Evangelidis and
+Psarakis 2008, "Parametric image alignment using enhanced correlation coefficient maximization").
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from itertools import product
+
+import cv2
+import numpy as np
+
+from retina_adapt.data.alignment import MEASURED_SIZE, Alignment, measure_alignment, vessels_inside
+from retina_adapt.data.preparation import PreparedPhotograph, cut_and_resize, find_crop
+from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.imaging import FieldOfViewShape, Photograph, SquareCrop
+
+LARGEST_TURN = 9.0  # degrees, to either side
+LARGEST_SCALE = 1.12
+_TURNS = np.arange(-8.0, 8.1, 2.0)
+_SCALES = (0.9, 0.95, 1.0, 1.05, 1.1)
+_COARSE_SIZE = 128
+# Pixels of the measured frame: with wide vessels first, the finest ones pull over short distances only.
+_BLURS = (4.0, 1.5)
+_ENDS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 100, 1e-5)
+
+Affine = np.ndarray
+"""float64 (2, 3): from (x, y, 1) in one frame to (x, y) in another, pixels whose centres are whole numbers."""
+
+
+class RegistrationError(RetinaAdaptError):
+    """Two photographs that cannot be laid over each other: of two eyes, or too faulty to find the vessels in."""
+
+
+@dataclass(frozen=True, eq=False)
+class RegisteredPair:
+    """Two photographs of one size that show the eye at the same place.
+
+    Attributes:
+        low: the low-quality photograph, moved.
+        high: the clear one; like `low` it is black wherever `low` has no tissue.
+        moved: by how much of the eye's width the tissue was moved, at most.
+        alignment: what is left, see `measure_alignment`.
+    """
+
+    low: Photograph
+    high: Photograph
+    moved: float
+    alignment: Alignment
+
+
+def register_pair(
+    low: Photograph, high: Photograph, *, low_name: str, high_name: str, field_of_view: FieldOfViewShape = "auto"
+) -> RegisteredPair:
+    """Move a low-quality photograph to where the clear one shows the eye; their sizes may differ.
+
+    Args:
+        low_name, high_name: what error messages call them.
+        field_of_view: of both, see `find_field_of_view`.
+
+    Raises:
+        FieldOfViewError: of one of them no field of view is found.
+        RegistrationError: they have other channels, or no turn, scale and shift within bounds lays their vessels over
+            each other.
+    """
+    if low.pixels.shape[2] != high.pixels.shape[2]:
+        raise RegistrationError(f"{low_name}: is grey where {high_name} is in colour, or the other way round")
+    crops = [
+        find_crop(photograph, name, mask=None, field_of_view=field_of_view)
+        for photograph, name in ((low, low_name), (high, high_name))
+    ]
+    low_frame, high_frame = (
+        cut_and_resize(photograph.pixels, crop, MEASURED_SIZE, name)
+        for photograph, crop, name in zip((low, high), crops, (low_name, high_name), strict=True)
+    )
+    found = find_registration(low_frame, high_frame)
+    if found is None or not _is_plausible(found):
+        raise RegistrationError(
+            f"{low_name}: its vessels are not found in {high_name}; leave the pair out if it shows two eyes, or "
+            f"register it by hand if it is turned by more than {LARGEST_TURN:g} degrees or scaled by more than "
+            f"{LARGEST_SCALE - 1:.0%}"
+        )
+    to_low = _invert(_frame_of(crops[0])) @ _square(found) @ _square(_frame_of(crops[1]))
+    height, width = high.pixels.shape[:2]
+    shown = crops[1].mask & (_moved(crops[0].mask.astype(np.float32), to_low, height, width) > 0.999)
+    moved = np.atleast_3d(_moved(low.pixels, to_low, height, width)).clip(0, 1)
+    return RegisteredPair(
+        low=dataclasses.replace(low, pixels=moved * shown[:, :, None], alpha=None, dicom_header=None),
+        high=dataclasses.replace(high, pixels=high.pixels * shown[:, :, None], alpha=None, dicom_header=None),
+        moved=_largest_motion(found),
+        alignment=_what_is_left(low_frame, high_frame, found),
+    )
+
+
+def find_registration(low: PreparedPhotograph, high: PreparedPhotograph) -> Affine | None:
+    """Where in the low-quality frame each place of the clear one is; None if the search does not converge.
+
+    Args:
+        low, high: prepared at `MEASURED_SIZE`, each by its own field of view.
+    """
+    clear, other = (vessels_inside(frame.image, frame.mask).astype(np.float32) for frame in (high, low))
+    affine = _coarse_registration(*(_reduced(vessels) for vessels in (clear, other)))
+    scale = MEASURED_SIZE / _COARSE_SIZE
+    affine = affine * [1, 1, scale]
+    for blur in _BLURS:
+        template, moving = (cv2.GaussianBlur(vessels, (0, 0), blur) for vessels in (clear, other))
+        start = affine.astype(np.float32)
+        try:
+            _, refined = cv2.findTransformECC(template, moving, start, cv2.MOTION_AFFINE, _ENDS)
+        except cv2.error:
+            # It says so by an exception where the correlation does not grow.
+            return None
+        affine = np.asarray(refined, dtype=np.float64)
+    return affine
+
+
+def _coarse_registration(clear: np.ndarray, other: np.ndarray) -> Affine:
+    """The best of a few turns and scales, each with the shift that phase correlation finds."""
+    side = clear.shape[0]
+    best: Affine = np.eye(2, 3)
+    best_correlation = -np.inf
+    for turn, scale in product(_TURNS, _SCALES):
+        affine: Affine = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), turn, scale)
+        turned = cv2.warpAffine(other, affine, (side, side))
+        shift, _ = cv2.phaseCorrelate(turned, clear)
+        affine[:, 2] += np.array(shift)
+        laid_over = cv2.warpAffine(other, affine, (side, side))
+        correlation = float((laid_over * clear).sum() / (np.linalg.norm(laid_over) + 1e-6))
+        if correlation > best_correlation:
+            best, best_correlation = affine, correlation
+    return cv2.invertAffineTransform(best)
+
+
+def _reduced(vessels: np.ndarray) -> np.ndarray:
+    return cv2.resize(vessels, (_COARSE_SIZE, _COARSE_SIZE), interpolation=cv2.INTER_AREA)
+
+
+def _is_plausible(affine: Affine) -> bool:
+    """Whether turn and scale are those of two takes of one view, and not what noise converged to."""
+    scales = np.linalg.svd(affine[:, :2], compute_uv=False)
+    turn = np.degrees(np.arctan2(affine[1, 0] - affine[0, 1], affine[0, 0] + affine[1, 1]))
+    return bool(abs(turn) <= LARGEST_TURN and scales.max() <= LARGEST_SCALE and scales.min() >= 1 / LARGEST_SCALE)
+
+
+def _largest_motion(affine: Affine) -> float:
+    """The way of the rim's points, at most, in shares of the frame's side."""
+    angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    centre = (MEASURED_SIZE - 1) / 2
+    rim = centre + centre * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    ways = rim @ affine[:, :2].T + affine[:, 2] - rim
+    return float(np.linalg.norm(ways, axis=1).max() / MEASURED_SIZE)
+
+
+def _what_is_left(low: PreparedPhotograph, high: PreparedPhotograph, affine: Affine) -> Alignment:
+    moved = np.atleast_3d(_moved(low.image, affine, MEASURED_SIZE, MEASURED_SIZE)).clip(0, 1)
+    shown = _moved(low.mask.astype(np.float32), affine, MEASURED_SIZE, MEASURED_SIZE) > 0.999
+    return measure_alignment(moved, high.image, high.mask & shown)
+
+
+def _moved(pixels: np.ndarray, to_source: Affine, height: int, width: int) -> np.ndarray:
+    """The picture in whose place (x, y) the pixels' place `to_source` (x, y) is shown; 0 beyond their frame."""
+    return cv2.warpAffine(
+        pixels.astype(np.float32), to_source[:2], (width, height), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    )
+
+
+def _frame_of(crop: SquareCrop) -> Affine:
+    """From a photograph's pixels to those of its frame of `MEASURED_SIZE`."""
+    scale = MEASURED_SIZE / crop.side
+    # The corners of pixels are halves: these are what resizing keeps in place.
+    return np.array(
+        [[scale, 0, (0.5 - crop.left) * scale - 0.5], [0, scale, (0.5 - crop.top) * scale - 0.5]], dtype=np.float64
+    )
+
+
+def _square(affine: Affine) -> np.ndarray:
+    return np.vstack([affine, [0.0, 0.0, 1.0]])
+
+
+def _invert(affine: Affine) -> np.ndarray:
+    return np.linalg.inv(_square(affine))

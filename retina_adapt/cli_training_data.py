@@ -87,17 +87,15 @@ def register_pairs(
     from retina_adapt.commands.register_pairs import register_pairs as register
 
     result = register(low, high, output, field_of_view=field_of_view.value, console=console)
-    for name, moved in result.moved.items():
-        console.print(f"{name}: moved by {moved:.1%} of the eye's width", highlight=False, soft_wrap=True)
+    for line in result.done:
+        console.print(line, highlight=False, soft_wrap=True)
     for failure in result.failures:
         console.print(f"failed: {failure}", style="red", highlight=False, soft_wrap=True)
-    pairs = len(result.moved) + len(result.failures)
-    console.print(
-        f"{output}: {len(result.moved)} of {_counted(pairs, 'pair')} registered", highlight=False, soft_wrap=True
-    )
+    pairs = _counted(len(result.done) + len(result.failures), "pair")
+    console.print(f"{output}: {len(result.done)} of {pairs} registered", highlight=False, soft_wrap=True)
     _warn(unread_pictures([low, high]))
     if result.failures:
-        raise typer.Exit(1 if result.moved else 3)
+        raise typer.Exit(1 if result.done else 3)
 
 
 @training_data_app.command("split-pairs", epilog="Example: retina-adapt split-pairs dim clear pairs --patient '^[^_]+'")

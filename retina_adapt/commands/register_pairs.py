@@ -18,11 +18,11 @@ class RegisteredPairs:
     """What became of the pairs.
 
     Attributes:
-        moved: for each pair that was written, by how much of the eye's width its tissue was moved, at most.
+        done: for each pair that was written a line with what was done, which begins with its name.
         failures: a line for each pair that was not, naming it.
     """
 
-    moved: dict[str, float] = field(default_factory=dict)
+    done: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
 
@@ -54,7 +54,10 @@ def register_pairs(
                         raise RegistrationError(f"{files[0]}: was moved, but {doubt}")
                     for side, photograph in (("low", registered.low), ("high", registered.high)):
                         write_photograph(photograph, folder / side / f"{name}.png")
-                    result.moved[name] = registered.moved
+                    result.done.append(
+                        f"{name}: lay turned by {registered.turn:.1f} degrees, {registered.scale:.3f} times as large; "
+                        f"{registered.alignment.shift:.2%} of the eye's width is left"
+                    )
                 except Exception as error:
                     result.failures.append(failure_message(files[0], error))
     except OSError as error:

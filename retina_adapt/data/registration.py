@@ -16,10 +16,12 @@ import numpy as np
 from retina_adapt.data.alignment import MEASURED_SIZE, Alignment, measure_alignment, vessels_inside
 from retina_adapt.data.preparation import PreparedPhotograph, cut_and_resize, find_crop
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging import FieldOfViewShape, Photograph, SquareCrop
+from retina_adapt.imaging import FieldOfViewError, FieldOfViewShape, Photograph, SquareCrop
 
 LARGEST_TURN = 9.0  # degrees, to either side
 LARGEST_SCALE = 1.12
+# An affine map lays some vessels of any two eyes over each other: of other eyes' photographs it came to 0.29 at most.
+LEAST_LIKENESS = 0.33
 _TURNS = np.arange(-8.0, 8.1, 2.0)
 _SCALES = (0.9, 0.95, 1.0, 1.05, 1.1)
 _COARSE_SIZE = 128
@@ -42,13 +44,15 @@ class RegisteredPair:
     Attributes:
         low: the low-quality photograph, moved.
         high: the clear one; like `low` it is black wherever `low` has no tissue.
-        moved: by how much of the eye's width the tissue was moved, at most.
+        turn: how the low-quality photograph lay against the clear one, in degrees, counter-clockwise.
+        scale: how large it showed the eye in its field of view, the clear one's being 1.
         alignment: what is left, see `measure_alignment`.
     """
 
     low: Photograph
     high: Photograph
-    moved: float
+    turn: float
+    scale: float
     alignment: Alignment
 
 
@@ -68,31 +72,63 @@ def register_pair(
     """
     if low.pixels.shape[2] != high.pixels.shape[2]:
         raise RegistrationError(f"{low_name}: is grey where {high_name} is in colour, or the other way round")
-    crops = [
-        find_crop(photograph, name, mask=None, field_of_view=field_of_view)
-        for photograph, name in ((low, low_name), (high, high_name))
+    high_crop = find_crop(high, high_name, mask=None, field_of_view=field_of_view)
+    high_frame = cut_and_resize(high.pixels, high_crop, MEASURED_SIZE, high_name)
+    candidates = [
+        _laid_over(cut_and_resize(low.pixels, crop, MEASURED_SIZE, low_name), high_frame, crop)
+        for crop in _likely_crops(low, high, high_crop, low_name, field_of_view)
     ]
-    low_frame, high_frame = (
-        cut_and_resize(photograph.pixels, crop, MEASURED_SIZE, name)
-        for photograph, crop, name in zip((low, high), crops, (low_name, high_name), strict=True)
-    )
-    found = find_registration(low_frame, high_frame)
-    if found is None or not _is_plausible(found):
+    best = max((found for found in candidates if found), key=lambda found: found.alignment.likeness, default=None)
+    if best is None or best.alignment.likeness < LEAST_LIKENESS:
         raise RegistrationError(
             f"{low_name}: its vessels are not found in {high_name}; leave the pair out if it shows two eyes, or "
-            f"register it by hand if it is turned by more than {LARGEST_TURN:g} degrees or scaled by more than "
-            f"{LARGEST_SCALE - 1:.0%}"
+            f"register it by hand if it is turned by more than {LARGEST_TURN:g} degrees, scaled by more than "
+            f"{LARGEST_SCALE - 1:.0%} or too noisy"
         )
-    to_low = _invert(_frame_of(crops[0])) @ _square(found) @ _square(_frame_of(crops[1]))
+    to_low = _invert(_frame_of(best.crop)) @ _square(best.affine) @ _square(_frame_of(high_crop))
     height, width = high.pixels.shape[:2]
-    shown = crops[1].mask & (_moved(crops[0].mask.astype(np.float32), to_low, height, width) > 0.999)
+    shown = high_crop.mask & (_moved(best.crop.mask.astype(np.float32), to_low, height, width) > 0.999)
     moved = np.atleast_3d(_moved(low.pixels, to_low, height, width)).clip(0, 1)
+    turn, scale = _turn_and_scale(best.affine)
     return RegisteredPair(
         low=dataclasses.replace(low, pixels=moved * shown[:, :, None], alpha=None, dicom_header=None),
         high=dataclasses.replace(high, pixels=high.pixels * shown[:, :, None], alpha=None, dicom_header=None),
-        moved=_largest_motion(found),
-        alignment=_what_is_left(low_frame, high_frame, found),
+        turn=turn,
+        scale=scale,
+        alignment=best.alignment,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _LaidOver:
+    """A map from the clear photograph's frame to that of the low-quality one's crop, and what it leaves."""
+
+    crop: SquareCrop
+    affine: Affine
+    alignment: Alignment
+
+
+def _likely_crops(
+    low: Photograph, high: Photograph, high_crop: SquareCrop, low_name: str, field_of_view: FieldOfViewShape
+) -> list[SquareCrop]:
+    """Where the low-quality photograph shows the eye: where it seems to, and where the clear one of its size does.
+
+    In the dark, or in haze, what is found may be a part of the field of view.
+    """
+    as_high = [high_crop] if low.pixels.shape == high.pixels.shape else []
+    try:
+        return [find_crop(low, low_name, mask=None, field_of_view=field_of_view), *as_high]
+    except FieldOfViewError:
+        if not as_high:
+            raise
+        return as_high
+
+
+def _laid_over(low: PreparedPhotograph, high: PreparedPhotograph, crop: SquareCrop) -> _LaidOver | None:
+    affine = find_registration(low, high)
+    if affine is None or not _is_plausible(*_turn_and_scale(affine)):
+        return None
+    return _LaidOver(crop, affine, _what_is_left(low, high, affine))
 
 
 def find_registration(low: PreparedPhotograph, high: PreparedPhotograph) -> Affine | None:
@@ -138,20 +174,15 @@ def _reduced(vessels: np.ndarray) -> np.ndarray:
     return cv2.resize(vessels, (_COARSE_SIZE, _COARSE_SIZE), interpolation=cv2.INTER_AREA)
 
 
-def _is_plausible(affine: Affine) -> bool:
-    """Whether turn and scale are those of two takes of one view, and not what noise converged to."""
-    scales = np.linalg.svd(affine[:, :2], compute_uv=False)
-    turn = np.degrees(np.arctan2(affine[1, 0] - affine[0, 1], affine[0, 0] + affine[1, 1]))
-    return bool(abs(turn) <= LARGEST_TURN and scales.max() <= LARGEST_SCALE and scales.min() >= 1 / LARGEST_SCALE)
+def _turn_and_scale(affine: Affine) -> tuple[float, float]:
+    """Of the map: degrees, counter-clockwise as the picture is seen, and a factor."""
+    (a, b), (c, d) = affine[:, :2]
+    return float(-np.degrees(np.arctan2(c - b, a + d))), float(np.sqrt(abs(a * d - b * c)))
 
 
-def _largest_motion(affine: Affine) -> float:
-    """The way of the rim's points, at most, in shares of the frame's side."""
-    angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
-    centre = (MEASURED_SIZE - 1) / 2
-    rim = centre + centre * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    ways = rim @ affine[:, :2].T + affine[:, 2] - rim
-    return float(np.linalg.norm(ways, axis=1).max() / MEASURED_SIZE)
+def _is_plausible(turn: float, scale: float) -> bool:
+    """Whether these are those of two takes of one view, and not what noise converged to."""
+    return abs(turn) <= LARGEST_TURN and 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE
 
 
 def _what_is_left(low: PreparedPhotograph, high: PreparedPhotograph, affine: Affine) -> Alignment:

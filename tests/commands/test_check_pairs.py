@@ -33,7 +33,7 @@ def check(*folders: Path) -> tuple[int, str]:
 def test_good_pairs_agree(folders: tuple[Path, Path]) -> None:
     status, told = check(*folders)
     assert status == 0
-    assert told.endswith("3 of 3 pairs agree to 0.4% of the eye's width")
+    assert told.endswith("3 of 3 pairs agree to 0.2% of the eye's width")
     assert "doubtful" not in told
 
 
@@ -58,7 +58,7 @@ def test_pairs_of_which_none_can_be_read_are_told(folders: tuple[Path, Path]) ->
     status, told = check(low, high)
     assert status == 1
     assert "eye_1.png" in told
-    assert told.endswith("0 of 3 pairs agree to 0.4% of the eye's width")
+    assert told.endswith("0 of 3 pairs agree to 0.2% of the eye's width")
     assert "largest_broken_share" not in told
 
 
@@ -75,5 +75,5 @@ def test_folders_that_do_not_pair_up_are_a_mistake(folders: tuple[Path, Path]) -
 
 
 def test_a_shift_below_what_matters_is_none() -> None:
-    assert doubt_about(Alignment(0.002, 0.002, 0.9)) == ""
+    assert doubt_about(Alignment(0.001, 0.001, 0.9)) == ""
     assert "0.5% down" in doubt_about(Alignment(0.005, 0.0, 0.9))

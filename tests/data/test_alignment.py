@@ -42,7 +42,7 @@ def test_a_photograph_without_any_vessel_is_like_none() -> None:
 
 
 @pytest.mark.corpus
-@pytest.mark.parametrize("preset", ["light", "haze", "spots", "blur"])
+@pytest.mark.parametrize("preset", ["light", "haze", "spots", "blur", "noise", "mixed"])
 def test_real_photographs_agree_with_their_degraded_selves_and_with_no_other(corpus, preset: str) -> None:
     source = PairSource(clear=[PhotographSource(str(corpus / "hrf"), "validation")], degradation=preset)
     pairs = open_pairs(source, MEASURED_SIZE)
@@ -52,6 +52,7 @@ def test_real_photographs_agree_with_their_degraded_selves_and_with_no_other(cor
     ]
     for position, (low, high, mask) in enumerate(images):
         own = measure_alignment(low, high, mask)
-        assert own.shift < 0.004
-        assert own.likeness > 0.4
+        assert own.shift < 0.002
+        # Of several strong faults at once hardly a vessel may be left.
+        assert own.likeness > (0.2 if preset == "mixed" else 0.28)
         assert measure_alignment(images[position - 1][0], high, mask).likeness < 0.28

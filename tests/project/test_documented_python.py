@@ -12,6 +12,7 @@ from toy_files import save_toy_adaptor
 
 from retina_adapt.adaptors import AdaptorSettings
 from retina_adapt.backbones import ReconstructionBackbone, load_backbone
+from retina_adapt.commands.draw import draw_photographs
 from retina_adapt.embedded import backbone_folder
 from retina_adapt.imaging import Provenance, UsedAdaptor, read_photograph, write_photograph
 
@@ -28,6 +29,11 @@ def given_for_adaptors(backbone: ReconstructionBackbone) -> None:
     save_toy_adaptor(load_backbone(backbone_folder("nano")), Path("adaptors/haze"), settings=lora)
 
 
+def given_for_data(backbone: ReconstructionBackbone) -> None:
+    """Pairs."""
+    draw_photographs(Path("pairs/low"), count=1, seed=0, size=96)
+
+
 def given_for_trust(backbone: ReconstructionBackbone) -> None:
     """An adaptor on disk, and an enhanced photograph that says where it came from."""
     save_toy_adaptor(backbone, Path("path/to/adaptor"))
@@ -40,6 +46,7 @@ def given_for_trust(backbone: ReconstructionBackbone) -> None:
 # The files that a page's text says are there.
 GIVEN: dict[str, Callable[[ReconstructionBackbone], None]] = {
     "docs/adaptors.md": given_for_adaptors,
+    "docs/data.md": given_for_data,
     "docs/trust.md": given_for_trust,
 }
 

@@ -1,0 +1,122 @@
+"""A low-quality photograph is laid over the clear one of the same eye, and over no other's."""
+
+import dataclasses
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retina_adapt.data import RegistrationError, register_pair
+from retina_adapt.degradations import apply_degradation, draw_degradation
+from retina_adapt.imaging import FieldOfViewError, Photograph, find_field_of_view, read_photograph
+from retina_adapt.imaging.synthetic_fundus import draw_fundus
+
+NAMES = {"low_name": "low.png", "high_name": "high.png"}
+SIDE = 400
+
+
+def another_take(pixels: np.ndarray, turn: float, scale: float, right: float, down: float) -> np.ndarray:
+    """The picture turned (degrees), scaled and shifted (shares of its side); black where nothing was taken."""
+    height, width = pixels.shape[:2]
+    affine = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), turn, scale)
+    affine[:, 2] += [right * width, down * height]
+    return np.clip(cv2.warpAffine(pixels, affine, (width, height), flags=cv2.INTER_CUBIC), 0, 1)
+
+
+def shown(photograph: Photograph) -> np.ndarray:
+    """Where tissue is left."""
+    return photograph.pixels.max(axis=2) > 0
+
+
+# A margin around the disc, so that shifts lose none of it.
+EYE = np.pad(draw_fundus(3, SIDE)[0], ((30, 30), (30, 30), (0, 0)))
+
+
+@given(
+    turn=st.floats(-6, 6),
+    scale=st.floats(0.94, 1.06),
+    right=st.floats(-0.05, 0.05),
+    down=st.floats(-0.05, 0.05),
+)
+@settings(max_examples=15, deadline=None)
+def test_any_turn_scale_and_shift_within_bounds_is_undone(turn: float, scale: float, right: float, down: float) -> None:
+    low = Photograph(another_take(EYE, turn, scale, right, down) / 2)
+    pair = register_pair(low, Photograph(EYE), **NAMES)
+    assert pair.alignment.shift < 0.002
+    # Inside the rim, the dim photograph is the clear one at half the brightness.
+    inside = cv2.erode((shown(pair.low) & shown(pair.high)).astype(np.uint8), np.ones((25, 25))).astype(bool)
+    assert inside.mean() > 0.4
+    assert np.abs(2 * pair.low.pixels - pair.high.pixels)[inside].mean() < 0.01
+    # Fields of view are laid over each other first, so that a scale of all is none.
+    assert (pair.turn, pair.scale) == (pytest.approx(turn, abs=0.5), pytest.approx(1, abs=0.01))
+
+
+def test_photographs_of_two_sizes_become_one() -> None:
+    larger = cv2.resize(another_take(EYE, 3, 1, 0.02, 0), None, fx=1.5, fy=1.5, interpolation=cv2.INTER_CUBIC)
+    pair = register_pair(Photograph(larger.clip(0, 1) / 2), Photograph(EYE), **NAMES)
+    assert pair.low.pixels.shape == pair.high.pixels.shape == EYE.shape
+    assert pair.alignment.shift < 0.002
+
+
+def test_tissue_that_only_one_of_them_shows_is_black_in_both() -> None:
+    high = draw_fundus(3, SIDE)[0]
+    low = another_take(high, 0, 1, 0.1, 0)
+    low[:, -20:] = 0
+    pair = register_pair(Photograph(low), Photograph(high), **NAMES)
+    assert np.array_equal(shown(pair.low) | ~shown(pair.high), np.ones((SIDE, SIDE), dtype=bool))
+    assert shown(pair.high).sum() < 0.97 * (high.max(axis=2) > 0).sum()
+    assert find_field_of_view(pair.high.pixels).circle is not None
+
+
+def test_bits_and_grey_stay() -> None:
+    grey = EYE[:, :, 1:2]
+    pair = register_pair(Photograph(grey / 2, bit_depth=16), Photograph(grey), **NAMES)
+    assert (pair.low.bit_depth, pair.high.bit_depth) == (16, 8)
+    assert pair.low.pixels.shape == grey.shape
+
+
+def test_another_eye_is_not_laid_over_this_one() -> None:
+    other = np.pad(draw_fundus(8, SIDE)[0], ((30, 30), (30, 30), (0, 0)))
+    with pytest.raises(RegistrationError, match=r"low\.png: its vessels are not found in high\.png"):
+        register_pair(Photograph(other), Photograph(EYE), **NAMES)
+
+
+def test_where_a_field_of_view_is_too_dark_to_find_that_of_the_clear_photograph_serves() -> None:
+    dark = EYE / 2
+    dark[:, : EYE.shape[1] // 2] *= 0.02
+    pair = register_pair(Photograph(dark), Photograph(EYE), **NAMES)
+    assert pair.alignment.shift < 0.002
+
+
+def test_photographs_that_cannot_be_compared_are_told() -> None:
+    with pytest.raises(RegistrationError, match=r"low\.png: is grey where high\.png is in colour"):
+        register_pair(Photograph(EYE[:, :, :1]), Photograph(EYE), **NAMES)
+    with pytest.raises(FieldOfViewError, match=r"low\.png"):
+        register_pair(Photograph(np.zeros((300, 300, 3), np.float32)), Photograph(EYE), **NAMES)
+    with pytest.raises(RegistrationError, match="its vessels are not found"):
+        register_pair(Photograph(np.zeros_like(EYE)), Photograph(EYE), **NAMES)
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize(("preset", "least"), [("light", 20), ("blur", 20), ("haze", 20), ("mixed", 15)])
+def test_real_photographs_are_registered_under_their_faults(preset: str, least: int, corpus: Path) -> None:
+    """Of 24, turned by up to 5 degrees, scaled and shifted by up to 5 %."""
+    random = np.random.default_rng(0)
+    left = []
+    for data_set in ("hrf", "chase_db1", "csdi"):
+        for seed, path in enumerate(sorted((corpus / data_set / "train").glob("*.jpg"))[:8]):
+            high = read_photograph(path)
+            mask = find_field_of_view(high.pixels, name=str(path)).mask
+            degraded = apply_degradation(high.pixels, mask, draw_degradation(preset, seed=seed)) * mask[:, :, None]
+            turn, scale, right, down = random.uniform((-5, 0.95, -0.05, -0.05), (5, 1.05, 0.05, 0.05))
+            low = dataclasses.replace(high, pixels=another_take(degraded, turn, scale, right, down))
+            try:
+                left.append(register_pair(low, high, low_name="low", high_name=str(path)).alignment.shift)
+            except RegistrationError:
+                left.append(1.0)
+    registered = sum(shift <= 0.002 for shift in left)
+    print(preset, registered, "of", len(left), "refused", left.count(1.0))
+    assert registered >= least

@@ -178,7 +178,11 @@ def labels_of(names: dict[str, str]) -> dict[str, str]:
 
 def short_names(names: Sequence[str]) -> list[str]:
     """Photographs' names without the folder that holds them all, so that `left.png` of two patients are told apart."""
-    common = os.path.commonpath([Path(name).parent for name in names])
+    try:
+        common = os.path.commonpath([Path(name).parent for name in names])
+    except ValueError:
+        # Of folders and of rows, or on two drives: they have none in common.
+        return list(names)
     return [os.path.relpath(name, common) for name in names]
 
 

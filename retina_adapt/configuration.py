@@ -266,7 +266,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         place = f", line {mark.line + 1}" if (mark := getattr(error, "problem_mark", None)) else ""
         reason = getattr(error, "problem", None) or error
-        raise ConfigurationError(f"{path}{place}: not valid YAML ({reason}); check the indentation there") from error
+        raise ConfigurationError(
+            f"{path}{place}: not valid YAML ({reason}); check indentation, quotes and brackets there and above"
+        ) from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from error
     if not isinstance(content, dict):

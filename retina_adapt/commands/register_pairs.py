@@ -7,10 +7,10 @@ from rich.console import Console
 
 from retina_adapt.atomic_files import write_folder_atomically
 from retina_adapt.commands.batch import batch_progress, failure_message
-from retina_adapt.commands.check_pairs import doubt_about
+from retina_adapt.commands.check_pairs import LARGEST_SHIFT
 from retina_adapt.commands.photograph_list import require_new_folder
 from retina_adapt.data import RegistrationError, pair_files, register_pair, require_two_folders
-from retina_adapt.imaging import FieldOfViewShape, read_photograph, write_photograph
+from retina_adapt.imaging import FieldOfViewShape, ImageWriteError, read_photograph, write_photograph
 
 
 @dataclass
@@ -50,18 +50,23 @@ def register_pairs(
                         high_name=str(files[1]),
                         field_of_view=field_of_view,
                     )
-                    if doubt := doubt_about(registered.alignment):
-                        raise RegistrationError(f"{files[0]}: was moved, but {doubt}")
-                    for side, photograph in (("low", registered.low), ("high", registered.high)):
-                        write_photograph(photograph, folder / side / f"{name}.png")
+                    if registered.alignment.shift > LARGEST_SHIFT:
+                        raise RegistrationError(
+                            f"{files[0]}: was moved, but {registered.alignment.shift:.1%} of the eye's width is left; "
+                            "leave the pair out, or register it by hand"
+                        )
                     result.done.append(
                         f"{name}: lay turned by {registered.turn:.1f} degrees, {registered.scale:.3f} times as large; "
                         f"{registered.alignment.shift:.2%} of the eye's width is left"
                     )
                 except Exception as error:
                     result.failures.append(failure_message(files[0], error))
-    except OSError as error:
+                    continue
+                for side, photograph in (("low", registered.low), ("high", registered.high)):
+                    write_photograph(photograph, folder / side / f"{name}.png")
+    except (OSError, ImageWriteError) as error:
+        # One photograph of a pair alone would make all of them useless.
         raise RegistrationError(
-            f"{output}: pairs cannot be written there ({error.strerror or error}); give another folder, or make room"
+            f"{output}: pairs cannot be written there ({error}); give another folder, or make room"
         ) from error
     return result

@@ -37,6 +37,9 @@ def pair_files(low_folder: str | Path, high_folder: str | Path) -> dict[str, tup
             subfolder where only one of the folders has any, or a name is no UTF-8.
     """
     low_folder, high_folder = Path(low_folder).expanduser(), Path(high_folder).expanduser()
+    for folder in (low_folder, high_folder):
+        if folder.is_file():
+            raise PairingError(f"{folder}: is a file; give the folder of the photographs, {folder.parent} for instance")
     in_subfolders = all(
         any(path.parent != folder for path in find_photographs(folder)) for folder in (low_folder, high_folder)
     )
@@ -66,10 +69,10 @@ def _by_name(folder: Path, *, in_subfolders: bool) -> dict[str, list[Path]]:
     for path in find_photographs(folder):
         name = path.relative_to(folder).with_suffix("").as_posix() if in_subfolders else path.stem
         try:
-            name.encode()
+            str(path.absolute()).encode()
         except UnicodeEncodeError as error:
             shown = os.fsencode(path).decode(errors="backslashreplace")
-            raise PairingError(f"{shown}: its name is no UTF-8, so that no table can hold it; rename it") from error
+            raise PairingError(f"{shown}: the path is no UTF-8, so that no table can hold it; rename it") from error
         # Systems write one and the same accented letter in two ways.
         by_name.setdefault(unicodedata.normalize("NFC", name), []).append(path.absolute())
     return by_name

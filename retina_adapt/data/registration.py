@@ -16,12 +16,17 @@ import numpy as np
 from retina_adapt.data.alignment import MEASURED_SIZE, Alignment, measure_alignment, vessels_inside
 from retina_adapt.data.preparation import PreparedPhotograph, cut_and_resize, find_crop
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging import FieldOfViewError, FieldOfViewShape, Photograph, SquareCrop
+from retina_adapt.imaging import FieldOfViewError, FieldOfViewShape, Photograph, SquareCrop, resize
 
 LARGEST_TURN = 9.0  # degrees, to either side
 LARGEST_SCALE = 1.12
-# An affine map lays some vessels of any two eyes over each other: of other eyes' photographs it came to 0.29 at most.
-LEAST_LIKENESS = 0.33
+# How much longer one direction may become than another: two takes differ by little, and maps between two eyes by more.
+LARGEST_STRETCH = 1.06
+# An affine map lays some vessels of any two eyes over each other: their likeness comes to about 0.3.
+LEAST_LIKENESS = 0.35
+LEAST_SHARED = 0.5  # of the clear photograph's field of view
+# Of the field of view that is found in the result, what may be black: training takes it for tissue that stays black.
+LARGEST_BLACK_SHARE = 0.1
 _TURNS = np.arange(-8.0, 8.1, 2.0)
 _SCALES = (0.9, 0.95, 1.0, 1.05, 1.1)
 _COARSE_SIZE = 128
@@ -78,8 +83,10 @@ def register_pair(
         _laid_over(cut_and_resize(low.pixels, crop, MEASURED_SIZE, low_name), high_frame, crop)
         for crop in _likely_crops(low, high, high_crop, low_name, field_of_view)
     ]
-    best = max((found for found in candidates if found), key=lambda found: found.alignment.likeness, default=None)
-    if best is None or best.alignment.likeness < LEAST_LIKENESS:
+    # Where two maps fit, the one that shows more of the eye: the other takes a part of the field for the whole.
+    fitting = [found for found in candidates if found and found.alignment.likeness >= LEAST_LIKENESS]
+    best = max(fitting, key=lambda found: (round(found.shared, 1), found.alignment.likeness), default=None)
+    if best is None:
         raise RegistrationError(
             f"{low_name}: its vessels are not found in {high_name}; leave the pair out if it shows two eyes, or "
             f"register it by hand if it is turned by more than {LARGEST_TURN:g} degrees, scaled by more than "
@@ -88,24 +95,34 @@ def register_pair(
     to_low = _invert(_frame_of(best.crop)) @ _square(best.affine) @ _square(_frame_of(high_crop))
     height, width = high.pixels.shape[:2]
     shown = high_crop.mask & (_moved(best.crop.mask.astype(np.float32), to_low, height, width) > 0.999)
-    moved = np.atleast_3d(_moved(low.pixels, to_low, height, width)).clip(0, 1)
+    pictures = [_laid_out(low.pixels, to_low, height, width) * shown[:, :, None], high.pixels * shown[:, :, None]]
+    if high_crop.mask.all():
+        # Without a dark surround black corners would be taken for tissue.
+        rows, columns = _filled_rectangle(shown)
+        pictures, shown = [picture[rows, columns] for picture in pictures], shown[rows, columns]
     turn, scale = _turn_and_scale(best.affine)
-    return RegisteredPair(
-        low=dataclasses.replace(low, pixels=moved * shown[:, :, None], alpha=None, dicom_header=None),
-        high=dataclasses.replace(high, pixels=high.pixels * shown[:, :, None], alpha=None, dicom_header=None),
+    pair = RegisteredPair(
+        low=dataclasses.replace(low, pixels=pictures[0], alpha=None, dicom_header=None),
+        high=dataclasses.replace(high, pixels=pictures[1], alpha=None, dicom_header=None),
         turn=turn,
         scale=scale,
         alignment=best.alignment,
     )
+    _require_field_of_view(pair.high, shown, low_name, high_name, field_of_view)
+    return pair
 
 
 @dataclass(frozen=True, eq=False)
 class _LaidOver:
-    """A map from the clear photograph's frame to that of the low-quality one's crop, and what it leaves."""
+    """A map from the clear photograph's frame to that of the low-quality one's crop, and what it leaves.
+
+    `shared` is the share of the clear photograph's field of view that the low-quality one shows too.
+    """
 
     crop: SquareCrop
     affine: Affine
     alignment: Alignment
+    shared: float
 
 
 def _likely_crops(
@@ -117,18 +134,58 @@ def _likely_crops(
     """
     as_high = [high_crop] if low.pixels.shape == high.pixels.shape else []
     try:
-        return [find_crop(low, low_name, mask=None, field_of_view=field_of_view), *as_high]
+        found = find_crop(low, low_name, mask=None, field_of_view=field_of_view)
     except FieldOfViewError:
         if not as_high:
             raise
         return as_high
+    return [found] if as_high and np.array_equal(found.mask, high_crop.mask) else [found, *as_high]
 
 
 def _laid_over(low: PreparedPhotograph, high: PreparedPhotograph, crop: SquareCrop) -> _LaidOver | None:
     affine = find_registration(low, high)
-    if affine is None or not _is_plausible(*_turn_and_scale(affine)):
+    if affine is None or not _is_plausible(affine):
         return None
-    return _LaidOver(crop, affine, _what_is_left(low, high, affine))
+    side = MEASURED_SIZE
+    moved = np.atleast_3d(_moved(low.image, affine, side, side)).clip(0, 1)
+    shown = high.mask & (_moved(low.mask.astype(np.float32), affine, side, side) > 0.999)
+    shared = np.count_nonzero(shown) / np.count_nonzero(high.mask)
+    if shared < LEAST_SHARED:
+        return None
+    return _LaidOver(crop, affine, measure_alignment(moved, high.image, shown), shared)
+
+
+def _require_field_of_view(
+    high: Photograph, shown: np.ndarray, low_name: str, high_name: str, field_of_view: FieldOfViewShape
+) -> None:
+    """Refuse a pair in which training would take black for tissue: what both show is no field of view any more.
+
+    Raises:
+        RegistrationError: it is so.
+    """
+    try:
+        mask = find_crop(high, high_name, mask=None, field_of_view=field_of_view).mask
+        black = float(np.count_nonzero(mask & ~shown) / np.count_nonzero(mask))
+    except FieldOfViewError:
+        black = 1.0
+    if black > LARGEST_BLACK_SHARE:
+        raise RegistrationError(
+            f"{low_name}: shares too little of the eye with {high_name} for a round field of view; leave the pair out, "
+            "or cut both to what they share"
+        )
+
+
+def _filled_rectangle(shown: np.ndarray) -> tuple[slice, slice]:
+    """A large rectangle without any black: rows or columns are taken away where they hold most of it."""
+    top, bottom, left, right = 0, shown.shape[0], 0, shown.shape[1]
+    while top < bottom and left < right:
+        inside = ~shown[top:bottom, left:right]
+        if not inside.any():
+            break
+        black = [inside[0].mean(), inside[-1].mean(), inside[:, 0].mean(), inside[:, -1].mean()]
+        side = int(np.argmax(black))
+        top, bottom, left, right = top + (side == 0), bottom - (side == 1), left + (side == 2), right - (side == 3)
+    return slice(top, bottom), slice(left, right)
 
 
 def find_registration(low: PreparedPhotograph, high: PreparedPhotograph) -> Affine | None:
@@ -180,15 +237,24 @@ def _turn_and_scale(affine: Affine) -> tuple[float, float]:
     return float(-np.degrees(np.arctan2(c - b, a + d))), float(np.sqrt(abs(a * d - b * c)))
 
 
-def _is_plausible(turn: float, scale: float) -> bool:
-    """Whether these are those of two takes of one view, and not what noise converged to."""
-    return abs(turn) <= LARGEST_TURN and 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE
+def _is_plausible(affine: Affine) -> bool:
+    """Whether it lies between two takes of one view, and is not what noise or another eye converged to."""
+    turn, scale = _turn_and_scale(affine)
+    longest, shortest = np.linalg.svd(affine[:, :2], compute_uv=False)
+    is_small = abs(turn) <= LARGEST_TURN and 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE
+    return bool(is_small and longest <= LARGEST_STRETCH * shortest)
 
 
-def _what_is_left(low: PreparedPhotograph, high: PreparedPhotograph, affine: Affine) -> Alignment:
-    moved = np.atleast_3d(_moved(low.image, affine, MEASURED_SIZE, MEASURED_SIZE)).clip(0, 1)
-    shown = _moved(low.mask.astype(np.float32), affine, MEASURED_SIZE, MEASURED_SIZE) > 0.999
-    return measure_alignment(moved, high.image, high.mask & shown)
+def _laid_out(pixels: np.ndarray, to_low: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The low-quality photograph where the clear one shows the eye, (height, width, C) in [0, 1]."""
+    reduction = np.sqrt(abs(np.linalg.det(to_low[:2, :2])))
+    if reduction > 1:
+        # Fewer pixels are the mean of those that they stand for, not samples of them.
+        shape = [max(1, round(length / reduction)) for length in pixels.shape[:2]]
+        down, right = (after / before for after, before in zip(shape, pixels.shape[:2], strict=True))
+        smaller = np.array([[right, 0, (right - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
+        pixels, to_low = resize(pixels, *shape), smaller @ to_low
+    return np.atleast_3d(_moved(pixels, to_low, height, width)).clip(0, 1)
 
 
 def _moved(pixels: np.ndarray, to_source: Affine, height: int, width: int) -> np.ndarray:

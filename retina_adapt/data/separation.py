@@ -26,7 +26,7 @@ def require_apart(train: PairSource, validation: PairSource) -> None:
 def require_other_photographs(train: PreparedPhotographs, validation: PreparedPhotographs) -> None:
     """Refuse to validate on copies of clear photographs that are trained on, wherever they lie and however compressed.
 
-    Copies that were scaled, cropped or compressed with loss are not found.
+    Copies that were scaled, cropped, compressed with loss or given another bit depth are not found.
 
     Args:
         train, validation: prepared at one size.
@@ -34,15 +34,18 @@ def require_other_photographs(train: PreparedPhotographs, validation: PreparedPh
     Raises:
         PairingError: the squares of two photographs have equal pixels.
     """
-    trained = {digest: index for index, digest in enumerate(train.digests())}
+    trained: dict[str, list[int]] = {}
+    for index, digest in enumerate(train.digests()):
+        trained.setdefault(digest, []).append(index)
     for index, digest in enumerate(validation.digests()):
-        same = trained.get(digest)
-        # Photographs that are black in the middle have one digest.
-        if same is not None and np.array_equal(train[same].image, validation[index].image):
-            raise PairingError(
-                f"{validation.names[index]}: is to validate with, but is the same photograph as {train.names[same]}, "
-                "which is trained on; 'retina-adapt split-pairs' divides pairs so that no patient is in both"
-            )
+        for likely in trained.get(digest, []):
+            # Photographs that are black in the middle have one digest.
+            if np.array_equal(train[likely].image, validation[index].image):
+                raise PairingError(
+                    f"{validation.names[index]}: is to validate with, but is the same photograph as "
+                    f"{train.names[likely]}, which is trained on; 'retina-adapt split-pairs' divides pairs so that no "
+                    "patient is in both"
+                )
 
 
 def _identities(source: PairSource) -> set[tuple[Any, ...]]:

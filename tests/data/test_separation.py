@@ -54,15 +54,16 @@ def test_a_copy_among_rows_of_a_file_is_found_and_equal_names_there_are_none(tmp
 
 
 def test_photographs_that_are_alike_in_the_middle_alone_are_apart(tmp_path: Path) -> None:
-    for number, level in enumerate((0.3, 0.6)):
-        pixels = np.full((SIDE, SIDE, 3), 0.5, dtype=np.float32)
-        pixels[0], pixels[-1] = level, 0.0
-        write_photograph(Photograph(pixels=pixels), tmp_path / str(number) / "flat.png")
-    train, validation = (
-        PreparedPhotographs(
-            open_sources([PhotographSource(path=str(tmp_path / name))]), SIDE, field_of_view="full_frame"
-        )
-        for name in ("0", "1")
-    )
-    assert train.digests() == validation.digests()
-    require_other_photographs(train, validation)
+    def flat(folder: str, *levels: float) -> PreparedPhotographs:
+        for level in levels:
+            pixels = np.full((SIDE, SIDE, 3), 0.5, dtype=np.float32)
+            pixels[0] = level
+            write_photograph(Photograph(pixels=pixels), tmp_path / folder / f"{level}.png")
+        source = PhotographSource(path=str(tmp_path / folder))
+        return PreparedPhotographs(open_sources([source]), SIDE, field_of_view="full_frame")
+
+    train, other, copy = flat("train", 0.2, 0.4), flat("other", 0.8), flat("copy", 0.2)
+    assert len({*train.digests(), *other.digests()}) == 1
+    require_other_photographs(train, other)
+    with pytest.raises(PairingError, match="the same photograph"):
+        require_other_photographs(train, copy)

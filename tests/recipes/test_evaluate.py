@@ -30,7 +30,8 @@ def test_adaptors_of_one_name_have_rows_of_their_own(evaluate: ModuleType) -> No
 def test_photographs_of_one_name_in_several_folders_are_told_apart(evaluate: ModuleType) -> None:
     assert evaluate.short_names(["/all/p0/left.png", "/all/p1/left.png"]) == ["p0/left.png", "p1/left.png"]
     assert evaluate.short_names(["/all/left.png", "/all/right.png"]) == ["left.png", "right.png"]
-    assert evaluate.short_names(["row 3, column 'high'"]) == ["row 3, column 'high'"]
+    for mixed in (["row 3, column 'high'"], ["/all/left.png", "row 3, column 'high'"]):
+        assert evaluate.short_names(mixed) == mixed
 
 
 def test_pairs_that_are_not_there_are_told_before_anything_is_enhanced(

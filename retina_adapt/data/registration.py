@@ -17,6 +17,7 @@ from retina_adapt.data.alignment import MEASURED_SIZE, Alignment, measure_alignm
 from retina_adapt.data.preparation import PreparedPhotograph, cut_and_resize, find_crop
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import FieldOfViewError, FieldOfViewShape, Photograph, SquareCrop, resize
+from retina_adapt.imaging.mirror import fill_places, mirror_places
 
 LARGEST_TURN = 9.0  # degrees, to either side
 LARGEST_SCALE = 1.12
@@ -24,9 +25,9 @@ LARGEST_SCALE = 1.12
 LARGEST_STRETCH = 1.06
 # An affine map lays some vessels of any two eyes over each other: their likeness comes to about 0.3.
 LEAST_LIKENESS = 0.35
-LEAST_SHARED = 0.5  # of the clear photograph's field of view
-# Of the field of view that is found in the result, what may be black: training takes it for tissue that stays black.
-LARGEST_BLACK_SHARE = 0.1
+LEAST_SHARED = 0.75  # of the clear photograph's field of view
+# Shares of the field's width: at the rim of a field of view light falls off, and edges are those of the aperture.
+_RIM = 0.005
 _TURNS = np.arange(-8.0, 8.1, 2.0)
 _SCALES = (0.9, 0.95, 1.0, 1.05, 1.1)
 _COARSE_SIZE = 128
@@ -48,7 +49,8 @@ class RegisteredPair:
 
     Attributes:
         low: the low-quality photograph, moved.
-        high: the clear one; like `low` it is black wherever `low` has no tissue.
+        high: the clear one. Where `low` had no tissue, both show the tissue beside that place, mirrored: black would be
+            taken for tissue, and mirrored by networks to all that lies outside.
         turn: how the low-quality photograph lay against the clear one, in degrees, counter-clockwise.
         scale: how large it showed the eye in its field of view, the clear one's being 1.
         alignment: what is left, see `measure_alignment`.
@@ -94,22 +96,30 @@ def register_pair(
         )
     to_low = _invert(_frame_of(best.crop)) @ _square(best.affine) @ _square(_frame_of(high_crop))
     height, width = high.pixels.shape[:2]
+    laid_out = _laid_out(low.pixels, to_low, height, width) * high_crop.mask[:, :, None]
     shown = high_crop.mask & (_moved(best.crop.mask.astype(np.float32), to_low, height, width) > 0.999)
-    pictures = [_laid_out(low.pixels, to_low, height, width) * shown[:, :, None], high.pixels * shown[:, :, None]]
-    if high_crop.mask.all():
-        # Without a dark surround black corners would be taken for tissue.
-        rows, columns = _filled_rectangle(shown)
-        pictures, shown = [picture[rows, columns] for picture in pictures], shown[rows, columns]
+    rim = 2 * round(_RIM * high_crop.side) + 1
+    shown = cv2.erode(shown.astype(np.uint8), np.ones((rim, rim), np.uint8)).astype(bool)
     turn, scale = _turn_and_scale(best.affine)
-    pair = RegisteredPair(
-        low=dataclasses.replace(low, pixels=pictures[0], alpha=None, dicom_header=None),
-        high=dataclasses.replace(high, pixels=pictures[1], alpha=None, dicom_header=None),
+    return RegisteredPair(
+        low=_with_pixels(low, _mirrored_beyond(laid_out, shown, high_crop)),
+        high=_with_pixels(high, _mirrored_beyond(high.pixels, shown, high_crop)),
         turn=turn,
         scale=scale,
         alignment=best.alignment,
     )
-    _require_field_of_view(pair.high, shown, low_name, high_name, field_of_view)
-    return pair
+
+
+def _with_pixels(photograph: Photograph, pixels: np.ndarray) -> Photograph:
+    """What is still true of it with other pixels; of patient and study nothing is."""
+    return dataclasses.replace(photograph, pixels=pixels, alpha=None, dicom_header=None)
+
+
+def _mirrored_beyond(pixels: np.ndarray, shown: np.ndarray, crop: SquareCrop) -> np.ndarray:
+    """The photograph with mirrored tissue where its field of view is not `shown`."""
+    square = crop.extract(pixels.astype(np.float32))
+    fill_places(square, *mirror_places(crop.extract_mask(shown)))
+    return crop.restore(square, onto=pixels.astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,39 +163,6 @@ def _laid_over(low: PreparedPhotograph, high: PreparedPhotograph, crop: SquareCr
     if shared < LEAST_SHARED:
         return None
     return _LaidOver(crop, affine, measure_alignment(moved, high.image, shown), shared)
-
-
-def _require_field_of_view(
-    high: Photograph, shown: np.ndarray, low_name: str, high_name: str, field_of_view: FieldOfViewShape
-) -> None:
-    """Refuse a pair in which training would take black for tissue: what both show is no field of view any more.
-
-    Raises:
-        RegistrationError: it is so.
-    """
-    try:
-        mask = find_crop(high, high_name, mask=None, field_of_view=field_of_view).mask
-        black = float(np.count_nonzero(mask & ~shown) / np.count_nonzero(mask))
-    except FieldOfViewError:
-        black = 1.0
-    if black > LARGEST_BLACK_SHARE:
-        raise RegistrationError(
-            f"{low_name}: shares too little of the eye with {high_name} for a round field of view; leave the pair out, "
-            "or cut both to what they share"
-        )
-
-
-def _filled_rectangle(shown: np.ndarray) -> tuple[slice, slice]:
-    """A large rectangle without any black: rows or columns are taken away where they hold most of it."""
-    top, bottom, left, right = 0, shown.shape[0], 0, shown.shape[1]
-    while top < bottom and left < right:
-        inside = ~shown[top:bottom, left:right]
-        if not inside.any():
-            break
-        black = [inside[0].mean(), inside[-1].mean(), inside[:, 0].mean(), inside[:, -1].mean()]
-        side = int(np.argmax(black))
-        top, bottom, left, right = top + (side == 0), bottom - (side == 1), left + (side == 2), right - (side == 3)
-    return slice(top, bottom), slice(left, right)
 
 
 def find_registration(low: PreparedPhotograph, high: PreparedPhotograph) -> Affine | None:

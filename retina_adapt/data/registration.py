@@ -75,7 +75,7 @@ def register_pair(
     Raises:
         FieldOfViewError: of one of them no field of view is found.
         RegistrationError: they have other channels, or no turn, scale and shift within bounds lays their vessels over
-            each other.
+            each other, or they share too little of the eye.
     """
     if low.pixels.shape[2] != high.pixels.shape[2]:
         raise RegistrationError(f"{low_name}: is grey where {high_name} is in colour, or the other way round")
@@ -90,9 +90,9 @@ def register_pair(
     best = max(fitting, key=lambda found: (round(found.shared, 1), found.alignment.likeness), default=None)
     if best is None:
         raise RegistrationError(
-            f"{low_name}: its vessels are not found in {high_name}; leave the pair out if it shows two eyes, or "
-            f"register it by hand if it is turned by more than {LARGEST_TURN:g} degrees, scaled by more than "
-            f"{LARGEST_SCALE - 1:.0%} or too noisy"
+            f"{low_name}: its vessels are not found in {high_name}; leave the pair out if it shows two eyes or shares "
+            f"less than {LEAST_SHARED:.0%} of one, or register it by hand if it is turned by more than {LARGEST_TURN:g} "
+            f"degrees, scaled by more than {LARGEST_SCALE - 1:.0%} or too noisy"
         )
     to_low = _invert(_frame_of(best.crop)) @ _square(best.affine) @ _square(_frame_of(high_crop))
     height, width = high.pixels.shape[:2]

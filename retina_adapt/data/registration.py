@@ -91,8 +91,8 @@ def register_pair(
     if best is None:
         raise RegistrationError(
             f"{low_name}: its vessels are not found in {high_name}; leave the pair out if it shows two eyes or shares "
-            f"less than {LEAST_SHARED:.0%} of one, or register it by hand if it is turned by more than {LARGEST_TURN:g} "
-            f"degrees, scaled by more than {LARGEST_SCALE - 1:.0%} or too noisy"
+            f"less than {LEAST_SHARED:.0%} of one, or register it by hand if it is turned by more than "
+            f"{LARGEST_TURN:g} degrees, scaled by more than {LARGEST_SCALE - 1:.0%} or too noisy"
         )
     to_low = _invert(_frame_of(best.crop)) @ _square(best.affine) @ _square(_frame_of(high_crop))
     height, width = high.pixels.shape[:2]

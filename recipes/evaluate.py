@@ -111,7 +111,7 @@ class EvaluateConfig:
         pairs: held-out pairs with real faults, beside these or in their place.
         backbone: name of an embedded backbone, or a backbone folder.
         modes: fast, diffusion, or both.
-        steps: sampling steps in the mode diffusion.
+        sampling_steps: in the mode diffusion.
         seed: of the degradations and of the diffusion noise; further draws have the seeds after it.
         pictures: photographs of each data set and degradation, and of each entry of `pairs`, on the picture sheet.
     """
@@ -122,7 +122,7 @@ class EvaluateConfig:
     pairs: list[EvaluatedPairs] = field(default_factory=list)
     backbone: str = DEFAULT_BACKBONE
     modes: list[EnhancementMode] = field(default_factory=lambda: ["fast", "diffusion"])
-    steps: int = 4
+    sampling_steps: int = 4
     seed: int = 0
     pictures: int = 2
 
@@ -258,7 +258,7 @@ def main(config: EvaluateConfig) -> None:
                 enhancer.set_adaptor(name)
                 for mode in config.modes:
                     results[f"{labels[adaptor]}, {mode}"] = enhance(
-                        enhancer, item["low"], mode, config.steps, draw.seed % 2**31
+                        enhancer, item["low"], mode, config.sampling_steps, draw.seed % 2**31
                     )
             scores = {method: score_image(picture, high, mask) for method, (picture, _) in results.items()}
             photograph = names[draw.index]

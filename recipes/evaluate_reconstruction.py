@@ -64,7 +64,7 @@ class EvaluateReconstructionConfig:
         data_sets: held-out photographs.
         backbone: name of an embedded backbone, or a backbone folder.
         frame_sizes: sides of the square frames in pixels.
-        steps: sampling steps.
+        sampling_steps: of the denoiser.
         seed: of the diffusion noise.
         pictures: photographs of each data set on the picture sheet.
     """
@@ -73,7 +73,7 @@ class EvaluateReconstructionConfig:
     data_sets: list[ReconstructedDataSet]
     backbone: str = DEFAULT_BACKBONE
     frame_sizes: list[int] = field(default_factory=lambda: [256, 512])
-    steps: int = 4
+    sampling_steps: int = 4
     seed: int = 0
     pictures: int = 2
 
@@ -100,7 +100,11 @@ def main(config: EvaluateReconstructionConfig) -> None:
                     started = time.perf_counter()
                     with torch.no_grad():
                         reconstructed = reconstruct_frames(
-                            backbone, item["image"][None].to(device), mode=mode, steps=config.steps, seeds=[draw.seed]
+                            backbone,
+                            item["image"][None].to(device),
+                            mode=mode,
+                            steps=config.sampling_steps,
+                            seeds=[draw.seed],
                         )
                     result = reconstructed[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
                     seconds = time.perf_counter() - started

@@ -33,8 +33,8 @@ _SMALLEST_RADIUS, _LARGEST_RADIUS = 0.12, 1.0  # of the frame's longer side
 _SMALLEST_RIM_SHARE = 0.4  # of the part of the circle that lies in the frame
 _SMALLEST_ARC = 0.08  # of the full circle: a shorter one does not tell a radius
 _REMEDY = (
-    "give a mask of its tissue (--masks), or, where tissue fills the frame, the shape full_frame "
-    "(--field-of-view full_frame)"
+    "where tissue fills the frame, give the shape full_frame (--field-of-view full_frame); retina-adapt enhance also "
+    "takes a mask of the tissue (--masks)"
 )
 _LARGEST_OTHER_SHARE = 0.25  # of the disc, in one piece beside it: labels are smaller, a second eye is larger
 _RIM_MARGIN = 0.006  # of the radius: keeps the blurred rim out of the mask, about 1.5 px at 512 px
@@ -156,8 +156,8 @@ def _require_no_other(brightness: np.ndarray, dark: float, bright: float, circle
     disc = np.count_nonzero(distance <= circle.radius**2)
     if np.count_nonzero(_largest_component(beside)) > _LARGEST_OTHER_SHARE * disc:
         raise FieldOfViewError(
-            f"{name}: holds a second field of view beside the first; cut the picture in two, or give a mask of the "
-            "tissue (--masks)"
+            f"{name}: holds a second field of view beside the first; cut the picture in two (retina-adapt "
+            "enhance also takes a mask of the tissue, --masks)"
         )
 
 

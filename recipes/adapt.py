@@ -8,6 +8,7 @@ with the diffusion loss, conditioned on the adapted encoder. Writes an adaptor f
 Interrupted, the same command resumes.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -244,7 +245,10 @@ def require_start_fits(config: AdaptConfig, start: AdaptorDescription) -> None:
 
 def origin(config: AdaptConfig, start: AdaptorDescription | None) -> tuple[list[str], str]:
     """What the card says of the data sets that the adaptor has seen, and of the recipe that trained it."""
-    data_sets, recipe = config.card.data_sets, f"recipes/adapt.py of retina_adapt {__version__}"
+    # Whoever changes this script has another one: its sha256 says which.
+    script = Path(__file__)
+    digest = hashlib.sha256(script.read_bytes()).hexdigest()
+    data_sets, recipe = config.card.data_sets, f"{script.name} ({digest[:12]}…) with retina_adapt {__version__}"
     if start is None:
         return data_sets, recipe
     name = start.metadata.name

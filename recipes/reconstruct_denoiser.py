@@ -10,6 +10,7 @@ resumes.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -147,6 +148,12 @@ class DenoisingStep(nn.Module):
         self.backbone = backbone
         self.condition = config.condition
         self.min_snr_gamma = config.min_snr_gamma
+
+    def train(self, mode: bool = True) -> Self:
+        """The denoiser alone is set to training: the autoencoder is frozen, and encodes as it does when it is used."""
+        super().train(mode)
+        self.backbone.autoencoder.eval()
+        return self
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         scheduler = self.backbone.scheduler

@@ -52,6 +52,7 @@ from retina_adapt.training.run_record import read_run
 
 try:
     import optuna
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
 except ModuleNotFoundError as error:
     raise SystemExit("error: a search needs optuna; in this package's checkout: pip install '.[sweep]'") from error
 
@@ -256,7 +257,8 @@ def open_study(config: SweepConfig, base: AdaptConfig) -> optuna.Study:
             temporary.write_bytes(content[: content.rfind(b"\n") + 1])
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        storage=optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal))),
+        # By default it locks by a symbolic link, for which Windows wants special rights.
+        storage=JournalStorage(JournalFileBackend(str(journal), lock_obj=JournalFileOpenLock(str(journal)))),
         study_name="sweep",
         direction="minimize" if config.score.startswith("-") else "maximize",
         pruner=optuna.pruners.MedianPruner(n_startup_trials=config.unpruned_trials),

@@ -48,6 +48,15 @@ class ConfigurationError(RetinaAdaptError):
     """An unknown key, a missing value or a value out of range."""
 
 
+@dataclasses.dataclass(frozen=True)
+class _ConfigurationFile:
+    """A file that the command line names: as text, and what its YAML holds."""
+
+    path: str
+    text: str
+    content: dict[str, Any]
+
+
 class _RaisingParser(ArgumentParser):
     """jsonargparse ends the process on an error; a recipe called from a test or a notebook wants an exception."""
 
@@ -85,9 +94,10 @@ def parse_configuration(
     parser.add_class_arguments(configuration_class, sub_configs=False)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     options = {RESUME_FIELD} if has_resume else set()
-    _reject_unknown_keys(arguments, known | options, configuration_class)
+    given = _with_files_read(arguments)
+    _reject_unknown_keys(given, known | options, configuration_class)
     try:
-        namespace = parser.parse_args(_with_lists_begun_anew(arguments, _lists_of_sections(configuration_class)))
+        namespace = parser.parse_args(_with_lists_begun_anew(given, _lists_of_sections(configuration_class)))
         instances = parser.instantiate(namespace)
     except RetinaAdaptError:
         raise
@@ -190,29 +200,44 @@ def _lists_of_sections(configuration_class: type, prefix: str = "") -> set[str]:
     return names
 
 
-def _with_lists_begun_anew(arguments: Sequence[str], lists: set[str]) -> list[str]:
-    """The arguments with an empty list before each new value of a list of sections.
+def _with_files_read(arguments: Sequence[str]) -> list[str | _ConfigurationFile]:
+    """The arguments, with each `--config FILE` and `--config=FILE` read."""
+    given: list[str | _ConfigurationFile] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        option, _, path = argument.partition("=")
+        given.append(_read_yaml(path or next(remaining, "")) if option == "--config" else argument)
+    return given
 
-    jsonargparse takes what an entry leaves out from the entry of the list before, where both are of one length:
-    photographs of another folder would keep the limit of those that they stand in for.
+
+def _with_lists_begun_anew(given: Sequence[str | _ConfigurationFile], lists: set[str]) -> list[str]:
+    """The arguments for jsonargparse, with an empty list before each new value of a list of sections.
+
+    It takes what an entry leaves out from the entry of the list before, where both are of one length: photographs of
+    another folder would keep the limit of those that they stand in for. Files go to it as text, for it would read them
+    in the system's encoding, which on Windows is none that YAML is written in.
     """
     expanded: list[str] = []
-    for position, argument in enumerate(arguments):
-        if argument.startswith("--"):
-            name, _, value = argument.removeprefix("--").partition("=")
-            given = {name}
-            if name == "config":
-                path = Path(value or "".join(arguments[position + 1 : position + 2]))
-                given = set(_keys_of_yaml(path, lists))
-            expanded += [f"--{key}=[]" for key in sorted(given & lists)]
+    for argument in given:
+        if isinstance(argument, _ConfigurationFile):
+            names = set(_dotted_keys(argument.content, lists))
+            argument = f"--config={argument.text}"
+        else:
+            names = {argument.removeprefix("--").partition("=")[0]} if argument.startswith("--") else set()
+        expanded += [f"--{name}=[]" for name in sorted(names & lists)]
         expanded.append(argument)
     return expanded
 
 
-def _reject_unknown_keys(arguments: list[str], known: set[str], configuration_class: type) -> None:
+def _reject_unknown_keys(given: Sequence[str | _ConfigurationFile], known: set[str], configuration_class: type) -> None:
     """jsonargparse rejects unknown keys too; this says which known key was probably meant."""
     known_in_yaml = dotted_names(configuration_class, in_lists=True)
-    for position, argument in enumerate(arguments):
+    for argument in given:
+        if isinstance(argument, _ConfigurationFile):
+            for key in _dotted_keys(argument.content, known_in_yaml):
+                _require_known(key, known_in_yaml, argument.path)
+            _require_sections(argument.content, configuration_class, argument.path)
+            continue
         name = argument.removeprefix("--").split("=", 1)[0]
         if (
             not argument.startswith("--")
@@ -221,12 +246,7 @@ def _reject_unknown_keys(arguments: list[str], known: set[str], configuration_cl
             or name.split(".")[-1] == "help"
         ):
             continue
-        if name == "config":
-            path = argument.split("=", 1)[1] if "=" in argument else "".join(arguments[position + 1 : position + 2])
-            for key in _keys_of_yaml(Path(path), known_in_yaml):
-                _require_known(key, known_in_yaml, path)
-            _require_sections(_read_yaml(Path(path)), configuration_class, path)
-        elif not re.search(r"\+$", name):
+        if not re.search(r"\+$", name):
             _require_known(name, known, "the command line")
 
 
@@ -254,15 +274,12 @@ def _require_sections(content: Mapping[str, Any], configuration_class: type, pat
         _require_sections(value, field.type, path, f"{name}.")
 
 
-def _keys_of_yaml(path: Path, known: set[str]) -> list[str]:
-    return list(_dotted_keys(_read_yaml(path), known))
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise ConfigurationError(f"{path}: no such configuration file")
+def _read_yaml(path: str) -> _ConfigurationFile:
+    if not Path(path).is_file():
+        raise ConfigurationError(f"{path or '--config'}: no such configuration file")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         place = f", line {mark.line + 1}" if (mark := getattr(error, "problem_mark", None)) else ""
         reason = getattr(error, "problem", None) or error
@@ -273,7 +290,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from error
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path}: a configuration file holds 'key: value' lines")
-    return content
+    return _ConfigurationFile(path, text, content)
 
 
 def _dotted_keys(content: dict[str, Any], known: set[str], prefix: str = "") -> Iterator[str]:

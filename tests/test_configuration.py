@@ -243,6 +243,19 @@ def test_a_file_that_is_no_utf8_is_named(tmp_path: Path) -> None:
         parse_configuration(Recipe, description="a test", arguments=["--config", str(tmp_path / "old.yaml")])
 
 
+def test_a_file_is_read_once_and_as_utf8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A second reader, jsonargparse's, would take the system's encoding, which on Windows is another one.
+    path, safe_load = tmp_path / "config.yaml", yaml.safe_load
+    path.write_text("name: Kähler\n", encoding="utf-8")
+
+    def load_and_delete(text: str) -> object:
+        path.unlink()
+        return safe_load(text)
+
+    monkeypatch.setattr(yaml, "safe_load", load_and_delete)
+    assert parse("--config", str(path)).name == "Kähler"
+
+
 def test_resume_concerns_every_training_and_may_come_from_yaml(tmp_path: Path) -> None:
     def parse_recipe(*arguments: str) -> Recipe:
         return parse_configuration(Recipe, description="a test", arguments=["--output_folder", "runs/a", *arguments])

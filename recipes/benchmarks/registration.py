@@ -3,7 +3,7 @@
     python recipes/benchmark.py registration
 
 Another take of a photograph is simulated: degraded, turned, scaled and shifted. It is registered with the photograph
-itself, and with the next one of its folder, which shows another eye. Writes its JSON, and the section of the results
+itself, and with the next one of its data set, which shows another eye. Writes its JSON, and the section of the results
 document from it.
 """
 
@@ -17,9 +17,10 @@ from tqdm import tqdm
 from benchmarks._documented_results import document_results
 from retina_adapt.commands.check_pairs import LARGEST_SHIFT
 from retina_adapt.configuration import parse_configuration
-from retina_adapt.data import RegistrationError, register_pair
+from retina_adapt.data import PhotographSource, RegistrationError, open_sources, register_pair
+from retina_adapt.data.rows import as_undecoded_images, row_photograph
 from retina_adapt.degradations import apply_degradation, draw_degradation
-from retina_adapt.imaging import Photograph, find_field_of_view, find_photographs, read_photograph
+from retina_adapt.imaging import Photograph, find_field_of_view
 from retina_adapt.markdown import markdown_table
 
 LARGEST_TURN = 5.0  # degrees
@@ -33,7 +34,7 @@ class RegistrationConfig:
     Args:
         results: JSON file for the results.
         document: Markdown file whose section between the marks of this benchmark is written anew.
-        folders: of clear photographs, each of another eye, by the data set's name.
+        photographs: clear ones, each of another eye, by the data set's name.
         degradations: presets that the second take suffers from.
         seed: of the turns, scales and shifts; the photographs' numbers are those of the degradations.
         only_document: measure nothing; write the document from the results there are.
@@ -41,11 +42,11 @@ class RegistrationConfig:
 
     results: str = "docs/results/registration.json"
     document: str = "docs/results.md"
-    folders: dict[str, str] = field(
+    photographs: dict[str, PhotographSource] = field(
         default_factory=lambda: {
-            "HRF": "corpus/hrf/test",
-            "CHASE_DB1": "corpus/chase_db1/test",
-            "CSDI": "corpus/csdi/test",
+            "HRF": PhotographSource(path="corpus/hrf", split="test"),
+            "CHASE_DB1": PhotographSource(path="corpus/chase_db1", split="test"),
+            "CSDI": PhotographSource(path="corpus/csdi", split="test", where={"cataract_score": [0, 2.5]}),
         }
     )
     degradations: list[str] = field(default_factory=lambda: ["light", "blur", "spots", "haze", "mixed"])
@@ -65,8 +66,9 @@ def measure(config: RegistrationConfig) -> dict:
     A shift is a share of the eye's width, and null where the pair was refused.
     """
     rows: dict[str, dict[str, dict[str, list[float | None]]]] = {}
-    for data_set, folder in config.folders.items():
-        photographs = [read_photograph(path) for path in find_photographs(folder)]
+    for data_set, source in config.photographs.items():
+        images = as_undecoded_images(open_sources([source]), "image")["image"]
+        photographs = [row_photograph(image, "image", index) for index, image in enumerate(images)]
         rows[data_set] = {}
         for degradation in config.degradations:
             random = np.random.default_rng(config.seed)
@@ -119,9 +121,9 @@ def section(results: dict) -> list[str]:
     return [
         "## Registering two takes of an eye",
         "```sh\npython recipes/benchmark.py registration\n```",
-        "Each photograph of a `test` split is degraded, turned by up to "
+        "Each clear photograph of a `test` split is degraded, turned by up to "
         f"{LARGEST_TURN:g} degrees, scaled and shifted by up to {LARGEST_CHANGE:.0%}, and registered with itself as "
-        "`retina-adapt register-pairs` does, and with the next photograph of its folder, which shows another eye. "
+        "`retina-adapt register-pairs` does, and with the next photograph of its data set, which shows another eye. "
         f"`registered`: at most {LARGEST_SHIFT:.1%} of the eye's width is left; `refused`: no plausible map was found; "
         "`left out`: a map was found, but more is left. `left`: median and largest, of those registered. `two eyes`: "
         "pairs of two eyes that were registered.",

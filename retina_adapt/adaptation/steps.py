@@ -7,9 +7,11 @@ frozen encoder's latents of both as "low_latent" and "high_latent". Of the losse
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 import torch
 import torch.nn.functional as F
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from retina_adapt.adaptation.losses import AdaptationLossWeights, picture_losses, weighted_sum
@@ -30,6 +32,18 @@ class AdaptationStep(nn.Module):
     def __init__(self, backbone: ReconstructionBackbone) -> None:
         super().__init__()
         self.backbone = backbone
+
+    def train(self, mode: bool = True) -> Self:
+        """The adaptors alone are set to training: the frozen backbone's batch normalisation and dropout, if it has
+        any, do as they do when photographs are enhanced.
+        """
+        super().train(mode)
+        self.backbone.eval()
+        for layer in self.backbone.modules():
+            if isinstance(layer, BaseTunerLayer):
+                layer.train(mode)
+                layer.get_base_layer().eval()
+        return self
 
     @contextmanager
     def frozen_backbone(self) -> Iterator[ReconstructionBackbone]:
@@ -76,7 +90,7 @@ class AutoencoderAdaptationStep(AdaptationStep):
             with self.frozen_backbone() as backbone:
                 frozen = backbone.decode(frozen_low)
             enhanced = apply_change(low, self.backbone.decode(adapted_low), frozen)
-            losses |= picture_losses(enhanced, batch, self.weights)
+            losses |= self.judge(enhanced, batch)
         return weighted_sum(losses, self.weights)
 
     def two_looks(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -85,9 +99,18 @@ class AutoencoderAdaptationStep(AdaptationStep):
         frame["mask"] = F.avg_pool2d(batch["mask"].to(batch["low"].dtype), FINE_SCALE) == 1
         frame_change = self.change(frame["low"])
         change = combine_looks(frame_change, self.change(batch["low"]))
-        of_frame = picture_losses(frame["low"] + frame_change, frame, self.weights)
-        of_larger = picture_losses(batch["low"] + change, batch, self.weights, scale=FINE_SCALE)
+        of_frame = self.judge(frame["low"] + frame_change, frame)
+        of_larger = self.judge(batch["low"] + change, batch, scale=FINE_SCALE)
         return weighted_sum({name: of_frame[name] + of_larger[name] for name in of_frame}, self.weights)
+
+    def judge(self, enhanced: Tensor, batch: dict[str, Tensor], *, scale: int = 1) -> dict[str, Tensor]:
+        """The losses on enhanced photographs by name, to each of which `weights` has a weight.
+
+        Args:
+            enhanced: of the shape of `batch["high"]`.
+            scale: how many times as large as the backbone's frame they are.
+        """
+        return picture_losses(enhanced, batch, self.weights, scale=scale)
 
     def change(self, low: Tensor) -> Tensor:
         """What the adaptors change in the photographs `low`, of their shape."""

@@ -6,7 +6,13 @@ from retina_adapt.training.gather import NoScoresError, mean_scores
 from retina_adapt.training.interruption import TrainingStopped
 from retina_adapt.training.loop import train
 from retina_adapt.training.new_accelerator import new_accelerator
-from retina_adapt.training.optimization import NothingToTrainError, UnsupportedStrategyError, UnusedParameterError
+from retina_adapt.training.optimization import (
+    NothingToTrainError,
+    OptimizerMaker,
+    UnsupportedStrategyError,
+    UnusedParameterError,
+    adamw,
+)
 from retina_adapt.training.recipe_run import run_recipe
 from retina_adapt.training.settings import TrainingSettings, TrainingSettingsError
 from retina_adapt.training.tracking import TrackerError, TrackingSettings, Validation, start_run
@@ -16,6 +22,7 @@ __all__ = [
     "CheckpointError",
     "NoScoresError",
     "NothingToTrainError",
+    "OptimizerMaker",
     "ScoredStep",
     "TrackerError",
     "TrackingSettings",
@@ -26,6 +33,7 @@ __all__ = [
     "UnsupportedStrategyError",
     "UnusedParameterError",
     "Validation",
+    "adamw",
     "mean_scores",
     "new_accelerator",
     "run_recipe",

@@ -98,12 +98,29 @@ def write_checkpoint(folder: Path, state: TrainingState, *, writes: bool = True)
     return checkpoint
 
 
+@dataclass(frozen=True)
+class StoredState:
+    """What a checkpoint holds, see `TrainingState`: its tensors by the names of `TrainingState.weights` and as
+    `optimizer.<name>.<key>`.
+    """
+
+    tensors: dict[str, Tensor]
+    watch: DivergenceWatch
+    validations: list[ScoredStep]
+    step: int
+
+
 def load_checkpoint(checkpoint: Path, state: TrainingState) -> None:
-    """Let `state` be what it was when the checkpoint was taken.
+    """Let `state` be what it was when the checkpoint was taken; see `read_checkpoint` for the errors."""
+    restore(read_checkpoint(checkpoint, state), state)
+
+
+def read_checkpoint(checkpoint: Path, state: TrainingState) -> StoredState:
+    """What a checkpoint holds for `state`, which stays as it is; no process waits for another here.
 
     Raises:
         CheckpointError: if a file cannot be read, the trainable tensors or their averages differ in name or shape, or
-            they were trained on other frozen networks; `state` is then as it was.
+            they were trained on other frozen networks.
     """
     try:
         numbers = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
@@ -130,17 +147,24 @@ def load_checkpoint(checkpoint: Path, state: TrainingState) -> None:
             f"{checkpoint}: was trained on other frozen networks than those of now, which were trained anew or further "
             f"since. Use another output_folder, or delete {checkpoint.parent} to do this training again"
         )
-    for name, tensor in weights.items():
-        copy_whole(tensors[name], tensor)
+    return StoredState(tensors, watch, validations, step)
+
+
+def restore(stored: StoredState, state: TrainingState) -> None:
+    """Let `state` be what was stored of it. Every process calls this: parameters may be sharded over them."""
+    for name, tensor in state.weights().items():
+        copy_whole(stored.tensors[name], tensor)
     for name, parameter in state.parameters.items():
         prefix = f"optimizer.{name}."
-        moments = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        moments = {key.removeprefix(prefix): value for key, value in stored.tensors.items() if key.startswith(prefix)}
         if moments:
-            # Adam keeps its step count on the CPU, its moments beside the parameter.
+            # Adam keeps its step count on the CPU, its moments beside the parameter. Copies: a tensor as it was read
+            # would hold on to the file, which is deleted when newer checkpoints take its place.
             state.optimizer.state[parameter] = {
-                key: value if value.ndim == 0 else like_sharded(value, parameter) for key, value in moments.items()
+                key: value.clone() if value.ndim == 0 else like_sharded(value, parameter).clone()
+                for key, value in moments.items()
             }
-    state.step, state.watch, state.validations = step, watch, validations
+    state.step, state.watch, state.validations = stored.step, stored.watch, stored.validations
 
 
 def list_checkpoints(folder: Path) -> list[Path]:

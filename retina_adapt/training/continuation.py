@@ -7,7 +7,7 @@ from typing import Any
 
 from retina_adapt.configuration import configuration_to_dict
 from retina_adapt.training.checkpoint import CheckpointError, list_checkpoints
-from retina_adapt.training.run_record import RUN_FILE, data_fingerprints, flattened, read_run
+from retina_adapt.training.run_record import RUN_FILE, data_fingerprints, flattened, read_run, recipe_of
 from retina_adapt.training.settings import TrainingSettings
 
 # How a training is done may change on the way, for instance to a lower rate after it diverged, or to other processes.
@@ -24,7 +24,8 @@ def require_same_run(configuration: Any, output_folder: Path) -> list[str]:
         output_folder: where an earlier one may have left its record and checkpoints.
 
     Returns:
-        The folders and files of training data that the configuration names as before, but that hold other files.
+        What is not as it was, though the configuration is, a sentence each: folders and files of training data that
+        hold other files, and the recipe.
 
     Raises:
         CheckpointError: names the settings that differ, with both values.
@@ -49,7 +50,15 @@ def require_same_run(configuration: Any, output_folder: Path) -> list[str]:
             f"{checkpoints} to start again"
         )
     recorded = earlier.get("data", {})
-    return [source for source, files in data_fingerprints(now).items() if recorded.get(source, files) != files]
+    doubts = [
+        f"{source} has other files than when this run was last started; its checkpoints were trained on those"
+        for source, files in data_fingerprints(now).items()
+        if recorded.get(source, files) != files
+    ]
+    recipe, former = recipe_of(configuration), earlier.get("recipe")
+    if recipe and former and recipe["sha256"] != former["sha256"]:
+        doubts.append(f"{recipe['file']} was changed since this run was last started; its checkpoints are of before")
+    return doubts
 
 
 def _what_decides(values: dict[str, Any], sections: tuple[str, ...]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from torch import nn
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.training.gather import fail_together
 from retina_adapt.training.interruption import StopRequest
-from retina_adapt.training.optimization import Batch, require_that_all_are_used, take_step
+from retina_adapt.training.optimization import Batch, take_step
 from retina_adapt.training.settings import TrainingSettings
 from retina_adapt.training.supervision import Supervision
 from retina_adapt.training.tracking import Validation
@@ -68,10 +68,11 @@ def try_out(
     seconds = []
     for _ in range(min(STEPS_TRIED, settings.steps)):
         started = time.perf_counter()
-        losses, _ = take_step(prepared_step, optimizer, accelerator, settings, state, batches, stop=StopRequest())
+        losses, _ = take_step(
+            prepared_step, optimizer, accelerator, settings, state, batches, stop=StopRequest(), all_are_used=True
+        )
         state.step += 1
         supervision.refuse_divergence(losses)
-        require_that_all_are_used(state, supervision.name)
         seconds.append(time.perf_counter() - started)
     # In a place of its own: those of an earlier training in this folder stay.
     checkpoints = replace(supervision.checkpoints, folder=supervision.checkpoints.folder.with_suffix(".dry_run"))

@@ -1,11 +1,14 @@
 """What several processes share: scores of a validation, failures of one of them, and what any of them is told."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from retina_adapt.errors import RetinaAdaptError
+
+Result = TypeVar("Result")
 
 
 class NoScoresError(RetinaAdaptError):
@@ -37,17 +40,20 @@ def on_any_process(accelerator: Accelerator, here: bool) -> bool:
     return any(gather_object([here])) if accelerator.num_processes > 1 else here
 
 
-def fail_together(accelerator: Accelerator, work: Callable[[], object]) -> None:
+def fail_together(accelerator: Accelerator, work: Callable[[], Result]) -> Result:
     """Do what only some processes can fail at; an error of one that the user can mend is raised on all of them.
 
     Without it the others would wait for the failed one until the launcher ends them.
+
+    Returns:
+        What `work` gave on this process.
 
     Raises:
         RetinaAdaptError: the first process's that failed; of the same type on every process.
     """
     failure: RetinaAdaptError | None = None
     try:
-        work()
+        result = work()
     except RetinaAdaptError as error:
         failure = error
     if accelerator.num_processes > 1:
@@ -56,3 +62,4 @@ def fail_together(accelerator: Accelerator, work: Callable[[], object]) -> None:
         failures = [] if failure is None else [failure]
     if failures:
         raise failure or failures[0]
+    return result

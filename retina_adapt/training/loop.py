@@ -13,7 +13,7 @@ from retina_adapt.training.checkpoint_folder import checkpoint_folder
 from retina_adapt.training.dry_run import try_out
 from retina_adapt.training.gather import on_any_process
 from retina_adapt.training.interruption import StopRequest
-from retina_adapt.training.optimization import Batch, prepare_training, require_that_all_are_used, take_step
+from retina_adapt.training.optimization import Batch, OptimizerMaker, adamw, prepare_training, take_step
 from retina_adapt.training.schedule import learning_rate_factor
 from retina_adapt.training.settings import TrainingSettings
 from retina_adapt.training.sharding import make_whole
@@ -31,6 +31,7 @@ def train(
     batches_from: Callable[[int], Iterable[Batch]],
     validate: Callable[[], Validation],
     output_folder: str | Path,
+    make_optimizer: OptimizerMaker = adamw,
     inspect_optimizer: Callable[[torch.optim.Optimizer], None] = lambda optimizer: None,
     observe_validations: Callable[[Sequence[ScoredStep]], None] = lambda validations: None,
     watched_loss: str = "loss",
@@ -48,6 +49,8 @@ def train(
         name: of this training: its checkpoints' folder and the prefix of its tracker tags.
         batches_from: gives the micro-batches from the given micro-batch on; the same ones, whenever it is asked.
         validate: called on every process.
+        make_optimizer: given the parameters to train and the settings, makes the optimiser. Its groups may have rates
+            of their own: warmup and decay scale them all alike.
         inspect_optimizer: called once before the first step; raises if the optimiser holds what it must not.
         observe_validations: called on every process with all validations so far, the main process's scores: after each
             of them, and when a run resumes that has some. What it raises ends the run.
@@ -67,18 +70,19 @@ def train(
         TrainingStopped: after SIGTERM or Ctrl-C on any process, on all of them; a checkpoint of the step is then
             written, unless the watched loss is too high at it.
         TrainingDivergedError: on all processes; names the step, and the checkpoint to go on from.
-        UnsupportedStrategyError: if the accelerator was configured for DeepSpeed or Megatron-LM.
+        UnsupportedStrategyError: if the accelerator was configured for DeepSpeed, Megatron-LM or the first FSDP.
         NothingToTrainError: if no parameter requires a gradient.
-        UnusedParameterError: after the first step, if a parameter that requires a gradient got none.
+        UnusedParameterError: in the first step, if a parameter that requires a gradient got none.
         CheckpointError: a checkpoint cannot be read or written, is of other frozen networks, or there is one against
             `settings.resume`.
         TrainingSettingsError: `settings.best_by` is no score of the validation, or there is none for `patience`.
     """
     checkpoints = checkpoint_folder(output_folder, name, settings)
     state, prepared_step, prepared_optimizer = prepare_training(
-        training_step, name, accelerator, settings, inspect_optimizer=inspect_optimizer
+        training_step, name, accelerator, settings, make_optimizer=make_optimizer, inspect_optimizer=inspect_optimizer
     )
     state.built_on = built_on
+    peak_rates = [group["lr"] for group in state.optimizer.param_groups]
     supervision = Supervision(
         name,
         training_step,
@@ -122,8 +126,8 @@ def train(
                 warmup_steps=settings.warmup_steps,
                 decay=settings.learning_rate_decay,
             )
-            for group in state.optimizer.param_groups:
-                group["lr"] = settings.learning_rate * factor
+            for group, peak_rate in zip(state.optimizer.param_groups, peak_rates, strict=True):
+                group["lr"] = peak_rate * factor
             losses, stops = take_step(
                 prepared_step,
                 prepared_optimizer,
@@ -132,14 +136,13 @@ def train(
                 state,
                 batches,
                 stop=stop,
+                all_are_used=state.step == first_step,
             )
             state.step += 1
             supervision.refuse_divergence(losses)
-            if state.step == first_step + 1:
-                require_that_all_are_used(state, name)
             if state.average is not None:
                 state.average.update(state.step)
-            supervision.log(losses, learning_rate=settings.learning_rate * factor)
+            supervision.log(losses, learning_rate=peak_rates[0] * factor)
             progress.set_postfix(loss=f"{losses['loss']:.4f}")
             progress.update()
             supervision.save_if_due(stops=stops)

@@ -1,6 +1,6 @@
 """One optimiser step: what it trains, over which micro-batches, on how many processes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from retina_adapt.training.settings import TrainingSettings
 from retina_adapt.training.sharding import whole
 
 Batch = dict[str, Tensor]
+OptimizerMaker = Callable[[list[nn.Parameter], TrainingSettings], torch.optim.Optimizer]
 
 
 class NothingToTrainError(RetinaAdaptError):
@@ -35,12 +36,13 @@ def prepare_training(
     name: str,
     accelerator: Accelerator,
     settings: TrainingSettings,
+    make_optimizer: OptimizerMaker,
     inspect_optimizer: Callable[[torch.optim.Optimizer], None],
 ) -> tuple[TrainingState, nn.Module, torch.optim.Optimizer]:
     """The state at step 0, and the training step and the optimiser as the accelerator wants them called.
 
     Raises:
-        UnsupportedStrategyError: if the accelerator was configured for DeepSpeed or Megatron-LM.
+        UnsupportedStrategyError: if the accelerator was configured for DeepSpeed, Megatron-LM or the first FSDP.
         NothingToTrainError: if no parameter requires a gradient.
     """
     if accelerator.distributed_type in (DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM):
@@ -48,10 +50,19 @@ def prepare_training(
             f"{accelerator.distributed_type.value} keeps its optimiser's state in files of its own, which are pickles; "
             "use recipes/configs/accelerate/fsdp2.yaml, which divides the same among the processes, or ddp.yaml"
         )
+    if accelerator.distributed_type == DistributedType.FSDP:
+        if not accelerator.is_fsdp2:
+            raise UnsupportedStrategyError(
+                "the launcher was configured for the first version of FSDP, whose shards no checkpoint here can hold; "
+                "give it fsdp_version: 2, as recipes/configs/accelerate/fsdp2.yaml does"
+            )
+        # Autocast casts what may be cast. A policy casts all that goes into `forward`, the losses' targets included,
+        # and leaves half-precision parameters to a validation, which runs beside `forward`.
+        accelerator.state.fsdp_plugin.mixed_precision_policy = None
     trainable = [parameter for parameter in training_step.parameters() if parameter.requires_grad]
     if not trainable:
         raise NothingToTrainError(f"{name}: no parameter requires a gradient; check which hook groups are chosen")
-    optimizer = torch.optim.AdamW(trainable, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = make_optimizer(trainable, settings)
     inspect_optimizer(optimizer)
     prepared_step, prepared_optimizer = accelerator.prepare(training_step, optimizer)
     # These settings hold, whatever the accelerator was made with and wherever an earlier training of it was stopped.
@@ -63,8 +74,13 @@ def prepare_training(
     return TrainingState(parameters, optimizer, average), prepared_step, prepared_optimizer
 
 
+def adamw(parameters: list[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter 2019) with the settings' learning rate and weight decay."""
+    return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+
+
 def take_step(
-    training_step: nn.Module,
+    prepared_step: nn.Module,
     optimizer: torch.optim.Optimizer,
     accelerator: Accelerator,
     settings: TrainingSettings,
@@ -72,23 +88,34 @@ def take_step(
     batches: Iterator[Batch],
     *,
     stop: StopRequest,
+    all_are_used: bool = False,
 ) -> tuple[dict[str, float], bool]:
     """One optimiser step over `gradient_accumulation` micro-batches.
+
+    Args:
+        all_are_used: whether to refuse a parameter that gets no gradient, which a training does at its first step: on
+            several processes the second one would end with an error from torch's reducer, and on one the parameter
+            would silently keep its first value.
 
     Returns:
         The losses, means over micro-batches and processes, and the "gradient_norm" before clipping; and whether any
         process was told to stop.
+
+    Raises:
+        UnusedParameterError: names the first parameter without a gradient, of those that `all_are_used` speaks of.
     """
-    training_step.train()
+    prepared_step.train()
     means: dict[str, Tensor] = {}
     for micro_batch in range(settings.gradient_accumulation):
         batch = send_to_device(next(batches) | {"step": torch.tensor(state.step)}, accelerator.device)
         # After the batch is there: the first one of a process draws from torch's generator too.
         _seed_generators(settings.seed, state.step, micro_batch, accelerator.process_index)
-        with accelerator.accumulate(training_step):
-            losses = training_step(batch)
+        with accelerator.accumulate(prepared_step):
+            losses = prepared_step(batch)
             accelerator.backward(losses["loss"])
             if accelerator.sync_gradients:
+                if all_are_used:
+                    _require_gradients(state.parameters)
                 norm = accelerator.clip_grad_norm_(state.parameters.values(), settings.gradient_clip)
                 means["gradient_norm"] = whole(norm)
             optimizer.step()
@@ -101,20 +128,12 @@ def take_step(
     return dict(zip(means, values, strict=True)), stopping > 0
 
 
-def require_that_all_are_used(state: TrainingState, name: str) -> None:
-    """Refuse, after a step, a parameter that got no gradient: AdamW has a state for every one that ever had.
-
-    On several processes it would otherwise end the second step with an error from torch's reducer; on one it would
-    silently keep its first value.
-
-    Raises:
-        UnusedParameterError: names the first one.
-    """
-    unused = [key for key, parameter in state.parameters.items() if parameter not in state.optimizer.state]
+def _require_gradients(parameters: Mapping[str, nn.Parameter]) -> None:
+    unused = [name for name, parameter in parameters.items() if parameter.grad is None]
     if unused:
         raise UnusedParameterError(
-            f"{name}: the loss does not depend on {len(unused)} of the parameters to train, the first being "
-            f"'{unused[0]}'; freeze them, or give the loss that they serve"
+            f"the loss does not depend on {len(unused)} of the parameters to train, the first being '{unused[0]}'; "
+            "freeze them, or give the loss that they serve"
         )
 
 

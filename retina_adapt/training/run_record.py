@@ -1,6 +1,7 @@
 """`run.json`: what a run was made with and how far it got."""
 
 import hashlib
+import inspect
 import json
 import os
 import platform
@@ -51,7 +52,9 @@ def read_run(folder: str | Path) -> dict[str, Any]:
 
 
 def write_run(accelerator: Accelerator, configuration: Any, output_folder: Path) -> None:
-    """Record a start: resolved configuration, seeds, versions, git commit, data, hardware; earlier ones stay listed."""
+    """Record a start: resolved configuration, seeds, versions, git commit, data, recipe, hardware; earlier starts stay
+    listed.
+    """
     values = configuration_to_dict(configuration)
     start = {
         "started": _now(),
@@ -68,6 +71,7 @@ def write_run(accelerator: Accelerator, configuration: Any, output_folder: Path)
         "config": values,
         "seeds": {name: value for name, value in flattened(values).items() if name.split(".")[-1] == "seed"},
         "data": data_fingerprints(values),
+        "recipe": recipe_of(configuration),
         **start,
         "starts": [*earlier.get("starts", []), start],
         "trainings": earlier.get("trainings", {}),
@@ -129,6 +133,15 @@ def data_fingerprints(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
                 "sha256": hashlib.sha256(os.fsencode(lines)).hexdigest(),
             }
     return found
+
+
+def recipe_of(configuration: Any) -> dict[str, str] | None:
+    """File and sha256 of the script that the configuration's class stands in; None in a notebook."""
+    try:
+        file = Path(inspect.getfile(type(configuration)))
+        return {"file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    except (TypeError, OSError):
+        return None
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

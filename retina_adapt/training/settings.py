@@ -14,6 +14,10 @@ _CHOICES = {
 }
 
 
+# numpy's generators, which accelerate seeds too, take 32 bits.
+LARGEST_SEED = 2**32 - 1
+
+
 class TrainingSettingsError(RetinaAdaptError):
     """A training setting that is out of range."""
 
@@ -97,6 +101,8 @@ class TrainingSettings:
         for name in not_negative:
             if not getattr(self, name) >= 0:
                 raise TrainingSettingsError(f"{name} is {getattr(self, name)}; it must not be negative")
+        if self.seed > LARGEST_SEED:
+            raise TrainingSettingsError(f"seed is {self.seed}; it must be at most {LARGEST_SEED}")
         for name in ("learning_rate", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise TrainingSettingsError(f"{name} is {getattr(self, name)}; it must be positive")

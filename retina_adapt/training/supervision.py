@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import nn
 
-from retina_adapt.training.checkpoint import CheckpointError, TrainingState, load_checkpoint
+from retina_adapt.training.checkpoint import CheckpointError, TrainingState, read_checkpoint, restore
 from retina_adapt.training.checkpoint_folder import CheckpointFolder
 from retina_adapt.training.divergence import CALM_FACTOR, DIVERGED_FACTOR, DivergenceWatch, TrainingDivergedError
 from retina_adapt.training.gather import fail_together
@@ -61,7 +61,8 @@ class Supervision:
         if self.accelerator.is_main_process:
             self.checkpoints.remove_leftovers()
         if found is not None:
-            fail_together(self.accelerator, lambda: load_checkpoint(found, self.state))
+            # To restore sharded parameters takes all processes: each of them has to know that all could read.
+            restore(fail_together(self.accelerator, lambda: read_checkpoint(found, self.state)), self.state)
             if self.state.step > self.settings.steps:
                 raise CheckpointError(
                     f"{found}: was trained for {self.state.step} steps, and steps is {self.settings.steps}; give as "

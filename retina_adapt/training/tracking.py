@@ -79,10 +79,10 @@ def start_run(
     def check() -> None:
         # The others would see what the main process is about to write.
         if accelerator.is_main_process:
-            for source in require_same_run(configuration, output_folder):
+            for doubt in require_same_run(configuration, output_folder):
                 accelerator.print(
-                    f"warning: {source} has other files than when this run was last started; its checkpoints were "
-                    f"trained on those. To train on what is there now, delete {output_folder / 'checkpoints'}"
+                    f"warning: {doubt}. To train anew, delete {output_folder / 'checkpoints'} or take another "
+                    "output_folder"
                 )
 
     fail_together(accelerator, check)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -171,3 +172,58 @@ def test_a_latent_loss_without_weight_is_not_computed(
     losses = AutoencoderAdaptationStep(backbone, AdaptationLossWeights(latent_adaptation=1.0))(batch)
     assert "latent_preservation" not in losses
     assert [len(output) for output in encoded if output.requires_grad] == [2]
+
+
+class Unsteady(nn.Module):
+    """Does in training what it does not do otherwise, and remembers what it has seen."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.normalization = nn.BatchNorm2d(channels)
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.dropout(self.normalization(features))
+
+
+def test_the_frozen_backbone_does_in_training_as_it_does_in_use(
+    backbone: ReconstructionBackbone, batch: dict[str, Tensor]
+) -> None:
+    encoder = backbone.autoencoder.encoder
+    seen = encoder.register_forward_pre_hook(lambda module, inputs: shapes.append(inputs[0].shape))
+    shapes: list[torch.Size] = []
+    backbone.encode(batch["low"])
+    seen.remove()
+    encoder.unsteady = Unsteady(shapes[0][1]).eval().requires_grad_(False)
+    encoder.register_forward_pre_hook(lambda module, inputs: (module.unsteady(inputs[0]),))
+    settings = AdaptorSettings(kind="residual", hook_groups=["decoder"], bottleneck_channels=4, context_channels=4)
+    adapted = attach_adaptor(backbone, settings.to_peft_config(), "adaptor")
+    train_only(adapted, "adaptor", ["decoder"])
+    before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
+    step = AutoencoderAdaptationStep(backbone, AdaptationLossWeights(logarithmic=0.0)).train()
+    # An adaptor at the identity changes nothing, so that a clear photograph stays as it is.
+    losses = step(batch | {"high": batch["low"]})
+    assert losses["pixel"] == 0
+    assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.state_dict().items())
+
+
+def test_a_loss_of_ones_own_judges_both_looks(backbone: ReconstructionBackbone, batch: dict[str, Tensor]) -> None:
+    @dataclass
+    class Weights(AdaptationLossWeights):
+        brightness: float = 2.0
+
+    class Step(AutoencoderAdaptationStep):
+        def judge(self, enhanced: Tensor, batch: dict[str, Tensor], *, scale: int = 1) -> dict[str, Tensor]:
+            losses = super().judge(enhanced, batch, scale=scale)
+            return losses | {"brightness": (enhanced.mean() - batch["high"].mean()).square()}
+
+    parameters = adapted(backbone, ["decoder"])
+    step = Step(backbone, Weights(pixel=1.0, structural=0.0, logarithmic=0.0, detail=0.0))
+    doubled = {
+        name: tensor if name == "seed" else tensor.repeat_interleave(2, -1).repeat_interleave(2, -2)
+        for name, tensor in batch.items()
+    }
+    for frames in (batch, doubled):
+        losses = step(frames)
+        torch.testing.assert_close(losses["loss"], losses["pixel"] + 2 * losses["brightness"])
+        assert any(gradient.abs().sum() > 0 for gradient in torch.autograd.grad(losses["brightness"], parameters))

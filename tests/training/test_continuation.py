@@ -1,5 +1,6 @@
 """A run goes on from its own checkpoints alone: those of other data, losses or seeds are refused, whatever they fit."""
 
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -92,6 +93,18 @@ def test_training_data_with_other_files_is_told(tmp_path: Path, capsys: pytest.C
     (train / "other.png").write_bytes(b"12345")
     start(recipe)
     assert f"warning: {train} has other files" in capsys.readouterr().out
+
+
+def test_a_recipe_that_was_changed_is_told(
+    begun: Recipe, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    start(begun)
+    assert "warning" not in capsys.readouterr().out
+    copy = tmp_path / "recipe.py"
+    copy.write_text(Path(__file__).read_text() + "# Another loss.\n")
+    monkeypatch.setattr(sys.modules[__name__], "__file__", str(copy))
+    start(begun)
+    assert f"warning: {copy} was changed since" in capsys.readouterr().out
 
 
 def test_without_checkpoints_everything_may_change(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from retina_adapt.training import (
     NothingToTrainError,
     TrackingSettings,
     TrainingDivergedError,
+    TrainingSettings,
     UnusedParameterError,
     Validation,
     start_run,
@@ -52,6 +53,31 @@ def test_a_trainable_parameter_that_the_loss_ignores_is_refused_by_name(tmp_path
     step.idle = nn.Linear(2, 2)
     with pytest.raises(UnusedParameterError, match=r"2 of the parameters.*idle\.weight"):
         train_toy(step, tmp_path, toy_settings())
+
+
+def test_an_optimizer_of_ones_own_keeps_the_rates_of_its_groups(tmp_path: Path) -> None:
+    rates: list[tuple[float, ...]] = []
+
+    class Watched(torch.optim.SGD):
+        """Has no state for a parameter."""
+
+        def step(self, closure: object = None) -> None:
+            rates.append(tuple(group["lr"] for group in self.param_groups))
+            super().step(closure)
+
+    def make(parameters: list[nn.Parameter], settings: TrainingSettings) -> Watched:
+        first, *others = parameters
+        groups = [{"params": others}, {"params": [first], "lr": settings.learning_rate / 10}]
+        return Watched(groups, lr=settings.learning_rate)
+
+    step = ToyStep()
+    before = step.layers[0].weight.detach().clone()
+    train_toy(step, tmp_path, toy_settings(learning_rate=0.05, warmup_steps=2), make_optimizer=make)
+    assert not torch.equal(step.layers[0].weight, before)
+    assert len(rates) == 12
+    assert max(rates) == (pytest.approx(0.05), pytest.approx(0.005))
+    for of_others, of_first in rates:
+        assert of_first == pytest.approx(of_others / 10)
 
 
 def test_an_optimizer_that_holds_what_it_must_not_ends_the_run_before_it_begins(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from toy_training import ToyStep, toy_settings, train_toy, trained
 
-from retina_adapt.training import CheckpointError
+from retina_adapt.training import CheckpointError, Validation
 
 
 def same_bits(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -127,3 +127,15 @@ def test_a_moving_average_cannot_be_begun_or_ended_amid_a_run(before: float, aft
     trained(tmp_path, batches=7, moving_average_decay=before)
     with pytest.raises(CheckpointError, match=r"another configuration.*average\.layers\.0"):
         trained(tmp_path, moving_average_decay=after)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not list a process's files")
+def test_a_resumed_run_holds_on_to_no_file_of_its_checkpoint(tmp_path: Path) -> None:
+    trained(tmp_path, batches=7)
+    step = ToyStep()
+
+    def validate() -> Validation:
+        assert str(tmp_path) not in Path("/proc/self/maps").read_text()
+        return Validation({"score": 1.0})
+
+    train_toy(step, tmp_path, toy_settings(), validate=validate)

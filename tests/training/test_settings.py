@@ -21,6 +21,7 @@ from retina_adapt.training.schedule import DECAYS, learning_rate_factor
         ("weight_decay", -0.1),
         ("gradient_clip", 0.0),
         ("seed", -1),
+        ("seed", 2**32),
         ("mixed_precision", "fp16"),
         ("workers", -1),
         ("log_every", 0),

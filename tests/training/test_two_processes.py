@@ -2,6 +2,7 @@
 
 import copy
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -278,6 +279,46 @@ def test_sharded_training_equals_one_process_and_its_files_are_whole(tmp_path: P
         torch.testing.assert_close(tensor, whole[name], rtol=1e-4, atol=1e-6)
 
 
+def test_sharded_training_in_bf16_gives_losses_and_validations_whole_numbers(tmp_path: Path) -> None:
+    seen: list[torch.dtype] = []
+
+    class Watched(ToyStep):
+        def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+            seen.append(batch["x"].dtype)
+            return super().forward(batch)
+
+    def check(accelerator: Accelerator) -> None:
+        shard(accelerator)
+        # As the launcher's `mixed_precision` has it.
+        accelerator.state.fsdp_plugin.set_mixed_precision("bf16")
+        step = Watched()
+        train_toy(
+            step,
+            tmp_path,
+            toy_settings(batch_size=2),
+            accelerator=accelerator,
+            validate=lambda: Validation({"output": step.layers(torch.ones(1, 3)).item()}),
+        )
+        assert set(seen) == {torch.float32}
+
+    on_two_processes(check, tmp_path)
+
+
+def test_a_checkpoint_that_one_of_them_cannot_read_ends_both_with_its_error(tmp_path: Path) -> None:
+    trained(tmp_path / "0", batches=7)
+    shutil.copytree(tmp_path / "0", tmp_path / "1")
+    (damaged,) = (tmp_path / "1").rglob("training_state.safetensors")
+    damaged.write_bytes(b"damaged")
+
+    def check(accelerator: Accelerator) -> None:
+        shard(accelerator)
+        folder = tmp_path / str(accelerator.process_index)
+        with pytest.raises(CheckpointError, match="cannot be read"):
+            train_toy(ToyStep(), folder, toy_settings(batch_size=2), accelerator=accelerator)
+
+    on_two_processes(check, tmp_path)
+
+
 @pytest.mark.slow
 def test_a_sharded_adaptor_is_saved_whole(toy_backbone: ReconstructionBackbone, tmp_path: Path) -> None:
     def adapt(accelerator: Accelerator, name: str, batch_size: int) -> Path:
@@ -313,6 +354,16 @@ def test_a_strategy_whose_state_no_checkpoint_can_hold_is_refused(tmp_path: Path
         accelerator.state._shared_state["distributed_type"] = DistributedType.DEEPSPEED
         accelerator.state.distributed_type = DistributedType.DEEPSPEED
         with pytest.raises(UnsupportedStrategyError, match=r"DEEPSPEED.*fsdp2\.yaml"):
+            train_toy(ToyStep(), tmp_path, toy_settings(), accelerator=accelerator)
+
+    on_two_processes(check, tmp_path)
+
+
+def test_the_first_version_of_fsdp_is_refused(tmp_path: Path) -> None:
+    def check(accelerator: Accelerator) -> None:
+        shard(accelerator)
+        accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin(fsdp_version=1)
+        with pytest.raises(UnsupportedStrategyError, match="fsdp_version: 2"):
             train_toy(ToyStep(), tmp_path, toy_settings(), accelerator=accelerator)
 
     on_two_processes(check, tmp_path)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from retina_adapt.data import Draw, TrainingBatchSampler
-from retina_adapt.training import ScoredStep, TrainingSettings, Validation, train
+from retina_adapt.training import OptimizerMaker, ScoredStep, TrainingSettings, Validation, adamw, train
 
 
 class Numbers(Dataset):
@@ -66,6 +66,7 @@ def train_toy(
     watched_loss: str = "loss",
     phase_starts: Collection[int] = (),
     built_on: str = "",
+    make_optimizer: OptimizerMaker = adamw,
 ) -> Validation | None:
     """Train `step` in `folder`; None if the power is cut, which happens once `batches` micro-batches were given."""
     accelerator = accelerator or Accelerator(cpu=True)
@@ -98,6 +99,7 @@ def train_toy(
             watched_loss=watched_loss,
             phase_starts=phase_starts,
             built_on=built_on,
+            make_optimizer=make_optimizer,
         )
     except PowerCut:
         return None

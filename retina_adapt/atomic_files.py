@@ -98,8 +98,8 @@ def require_own_folder(
 def restore_interrupted_replacement(folder: str | Path) -> None:
     """Put back what a killed `write_folder_atomically` had moved aside, if anything."""
     folder = Path(folder).resolve()
-    previous = _previous(folder)
-    if previous.is_dir():
+    # The root of a disk has no name, and nobody replaces it.
+    if folder.name and (previous := _previous(folder)).is_dir():
         if folder.exists():
             shutil.rmtree(previous, ignore_errors=True)
         else:

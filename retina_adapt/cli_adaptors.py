@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from retina_adapt.cli_shared import AsJson, answers
 
 adaptors_app = typer.Typer(help="List, check, compare and share adaptors.", no_args_is_help=True)
-console = Console(soft_wrap=True, highlight=False, markup=False)
 
 Adaptor = Annotated[str, typer.Argument(help="An embedded adaptor, an adaptor's folder, or its single file.")]
 Repository = Annotated[str, typer.Argument(help="owner/name on the Hugging Face Hub, or on the server of HF_ENDPOINT.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class ExportForm(StrEnum):
@@ -38,7 +37,7 @@ def list_adaptors(
     if as_json:
         _print_json(listed_values(found))
     else:
-        console.print(adaptor_table(found))
+        answers.print(adaptor_table(found))
 
 
 @adaptors_app.command(epilog="Example: retina-adapt adaptors info light --json")

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from retina_adapt.cli_shared import AsJson, answers, console
 
 runs_app = typer.Typer(help="List, show and compare training runs.", no_args_is_help=True)
-console = Console(soft_wrap=True, highlight=False, markup=False)
 
 Run = Annotated[Path, typer.Argument(help="A run's output_folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @runs_app.command("list", epilog="Example: retina-adapt runs list runs")
@@ -27,7 +26,7 @@ def list_runs(
     if as_json:
         print(json.dumps({str(run): record for run, record in runs.items()}, indent=2))
     else:
-        console.print(run_table(runs))
+        answers.print(run_table(runs))
 
 
 @runs_app.command(epilog="Example: retina-adapt runs show runs/light")
@@ -55,7 +54,7 @@ def compare(
         print(json.dumps(dataclasses.asdict(comparison), indent=2))
     else:
         for table in comparison_tables(comparison):
-            console.print(table)
+            answers.print(table)
     if plot is not None:
         drawn = plot_runs(runs, plot, tag)
-        Console(stderr=True, markup=False).print(f"{plot}: {', '.join(drawn)}")
+        console.print(f"{plot}: {', '.join(drawn)}")

@@ -11,6 +11,8 @@ from retina_adapt.commands.batch import BatchResult
 
 # Brackets in names and messages are no markup: pip install '.[app]'.
 console = Console(stderr=True, markup=False)
+# What was asked for goes where other programs can read it.
+answers = Console(soft_wrap=True, highlight=False, markup=False)
 
 
 class FieldOfViewChoice(StrEnum):
@@ -23,6 +25,7 @@ class FieldOfViewChoice(StrEnum):
 
 Output = Annotated[Path, typer.Argument(help="Folder for the results.")]
 Shape = Annotated[FieldOfViewChoice, typer.Option(help="Shape of the field of view; full_frame where there is none.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same results.")]
 
 

@@ -230,3 +230,7 @@ while True:
         contents = [path.read_text() for path in folder.iterdir()]
         assert len(contents) == 20
         assert len(set(contents)) == 1
+
+
+def test_the_root_of_a_disk_is_left_alone() -> None:
+    restore_interrupted_replacement(Path("/"))

@@ -21,13 +21,13 @@ class Phase(NamedTuple):
         pairs: to train on.
         last_step: of the stage; the phase begins where the one before it ends.
         batch_size: pairs a micro-batch on each process.
-        frames: what a pair costs, in frames of the backbone's size.
+        cost: of a pair, in frames of the backbone's size.
     """
 
     pairs: TrainingPairs
     last_step: int
     batch_size: int
-    frames: float = 1.0
+    cost: float = 1.0
 
 
 @dataclass
@@ -80,7 +80,7 @@ def batches_of_phases(
     if settings.dry_run:
         begins = [0, *(phase.last_step for phase in phases)]
         with_steps = [phase for phase, begin in zip(phases, begins, strict=False) if phase.last_step > begin]
-        phases = [max(with_steps, key=lambda phase: phase.batch_size * phase.frames)]
+        phases = [max(with_steps, key=lambda phase: phase.batch_size * phase.cost)]
     begin, first_position = 0, 0
     for phase in phases:
         last = phase.last_step * settings.gradient_accumulation

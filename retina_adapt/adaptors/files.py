@@ -8,6 +8,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import torch
 from peft import PeftModel
 from torch import Tensor
 
@@ -52,8 +53,8 @@ def save_adaptor(adapted: PeftModel, name: str, folder: str | Path, metadata: Ad
 
     Raises:
         AdaptorNameError: no adaptor of this name is attached.
-        AdaptorFileError: `folder` holds something else, which would be lost; a tensor is NaN or infinite; or a
-            setting cannot be stored.
+        AdaptorFileError: `folder` holds something else, which would be lost; a tensor is NaN or infinite; a setting
+            cannot be stored; or the backbone is not in single precision, so that no stored one would fit.
         MetadataError: a field has a wrong type, or the name cannot be used.
     """
     folder = Path(folder)
@@ -65,9 +66,16 @@ def save_adaptor(adapted: PeftModel, name: str, folder: str | Path, metadata: Ad
                 f"{folder}: not written, since tensor '{key}' of the adaptor '{name}' holds NaN or infinite values; "
                 "train it again with a lower learning rate"
             )
+    own_tensors = backbone_tensors(adapted.get_base_model())
+    if other := _other_precisions(own_tensors):
+        raise AdaptorFileError(
+            f"{folder}: not written, since the backbone has weights of {other}, and the adaptor would fit none that is "
+            "stored; load the backbone anew, attach an adaptor of the same settings, and give it these values with "
+            "`assign_adaptor_tensors`"
+        )
     named = dataclasses.replace(metadata, name=metadata.name or name)
     description = AdaptorDescription(
-        backbone_fingerprint=fingerprint_tensors(backbone_tensors(adapted.get_base_model())),
+        backbone_fingerprint=fingerprint_tensors(own_tensors),
         settings=copy.deepcopy(adapted.peft_config[name]),
         metadata=AdaptorMetadata.from_dict(named.to_dict(), origin=str(folder)),
         tensors_sha256=fingerprint_tensors(tensors),
@@ -141,8 +149,14 @@ def read_fitting_adaptor(
     """
     adaptor = Path(adaptor)
     description = describe_adaptor(adaptor)
-    fingerprint = fingerprint_tensors(backbone_tensors(backbone_of(backbone)))
+    own_tensors = backbone_tensors(backbone_of(backbone))
+    fingerprint = fingerprint_tensors(own_tensors)
     if description.backbone_fingerprint != fingerprint:
+        if other := _other_precisions(own_tensors):
+            raise AdaptorFileError(
+                f"{adaptor}: adaptors know their backbone in single precision, and this one has weights of {other}; "
+                "load the adaptor first, and change the precision then"
+            )
         raise AdaptorFileError(
             f"{adaptor}: was trained on the backbone {description.metadata.backbone_name} with fingerprint "
             f"{description.backbone_fingerprint[:12]}…, not {fingerprint[:12]}…; load that backbone, "
@@ -150,6 +164,12 @@ def read_fitting_adaptor(
         )
     rehearsed = rehearse_attaching(backbone, description.settings, name, origin=configuration_origin(adaptor))
     return description, _read_sealed_tensors(adaptor, description, rehearsed, name)
+
+
+def _other_precisions(tensors: dict[str, Tensor]) -> str:
+    """The types of floating-point tensors that are not in single precision, or ""."""
+    types = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
+    return ", ".join(sorted(str(dtype) for dtype in types - {torch.float32}))
 
 
 def _read_sealed_tensors(

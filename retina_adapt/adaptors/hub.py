@@ -174,7 +174,10 @@ def fetch_adaptor(
 def _require_repository_name(repository: str) -> None:
     part = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
     if not re.fullmatch(f"{part}/{part}", repository):
-        raise HubError(f"'{repository}' cannot be a repository; it must be owner/name")
+        raise HubError(
+            f"'{repository}' cannot be a repository; it must be owner/name. Without a server, hand on a copy of the "
+            "adaptor's folder, or the one file that 'retina-adapt adaptors export' writes"
+        )
 
 
 def _require_acceptable_sizes(repository: str, sizes: dict[str, int | None], most_megabytes: float) -> None:

@@ -59,7 +59,8 @@ class AdaptorSettings:
         """The PEFT configuration that `attach_adaptor` takes.
 
         Raises:
-            AdaptorConfigError: for an unknown kind or a value out of range.
+            AdaptorConfigError: for an unknown kind, a value out of range, or a kind with a setting that has no field
+                here.
         """
         if self.kind in REFUSED:
             raise AdaptorConfigError(f"the adaptor kind '{self.kind}' is not offered: {REFUSED[self.kind]}")
@@ -69,4 +70,10 @@ class AdaptorSettings:
         alpha = self.rank if self.alpha is None else self.alpha
         values = vars(self) | {"alpha": alpha}
         config_class = KINDS[self.kind].config_class
-        return config_class(**{name: values[_SETTINGS_OF_PEFT.get(name, name)] for name in config_class.own_settings})
+        fields = {name: _SETTINGS_OF_PEFT.get(name, name) for name in config_class.own_settings}
+        if missing := [name for name in fields.values() if name not in values]:
+            raise AdaptorConfigError(
+                f"the adaptor kind '{self.kind}' has a setting '{missing[0]}', for which AdaptorSettings has no field; "
+                "add one"
+            )
+        return config_class(**{name: values[field_name] for name, field_name in fields.items()})

@@ -20,19 +20,28 @@ from retina_adapt.backbones.hook_points import (
     HookLayout,
     HookPoint,
     HookPointError,
+    residual_block_hook_points,
     select_hook_points,
 )
-from retina_adapt.backbones.parts import LatentAutoencoder, LatentDenoiser, register_part, seeded_noise
+from retina_adapt.backbones.parts import (
+    LatentAutoencoder,
+    LatentDenoiser,
+    UnregisteredPartError,
+    register_part,
+    seeded_noise,
+)
 from retina_adapt.backbones.reconstruction_backbone import (
     AdaptedBackboneError,
     BackboneMismatchError,
     BackboneSettings,
     GradientCheckpointingError,
     ImageChannelsError,
+    LatentShapeError,
     MissingDenoiserError,
     ReconstructionBackbone,
 )
 from retina_adapt.backbones.registry import (
+    BackboneBuilderError,
     BackboneEntryPointError,
     UnknownBackboneError,
     backbone_names,
@@ -56,6 +65,7 @@ __all__ = [
     "SCHEDULER_CLASSES",
     "AdaptedBackboneError",
     "AutoencoderShape",
+    "BackboneBuilderError",
     "BackboneEntryPointError",
     "BackboneFileError",
     "BackboneMismatchError",
@@ -73,6 +83,7 @@ __all__ = [
     "KLAutoencoder",
     "LatentAutoencoder",
     "LatentDenoiser",
+    "LatentShapeError",
     "MissingDenoiserError",
     "NoiseSchedule",
     "NoiseScheduleError",
@@ -82,6 +93,7 @@ __all__ = [
     "UNetDenoiser",
     "UnknownBackboneError",
     "UnknownSchedulerError",
+    "UnregisteredPartError",
     "VQAutoencoder",
     "backbone_names",
     "backbone_settings",
@@ -98,6 +110,7 @@ __all__ = [
     "register_backbone",
     "register_part",
     "require_sampling_steps",
+    "residual_block_hook_points",
     "sample_latents",
     "save_backbone",
     "seeded_noise",

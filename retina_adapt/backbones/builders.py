@@ -122,7 +122,11 @@ DENOISERS: dict[str, DenoiserBuilder] = {"unet": build_unet_denoiser, "transform
 def latent_diffusion_builder(
     build_autoencoder: AutoencoderBuilder, build_denoiser: DenoiserBuilder
 ) -> Callable[[BackboneShape], ReconstructionBackbone]:
-    """The builder of a latent diffusion backbone from those of its parts."""
+    """The builder of a latent diffusion backbone from those of its parts.
+
+    Its backbones start untrained, and it refuses a shape's `pretrained`, which this package's parts do not read. Parts
+    that do need a builder of their own; docs/backbones.md has what it returns.
+    """
 
     def build(shape: BackboneShape) -> ReconstructionBackbone:
         shape.require_untrained()

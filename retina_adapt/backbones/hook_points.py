@@ -1,20 +1,22 @@
 """Hook points: the named places of a backbone where an adaptor may sit."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from torch import nn
 
 from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.suggestions import did_you_mean
 
 HookGroup = Literal["encoder", "decoder", "denoiser.down", "denoiser.mid", "denoiser.up"]
 HOOK_GROUPS: tuple[HookGroup, ...] = get_args(HookGroup)
 HookLayout = Literal["map", "tokens"]
+HOOK_LAYOUTS: tuple[HookLayout, ...] = get_args(HookLayout)
 
 
 class HookPointError(RetinaAdaptError):
-    """A hook group that does not exist, or one that a backbone does not offer."""
+    """A hook group that a backbone does not offer, or a hook point where no adaptor can sit."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,9 @@ class HookPoint:
     """One place for an adaptor.
 
     Attributes:
-        name: the module's dotted name in the backbone, e.g. `autoencoder.encoder.mid_block.resnets.0`.
+        name: the module's dotted name in the backbone, e.g. `autoencoder.encoder.mid_block.resnets.0`. The backbone
+            gives the module its input as the first positional argument; the module has parameters, and holds no other
+            hook point.
         group: which part of the backbone it belongs to.
         channels: channels of the module's output.
         layout: the output is one tensor, either a `map` (batch, channels, height, width) or, in a transformer,
@@ -42,6 +46,42 @@ def residual_block_hook_points(module: nn.Module, path: str, group: HookGroup) -
         for name, block in module.get_submodule(path).named_modules()
         if type(block).__name__ == "ResnetBlock2D"
     ]
+
+
+def require_usable_hook_points(backbone: nn.Module, hook_points: Sequence[HookPoint]) -> None:
+    """Refuse hook points where an adaptor would be left out in silence, or fail after it was attached.
+
+    Raises:
+        HookPointError: names the first hook point of an unknown group or layout, of a module that is not there or has
+            no parameters, or that is there twice or inside another.
+    """
+    seen: set[str] = set()
+    for point in hook_points:
+        for what, value, known in (("group", point.group, HOOK_GROUPS), ("layout", point.layout, HOOK_LAYOUTS)):
+            if value not in known:
+                raise HookPointError(
+                    f"hook point '{point.name}': there is no {what} '{value}'; use one of {', '.join(known)}"
+                    + did_you_mean(value, known)
+                )
+        try:
+            module = backbone.get_submodule(point.name)
+        except AttributeError as error:
+            raise HookPointError(
+                f"hook point '{point.name}': the backbone has no such module ({error}); correct the name that "
+                "`hook_points` of its part gives"
+            ) from error
+        if not any(True for _ in module.parameters()):
+            raise HookPointError(
+                f"hook point '{point.name}': the module has no parameters, which tell an adaptor its device; name one "
+                "that has"
+            )
+        if point.name in seen:
+            raise HookPointError(f"hook point '{point.name}': is given twice; give it once")
+        seen.add(point.name)
+    for point in hook_points:
+        outer = next((name for name in seen if point.name.startswith(f"{name}.")), None)
+        if outer:
+            raise HookPointError(f"hook point '{point.name}': lies inside the hook point '{outer}'; give one of them")
 
 
 def select_hook_points(hook_points: Iterable[HookPoint], groups: Iterable[str]) -> list[HookPoint]:

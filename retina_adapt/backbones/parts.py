@@ -5,14 +5,18 @@ its class known by name: a backbone folder from a stranger names classes, and on
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from diffusers import ModelMixin
 from torch import Tensor
 
 from retina_adapt.backbones.hook_points import HookPoint
-from retina_adapt.errors import DuplicateNameError
+from retina_adapt.errors import DuplicateNameError, RetinaAdaptError
+
+
+class UnregisteredPartError(RetinaAdaptError):
+    """A part whose class no backbone folder can name, so that it could be stored and not be read."""
 
 
 class LatentAutoencoder:
@@ -104,6 +108,24 @@ def register_part(part_class: PartClass) -> PartClass:
 def part_classes(kind: type[LatentAutoencoder] | type[LatentDenoiser]) -> dict[str, type[ModelMixin]]:
     """The registered autoencoders, or denoisers, by class name."""
     return {name: part_class for name, part_class in _part_classes.items() if issubclass(part_class, kind)}
+
+
+def require_registered(autoencoder: LatentAutoencoder, denoiser: LatentDenoiser | None) -> None:
+    """Refuse the parts of a backbone that could be stored and not be read.
+
+    Raises:
+        UnregisteredPartError: a class is not registered, or lacks the methods of its kind.
+    """
+    parts: list[tuple[Any, type[LatentAutoencoder] | type[LatentDenoiser]]] = [(autoencoder, LatentAutoencoder)]
+    if denoiser is not None:
+        parts.append((denoiser, LatentDenoiser))
+    for part, kind in parts:
+        name = type(part).__name__
+        if part_classes(kind).get(name) is not type(part):
+            raise UnregisteredPartError(
+                f"{name} ({type(part).__module__}): no stored backbone with this part could be read; derive the class "
+                f"from {kind.__name__}, and write @register_part above it"
+            )
 
 
 def seeded_noise(seeds: Sequence[int], shape: tuple[int, ...], like: Tensor) -> Tensor:

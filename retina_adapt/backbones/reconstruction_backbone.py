@@ -10,7 +10,7 @@ from diffusers import SchedulerMixin
 from torch import Tensor, nn
 
 from retina_adapt.backbones.fingerprint import fingerprint_tensors
-from retina_adapt.backbones.hook_points import HookPoint
+from retina_adapt.backbones.hook_points import HookPoint, require_usable_hook_points
 from retina_adapt.backbones.parts import LatentAutoencoder, LatentDenoiser
 from retina_adapt.errors import RetinaAdaptError
 
@@ -25,6 +25,10 @@ class BackboneMismatchError(RetinaAdaptError):
 
 class ImageChannelsError(RetinaAdaptError):
     """Images with another number of channels than the backbone was made for."""
+
+
+class LatentShapeError(RetinaAdaptError):
+    """An autoencoder whose latents are not of the stride and the channels that it states."""
 
 
 class AdaptedBackboneError(RetinaAdaptError):
@@ -65,6 +69,9 @@ class ReconstructionBackbone(nn.Module):
     Args:
         denoiser: None in a backbone that is not trained yet, or that knows no diffusion.
         scheduler: the noise schedule; None in a backbone that knows no diffusion.
+
+    Raises:
+        HookPointError: a part gives a hook point where no adaptor can sit.
     """
 
     latent_mean: Tensor
@@ -88,6 +95,7 @@ class ReconstructionBackbone(nn.Module):
         self._hook_points = [replace(point, name=f"autoencoder.{point.name}") for point in autoencoder.hook_points()]
         if denoiser is not None:
             self._hook_points += [replace(point, name=f"denoiser.{point.name}") for point in denoiser.hook_points()]
+        require_usable_hook_points(self, self._hook_points)
 
     @property
     def device(self) -> torch.device:
@@ -114,8 +122,12 @@ class ReconstructionBackbone(nn.Module):
         return self.autoencoder.latent_channels
 
     def encode(self, images: Tensor) -> Tensor:
-        """The standardised latents of images; nothing random in them."""
-        return self.standardize(self.autoencoder.to_latents(self._to_autoencoder(images)))
+        """The standardised latents of images; nothing random in them.
+
+        Raises:
+            LatentShapeError: they have another shape than the autoencoder's stride and channels say.
+        """
+        return self.standardize(self._to_latents(images))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Images of standardised latents. Not clamped, so that gradients pass; clamp to [0, 1] for viewing."""
@@ -157,6 +169,9 @@ class ReconstructionBackbone(nn.Module):
         """Standardise latents over these batches of images from now on.
 
         A sum over all pixels of all batches in float64, so that the result does not depend on how images are batched.
+
+        Raises:
+            LatentShapeError: as `encode`.
         """
         count = 0
         # Numbers until the first batch makes them tensors.
@@ -164,7 +179,8 @@ class ReconstructionBackbone(nn.Module):
         squares: Any = 0.0
         with torch.no_grad():
             for batch in images:
-                latents = self.autoencoder.to_latents(self._to_autoencoder(batch)).double()
+                # On the CPU: Apple's GPUs know no float64.
+                latents = self._to_latents(batch).cpu().double()
                 count += latents.numel() // self.latent_channels
                 total = total + latents.sum(dim=(0, 2, 3))
                 squares = squares + (latents**2).sum(dim=(0, 2, 3))
@@ -236,12 +252,30 @@ class ReconstructionBackbone(nn.Module):
         Raises:
             AdaptedBackboneError: adaptors are attached, which rename modules and add tensors.
         """
-        if any(hasattr(module, "base_layer") for module in self.modules()):
-            raise AdaptedBackboneError(
-                "adaptors are attached to this backbone: take its fingerprint before, or that of "
-                "retina_adapt.adaptors.backbone_tensors(backbone) by fingerprint_tensors"
-            )
+        self.require_without_adaptors(
+            "take its fingerprint before, or that of retina_adapt.adaptors.backbone_tensors(backbone) by "
+            "fingerprint_tensors"
+        )
         return fingerprint_tensors(self.state_dict())
+
+    def require_without_adaptors(self, remedy: str) -> None:
+        """Raises AdaptedBackboneError, with what to do instead, if adaptors are attached, merged or not."""
+        if any(hasattr(module, "base_layer") for module in self.modules()):
+            raise AdaptedBackboneError(f"adaptors are attached to this backbone: {remedy}")
+
+    def _to_latents(self, images: Tensor) -> Tensor:
+        latents = self.autoencoder.to_latents(self._to_autoencoder(images))
+        rows, _, height, width = images.shape
+        stated = (rows, self.latent_channels, height // self.stride, width // self.stride)
+        # Neither would be an error by itself: frames of some sizes would lose a border, and channels be broadcast.
+        if latents.shape != stated:
+            raise LatentShapeError(
+                f"{type(self.autoencoder).__name__}: made latents {tuple(latents.shape)} of images "
+                f"{tuple(images.shape)}, where {stated} follow from its stride, {self.autoencoder.stride}, its "
+                f"latent_channels, {self.latent_channels}, and space_to_depth, {self.settings.space_to_depth}; correct "
+                f"these, or give images whose sides are multiples of {self.stride}"
+            )
+        return latents
 
     def _to_autoencoder(self, images: Tensor) -> Tensor:
         if images.shape[1] != self.settings.image_channels:

@@ -8,6 +8,7 @@ backbone folder names a part that is not known yet; one that cannot be imported 
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 
+from retina_adapt.backbones.parts import require_registered
 from retina_adapt.backbones.reconstruction_backbone import ReconstructionBackbone
 from retina_adapt.backbones.shape import BackboneShape
 from retina_adapt.errors import DuplicateNameError, RetinaAdaptError
@@ -26,6 +27,10 @@ class UnknownBackboneError(RetinaAdaptError):
 
 class BackboneEntryPointError(RetinaAdaptError):
     """An installed package offers a backbone that cannot be imported, or whose name is taken."""
+
+
+class BackboneBuilderError(RetinaAdaptError):
+    """A builder that returned something else than a backbone."""
 
 
 def register_backbone(name: str) -> Callable[[BackboneBuilder], BackboneBuilder]:
@@ -60,6 +65,8 @@ def build_backbone(shape: BackboneShape) -> ReconstructionBackbone:
         UnknownBackboneError: for a name that is not registered; suggests the nearest.
         BackboneShapeError: the backbone of this name cannot have this shape.
         BackboneEntryPointError: the installed package that offers this name cannot be imported.
+        BackboneBuilderError, UnregisteredPartError: its builder returned something else than a backbone, or one with a
+            part that could not be read from a folder.
     """
     names = backbone_names()
     if shape.name not in names:
@@ -67,7 +74,15 @@ def build_backbone(shape: BackboneShape) -> ReconstructionBackbone:
         raise UnknownBackboneError(f"no backbone is named '{shape.name}'{hint}")
     if shape.name not in _builders:
         _register_entry(_new_entries()[shape.name])
-    return _builders[shape.name](shape)
+    backbone = _builders[shape.name](shape)
+    if not isinstance(backbone, ReconstructionBackbone):
+        raise BackboneBuilderError(
+            f"backbone '{shape.name}': its builder returned {type(backbone).__name__}; it must return a "
+            "ReconstructionBackbone"
+        )
+    # Before the training: what cannot be read afterwards is lost.
+    require_registered(backbone.autoencoder, backbone.denoiser)
+    return backbone
 
 
 def register_installed_backbones() -> list[BackboneEntryPointError]:

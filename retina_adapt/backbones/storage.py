@@ -22,7 +22,7 @@ from retina_adapt.atomic_files import (
     restore_interrupted_replacement,
     write_folder_atomically,
 )
-from retina_adapt.backbones.parts import LatentAutoencoder, LatentDenoiser, part_classes
+from retina_adapt.backbones.parts import LatentAutoencoder, LatentDenoiser, part_classes, require_registered
 from retina_adapt.backbones.reconstruction_backbone import BackboneSettings, ReconstructionBackbone
 from retina_adapt.backbones.registry import BackboneEntryPointError, register_installed_backbones
 from retina_adapt.backbones.schedulers import SCHEDULER_CLASSES
@@ -53,7 +53,13 @@ def save_backbone(backbone: ReconstructionBackbone, folder: str | Path) -> None:
     Raises:
         BackboneFileError: `folder` holds something else, which would be lost; or the backbone is not in single
             precision, in which its fingerprint is taken.
+        AdaptedBackboneError: adaptors are attached, or merged.
+        UnregisteredPartError: a part could not be read again.
     """
+    backbone.require_without_adaptors(
+        "save these with `save_adaptor` and take them off with `detach_adaptor`, or save a backbone that has none"
+    )
+    require_registered(backbone.autoencoder, backbone.denoiser)
     other = {str(tensor.dtype) for tensor in backbone.parameters() if tensor.dtype != torch.float32}
     if other:
         raise BackboneFileError(
@@ -147,17 +153,21 @@ def _load_part(folder: Path, index: dict[str, Any], name: str, kind: type[Part])
 
 def _build_part(part_class: type[Any], config_file: Path) -> Any:
     config = _reader.read_json_object(config_file)
-    # diffusers would ignore unknown keys with a warning, and so build another network than the file describes.
     known = inspect.signature(part_class).parameters
-    if unknown := [key for key in config if not key.startswith("_") and key not in known]:
+    further = {key: config.pop(key) for key in list(config) if not key.startswith("_") and key not in known}
+    try:
+        part = part_class.from_config(config)
+        # Some classes note down what follows from their options, beside these; it must follow again.
+        noted = json.loads(part.to_json_string()) if further else {}
+    except Exception as error:  # diffusers checks few values: any exception may come out of its constructors
+        raise BackboneFileError(f"{config_file}: describes no {part_class.__name__}: {error}") from error
+    # diffusers would ignore unknown keys with a warning, and so build another network than the file describes.
+    if unknown := [key for key, value in further.items() if key not in noted or noted[key] != value]:
         raise BackboneFileError(
             f"{config_file}: {part_class.__name__} of diffusers {diffusers.__version__} has no option "
             f"{', '.join(sorted(unknown))}; remove it, or use the diffusers release that wrote this folder"
         )
-    try:
-        return part_class.from_config(config)
-    except Exception as error:  # diffusers checks few values: any exception may come out of its constructors
-        raise BackboneFileError(f"{config_file}: describes no {part_class.__name__}: {error}") from error
+    return part
 
 
 def _read_statistics(path: Path, index: dict[str, Any], key: str, channels: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from retina_adapt.atomic_files import restore_interrupted_replacement
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.suggestions import did_you_mean
 
@@ -70,4 +71,5 @@ def embedded_folder(kind: str, name: str | Path, otherwise: str = "known") -> Pa
 def _is_meant(given: str | Path, kind: str) -> bool:
     """Whether a folder is given, rather than the name of an embedded model that some other folder here has too."""
     folder = Path(given)
+    restore_interrupted_replacement(folder)
     return folder.is_dir() and (str(given) not in embedded_names(kind) or (folder / _MARKS[kind]).is_file())

@@ -41,9 +41,17 @@ class Enhancer:
     >>> enhancer = Enhancer.from_pretrained()
     >>> enhancer.load_adaptor("light")
     >>> enhanced = enhancer(photograph)
+
+    Raises:
+        AdaptedBackboneError: the backbone has adaptors already, of which nothing here would know.
     """
 
     def __init__(self, backbone: ReconstructionBackbone) -> None:
+        # Before it is frozen: they may be in training.
+        backbone.require_without_adaptors(
+            "to see what they do while they train, call `enhance_frames`; to use them here, save each with "
+            "`save_adaptor`, and load it with `load_adaptor` of an Enhancer on a backbone without adaptors"
+        )
         self.backbone = backbone.eval().requires_grad_(False)
         self._adapted: PeftModel | None = None
         self._passes: list[dict[str, float]] = []

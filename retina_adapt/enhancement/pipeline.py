@@ -12,7 +12,11 @@ from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 
 from retina_adapt.adaptors import save_adaptor
-from retina_adapt.atomic_files import require_own_folder, write_folder_atomically
+from retina_adapt.atomic_files import (
+    require_own_folder,
+    restore_interrupted_replacement,
+    write_folder_atomically,
+)
 from retina_adapt.backbones import ReconstructionBackbone, load_backbone, save_backbone
 from retina_adapt.backbones.schedulers import require_usable
 from retina_adapt.enhancement.enhancer import Enhancer
@@ -137,6 +141,7 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
             BackboneFileError, AdaptorFileError: a part is damaged.
         """
         folder = Path(pretrained_model_name_or_path)
+        restore_interrupted_replacement(folder)
         try:
             index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
             names, active = index["adaptors"], index["active_adaptor"]

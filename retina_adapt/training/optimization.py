@@ -121,7 +121,9 @@ def take_step(
             optimizer.step()
             optimizer.zero_grad()
         for key, value in losses.items():
-            means[key] = means.get(key, 0.0) + value.detach().float() / settings.gradient_accumulation
+            # Of a copied recipe it may be a number.
+            value = torch.as_tensor(value, device=accelerator.device).detach().float()
+            means[key] = means.get(key, 0.0) + value / settings.gradient_accumulation
     # One exchange between the processes and one wait for the device, for all values together.
     stops = torch.tensor(float(stop.is_requested), device=accelerator.device)
     *values, stopping = accelerator.reduce(torch.stack([*means.values(), stops]), "mean").tolist()

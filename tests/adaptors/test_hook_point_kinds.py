@@ -1,8 +1,11 @@
 """What the residual and the serial adaptor compute, on maps and on tokens."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -17,7 +20,13 @@ from retina_adapt.adaptors import (
 )
 from retina_adapt.adaptors.hook_point.layout import from_map, to_map
 from retina_adapt.adaptors.residual.branch import ResidualBranch, add_enlarged, enlarge_bilinearly, pool_to_grid
-from retina_adapt.backbones import HookPoint, ReconstructionBackbone
+from retina_adapt.backbones import (
+    BackboneSettings,
+    HookPoint,
+    HookPointError,
+    LatentAutoencoder,
+    ReconstructionBackbone,
+)
 
 TOKENS = HookPoint("denoiser.transformer_blocks.0", "denoiser.mid", 16, layout="tokens")
 
@@ -89,7 +98,7 @@ def test_the_residual_adaptor_adds_its_branch_to_a_tokens_block_as_to_the_square
 @given(batch=st.integers(1, 3), channels=st.integers(1, 8), side=st.integers(1, 6))
 def test_any_square_map_comes_back_from_tokens(batch: int, channels: int, side: int) -> None:
     tokens = torch.rand(batch, side * side, channels)
-    square = to_map(tokens, TOKENS)
+    square = to_map(tokens, replace(TOKENS, channels=channels))
     assert square.shape == (batch, channels, side, side)
     # Tokens are in rows, as a reader reads.
     assert torch.equal(square[0, :, 0, side - 1], tokens[0, side - 1])
@@ -102,6 +111,8 @@ def test_any_square_map_comes_back_from_tokens(batch: int, channels: int, side: 
         ((1, 15, 8), "tokens", "15 tokens form no square map"),
         ((1, 8, 4, 4), "tokens", "its layout is tokens"),
         ((1, 16, 8), "map", "its layout is a map"),
+        ((1, 9, 4, 4), "map", "gave 9 channels, but its hook point states 8"),
+        ((1, 16, 9), "tokens", "gave 9 channels, but its hook point states 8"),
     ],
 )
 def test_an_output_of_another_layout_is_an_error_that_names_the_hook_point(
@@ -111,6 +122,31 @@ def test_an_output_of_another_layout_is_an_error_that_names_the_hook_point(
     with pytest.raises(HookLayoutError, match=message) as caught:
         to_map(torch.zeros(shape), point)
     assert "denoiser.blocks.7" in str(caught.value)
+
+
+class KeywordAutoencoder(LatentAutoencoder, ModelMixin, ConfigMixin):
+    """Calls its one block by keyword."""
+
+    stride, latent_channels = 1, 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = nn.Conv2d(3, 3, 1)
+
+    def to_latents(self, centered: torch.Tensor) -> torch.Tensor:
+        return self.block(input=centered)
+
+    def hook_points(self) -> list[HookPoint]:
+        return [HookPoint("block", "encoder", 3)]
+
+
+def test_a_block_that_is_called_by_keyword_is_named(frames: torch.Tensor) -> None:
+    backbone = ReconstructionBackbone(KeywordAutoencoder(), None, None, BackboneSettings(image_size=64))
+    adapted = attach_adaptor(backbone, ResidualAdaptorConfig(hook_groups=["encoder"]), "light")
+    with pytest.raises(HookPointError, match=r"autoencoder\.block: was called with its input by keyword"):
+        backbone.encode(frames)
+    with adapted.disable_adapter():
+        assert backbone.encode(frames).shape == frames.shape
 
 
 def test_a_depthwise_branch_has_fewer_parameters_and_sees_the_same_neighbourhood() -> None:

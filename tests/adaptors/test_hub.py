@@ -182,6 +182,15 @@ def test_repositories_that_cannot_be_found_are_errors_that_say_what_to_check(
     assert traces(tmp_path) == []
 
 
+def test_a_folder_of_this_machine_is_no_repository_but_the_way_without_one_is_told(
+    adaptor: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        HubError, match=r"must be owner/name.*copy of the adaptor's folder.*'retina-adapt adaptors export'"
+    ):
+        publish_adaptor(adaptor, str(tmp_path / "shared"), dry_run=True)
+
+
 def test_an_unknown_revision_is_an_error(adaptor: Path, hub: ToyHub, api: HfApi, tmp_path: Path) -> None:
     publish_adaptor(adaptor, REPOSITORY, api=api)
     with pytest.raises(HubError, match="check the name and the revision"):

@@ -6,9 +6,23 @@ import pytest
 import torch
 from toy_adaptors import METADATA, attach, disturb
 
-from retina_adapt.adaptors import AdaptorFileError, detach_adaptor, load_adaptor, save_adaptor
+from retina_adapt.adaptors import (
+    AdaptorFileError,
+    adaptor_tensors,
+    assign_adaptor_tensors,
+    detach_adaptor,
+    load_adaptor,
+    merge_adaptor,
+    save_adaptor,
+)
 from retina_adapt.adaptors import files as adaptor_files
-from retina_adapt.backbones import ReconstructionBackbone
+from retina_adapt.backbones import (
+    AdaptedBackboneError,
+    ReconstructionBackbone,
+    fingerprint_tensors,
+    load_backbone,
+    save_backbone,
+)
 
 
 @pytest.fixture
@@ -43,6 +57,49 @@ def test_saving_does_not_replace_a_folder_of_other_things(toy_backbone: Reconstr
     with pytest.raises(AdaptorFileError, match="photographs"):
         save_adaptor(adapted, "made", tmp_path / "photographs", METADATA)
     assert (tmp_path / "photographs" / "eye.png").exists()
+
+
+@pytest.mark.parametrize("case", ["residual", "lora"])
+def test_a_backbone_that_carries_adaptors_is_not_stored_over_a_good_one(
+    case: str, toy_backbone: ReconstructionBackbone, toy_backbone_folder: Path
+) -> None:
+    before = toy_backbone.fingerprint()
+    adapted = attach(toy_backbone, case, "made")
+    with pytest.raises(AdaptedBackboneError, match=r"`save_adaptor`.*`detach_adaptor`"):
+        save_backbone(toy_backbone, toy_backbone_folder)
+    if case == "lora":
+        with merge_adaptor(adapted, "made"), pytest.raises(AdaptedBackboneError, match="adaptors are attached"):
+            save_backbone(toy_backbone, toy_backbone_folder)
+    assert load_backbone(toy_backbone_folder).fingerprint() == before
+    detach_adaptor(adapted, "made")
+    save_backbone(toy_backbone, toy_backbone_folder)
+    assert load_backbone(toy_backbone_folder).fingerprint() == before
+
+
+def test_an_adaptor_of_a_half_precision_backbone_which_would_fit_no_stored_one_is_refused_and_not_lost(
+    toy_backbone: ReconstructionBackbone, toy_backbone_folder: Path, tmp_path: Path
+) -> None:
+    adapted = attach(toy_backbone.to(torch.bfloat16), "residual, bottleneck", "made")
+    disturb(adapted, "made")
+    with pytest.raises(AdaptorFileError, match=r"weights of torch\.bfloat16.*`assign_adaptor_tensors`"):
+        save_adaptor(adapted, "made", tmp_path / "made", METADATA)
+    assert not (tmp_path / "made").exists()
+    whole = attach(load_backbone(toy_backbone_folder), "residual, bottleneck", "made")
+    assign_adaptor_tensors(whole, "made", adaptor_tensors(adapted, "made"))
+    description = save_adaptor(whole, "made", tmp_path / "made", METADATA)
+    assert description.tensors_sha256 == fingerprint_tensors(adaptor_tensors(adapted, "made"))
+
+
+def test_loading_on_a_half_precision_backbone_tells_of_the_precision(
+    adaptor: Path, toy_backbone: ReconstructionBackbone, toy_backbone_folder: Path, frames: torch.Tensor
+) -> None:
+    with pytest.raises(AdaptorFileError, match=r"weights of torch\.bfloat16; load the adaptor first"):
+        load_adaptor(toy_backbone.to(torch.bfloat16), adaptor, "loaded")
+    whole = load_backbone(toy_backbone_folder)
+    load_adaptor(whole, adaptor, "loaded")
+    expected = whole.encode(frames)
+    half = whole.to(torch.bfloat16).encode(frames.bfloat16())
+    torch.testing.assert_close(half.float(), expected, rtol=0.05, atol=0.05)
 
 
 def test_a_save_that_fails_halfway_leaves_the_previous_adaptor_whole(

@@ -35,6 +35,15 @@ def test_settings_of_another_kind_are_told() -> None:
     assert all(AdaptorSettings(kind=kind).unread() == [] for kind in KINDS)
 
 
+def test_a_kinds_setting_without_a_field_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = (*ResidualAdaptorConfig.own_settings, "dropout")
+    monkeypatch.setattr(ResidualAdaptorConfig, "own_settings", own)
+    with pytest.raises(
+        AdaptorConfigError, match="'residual' has a setting 'dropout', for which AdaptorSettings has no"
+    ):
+        AdaptorSettings().to_peft_config()
+
+
 def test_alpha_is_the_rank_unless_it_is_set() -> None:
     assert AdaptorSettings(kind="lora", rank=4).to_peft_config().lora_alpha == 4
     assert AdaptorSettings(kind="lora", rank=4, alpha=8).to_peft_config().lora_alpha == 8

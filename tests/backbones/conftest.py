@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from retina_adapt.backbones import ReconstructionBackbone, backbone_names
+from retina_adapt.backbones import ReconstructionBackbone, backbone_names, parts, registry
 
 WITH_DENOISER = [name for name in backbone_names() if name != "nafnet"]
 
@@ -26,6 +26,14 @@ def diffusion_backbone(
 ) -> ReconstructionBackbone:
     """Each registered backbone that has a denoiser, at toy size, untrained and frozen."""
     return toy_backbone_of(request.param)
+
+
+@pytest.fixture
+def forgotten_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is not registered for the others."""
+    monkeypatch.setattr(parts, "_part_classes", dict(parts._part_classes))
+    monkeypatch.setattr(registry, "_builders", dict(registry._builders))
+    monkeypatch.setattr(registry, "_registered_entries", set(registry._registered_entries))
 
 
 @pytest.fixture

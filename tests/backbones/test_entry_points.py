@@ -16,8 +16,6 @@ from retina_adapt.backbones import (
     backbone_names,
     build_backbone,
     load_backbone,
-    parts,
-    registry,
     save_backbone,
 )
 from retina_adapt.backbones.registry import ENTRY_POINT_GROUP
@@ -126,14 +124,6 @@ class {name}(KLAutoencoder):
 
 build = None
 """
-
-
-@pytest.fixture
-def forgotten_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is not registered for the others."""
-    monkeypatch.setattr(parts, "_part_classes", dict(parts._part_classes))
-    monkeypatch.setattr(registry, "_builders", dict(registry._builders))
-    monkeypatch.setattr(registry, "_registered_entries", set(registry._registered_entries))
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,17 @@ def test_a_model_of_the_users_own_wins_over_the_embedded_one_of_its_name(
     assert embedded_folder(embedded.parent.name, name) == embedded
 
 
+@pytest.mark.parametrize(("find", "name"), [(adaptor_folder, "light"), (backbone_folder, DEFAULT_BACKBONE)])
+@pytest.mark.parametrize("own_name", ["own", "same"])
+def test_a_model_moved_aside_by_a_killed_writer_is_found(
+    find: Callable[[str], Path], name: str, own_name: str, here: Path
+) -> None:
+    own = name if own_name == "same" else own_name
+    shutil.copytree(find(name), here / f".{own}.previous")
+    assert find(own) == Path(own)
+    assert not (here / f".{own}.previous").exists()
+
+
 def test_what_is_neither_is_an_error_that_suggests_the_nearest_name(here: Path) -> None:
     with pytest.raises(UnknownModelError, match=r"lihgt: neither a folder.*did you mean 'light'"):
         adaptor_folder("lihgt")

@@ -18,9 +18,10 @@ from retina_adapt.adaptors import (
     describe_adaptor,
     interpolate_adaptors,
     save_adaptor,
+    train_only,
 )
 from retina_adapt.adaptors.single_file import export_single_file
-from retina_adapt.backbones import load_backbone
+from retina_adapt.backbones import AdaptedBackboneError, load_backbone
 from retina_adapt.degradations import apply_degradation, draw_degradation
 from retina_adapt.embedded import UnknownModelError, adaptor_folder, embedded_names
 from retina_adapt.enhancement import EnhancementInputError, Enhancer, enhance_frames, reconstruct_frames
@@ -47,6 +48,20 @@ def enhancer(toy_backbone_folder: Path, adaptor_folders: list[Path]) -> Enhancer
     enhancer = Enhancer.from_pretrained(toy_backbone_folder)
     enhancer.load_adaptor(adaptor_folders[0])
     return enhancer
+
+
+def test_a_backbone_whose_adaptors_are_in_training_is_refused_and_goes_on_training(toy_backbone_folder: Path) -> None:
+    backbone = load_backbone(toy_backbone_folder)
+    adapted = attach_adaptor(backbone, config_of("residual"), "own")
+    trained = train_only(adapted.train(), "own", ["encoder"])
+    with pytest.raises(AdaptedBackboneError, match=r"`enhance_frames`.*`save_adaptor`.*`load_adaptor`"):
+        Enhancer(backbone)
+    assert all(parameter.requires_grad for parameter in trained)
+    assert backbone.training
+    disturb(adapted, "own")
+    frames = torch.rand(1, 3, 64, 64)
+    assert not torch.equal(enhance_frames(backbone, frames), frames)
+    assert all(parameter.requires_grad for parameter in trained)
 
 
 def fundus_frame() -> np.ndarray:

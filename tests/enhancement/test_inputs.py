@@ -165,8 +165,8 @@ def test_a_mask_of_another_size_is_an_error_with_the_photographs_name(enhancer: 
 def test_deleting_an_adaptor_of_other_hook_points_leaves_their_modules_as_they_were(
     enhancer: Enhancer, tmp_path: Path
 ) -> None:
-    encoder_only = Enhancer(enhancer.backbone)
     enhancer.delete_adaptor("made")
+    encoder_only = Enhancer(enhancer.backbone)
     plain = [name for name, _ in encoder_only.backbone.named_modules()]
     for name, groups in (("light", ["encoder"]), ("haze", ["decoder"])):
         adapted = attach_adaptor(encoder_only.backbone, ResidualAdaptorConfig(hook_groups=groups), name)

@@ -96,6 +96,12 @@ def test_saved_and_loaded_it_gives_the_same_bits_with_the_same_adaptors(
             RetinaEnhancementPipeline.from_pretrained(tmp_path / "pipeline")
 
 
+def test_a_pipeline_moved_aside_by_a_killed_writer_is_found(toy_enhancer: Enhancer, tmp_path: Path) -> None:
+    RetinaEnhancementPipeline(toy_enhancer).save_pretrained(tmp_path / "pipeline")
+    (tmp_path / "pipeline").rename(tmp_path / ".pipeline.previous")
+    assert RetinaEnhancementPipeline.from_pretrained(tmp_path / "pipeline").enhancer.adaptors == ["made"]
+
+
 @pytest.mark.parametrize("weights", [{"made": 0.5}, {"made": 1, "again": 1}])
 def test_weights_that_would_be_lost_are_refused(
     weights: dict[str, float], toy_enhancer: Enhancer, toy_adaptor_folder: Path, tmp_path: Path

@@ -34,6 +34,12 @@ def given_for_data(backbone: ReconstructionBackbone) -> None:
     draw_photographs(Path("pairs/low"), count=1, seed=0, size=96)
 
 
+def given_for_extending(backbone: ReconstructionBackbone) -> None:
+    """A pair."""
+    for side in ("low", "high"):
+        draw_photographs(Path("pairs") / side, count=1, seed=0, size=96)
+
+
 def given_for_trust(backbone: ReconstructionBackbone) -> None:
     """An adaptor on disk, and an enhanced photograph that says where it came from."""
     save_toy_adaptor(backbone, Path("path/to/adaptor"))
@@ -47,6 +53,7 @@ def given_for_trust(backbone: ReconstructionBackbone) -> None:
 GIVEN: dict[str, Callable[[ReconstructionBackbone], None]] = {
     "docs/adaptors.md": given_for_adaptors,
     "docs/data.md": given_for_data,
+    "docs/extending.md": given_for_extending,
     "docs/trust.md": given_for_trust,
 }
 

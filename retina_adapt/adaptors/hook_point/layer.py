@@ -10,7 +10,7 @@ from retina_adapt.adaptors.hook_point.config import HookPointAdaptorConfig
 from retina_adapt.adaptors.hook_point.layout import from_map, to_map
 from retina_adapt.adaptors.merging import MergeError
 from retina_adapt.adaptors.mixed_batch import MixedBatchError
-from retina_adapt.backbones import HookPoint
+from retina_adapt.backbones import HookPoint, HookPointError
 
 
 class HookPointLayer(nn.Module, BaseTunerLayer):
@@ -70,6 +70,11 @@ class HookPointLayer(nn.Module, BaseTunerLayer):
         active = [name for name in self.active_adapters if name in self.branches]
         if self.disable_adapters or not active:
             return features
+        if not arguments:
+            raise HookPointError(
+                f"{self.point.name}: was called with its input by keyword; let the backbone's part give it as the "
+                "first positional argument"
+            )
         # Contiguous: PyTorch's GroupNorm crashes on a CPU in the backward pass for a channels-last input that needs no
         # gradient itself, as the output of a frozen block is.
         seen = to_map(self.branch_input(features, arguments[0]), self.point).contiguous()

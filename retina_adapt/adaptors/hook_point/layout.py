@@ -16,19 +16,22 @@ def to_map(features: Tensor, point: HookPoint) -> Tensor:
     """A hook point's output as a map (batch, channels, height, width).
 
     Raises:
-        HookLayoutError: the output has another shape than the hook point's layout says, or its tokens form no square.
+        HookLayoutError: the output has another shape than the hook point's layout and channels say, or its tokens form
+            no square.
     """
     if point.layout == "map":
         if features.dim() != 4:
             raise HookLayoutError(
                 f"{point.name}: gave {tuple(features.shape)}, but its layout is a map (batch, channels, height, width)"
             )
+        _require_channels(features.shape[1], point)
         return features
     if features.dim() != 3:
         raise HookLayoutError(
             f"{point.name}: gave {tuple(features.shape)}, but its layout is tokens (batch, height * width, channels)"
         )
     batch, tokens, channels = features.shape
+    _require_channels(channels, point)
     side = math.isqrt(tokens)
     if side * side != tokens:
         raise HookLayoutError(
@@ -36,6 +39,14 @@ def to_map(features: Tensor, point: HookPoint) -> Tensor:
             "those of the frame"
         )
     return features.transpose(1, 2).reshape(batch, channels, side, side)
+
+
+def _require_channels(channels: int, point: HookPoint) -> None:
+    if channels != point.channels:
+        raise HookLayoutError(
+            f"{point.name}: gave {channels} channels, but its hook point states {point.channels}; correct the "
+            "`hook_points` of the backbone's part"
+        )
 
 
 def from_map(feature_map: Tensor, point: HookPoint) -> Tensor:

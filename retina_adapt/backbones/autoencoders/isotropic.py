@@ -104,7 +104,8 @@ class IsotropicAutoencoder(LatentAutoencoder, ModelMixin, ConfigMixin):
     @torch.no_grad()
     def start_from(self, centered: Tensor) -> None:
         """Make the straight path the projection on the principal components of the input, with unit variance."""
-        patches = centered.movedim(1, -1).flatten(0, -2).double()
+        # On the CPU: Apple's GPUs know no float64.
+        patches = centered.movedim(1, -1).flatten(0, -2).cpu().double()
         mean = patches.mean(0)
         variances, components = torch.linalg.eigh(torch.cov((patches - mean).T))
         deviations, components = variances.flip(0).clamp_min(0).sqrt(), components.flip(1)

@@ -1,13 +1,17 @@
 """What `--adaptor` and `--then` take: an embedded name, a path, or NAME=PATH."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from retina_adapt.adaptors import AdaptorNameError
-from retina_adapt.commands.used_models import AUTO, BACKBONE
+from retina_adapt.commands.used_models import AUTO, BACKBONE, load_router_and_adaptors
 from retina_adapt.embedded import embedded_names
 from retina_adapt.enhancement import Enhancer
+from retina_adapt.routing import Router
 
 
 class AdaptorChoice(NamedTuple):
@@ -39,34 +43,85 @@ def parse_adaptor_choice(given: str, option: str = "--adaptor") -> AdaptorChoice
     return AdaptorChoice(name, adaptor)
 
 
-def load_chosen_adaptor(enhancer: Enhancer, choice: AdaptorChoice) -> str:
-    """Load an adaptor by the name that was chosen, or its own; returns the name.
+@dataclass(frozen=True)
+class LoadedChoices:
+    """What `--adaptor` and `--then` were given, loaded.
+
+    Attributes:
+        names: those of `--adaptor`; `auto` may be one of them.
+        then: those of `--then`.
+        router: chooses for `auto`; None without it.
+        routable: the names that it may choose.
+        asked_for: what was given for each name.
+        warnings: of adaptors that `auto` never chooses.
+    """
+
+    names: list[str]
+    then: list[str]
+    router: Router | None
+    routable: list[str]
+    asked_for: dict[str, str]
+    warnings: list[str]
+
+
+def load_choices(
+    enhancer: Enhancer,
+    adaptors: Sequence[str],
+    then: Sequence[str],
+    *,
+    router: Path,
+    fingerprint: str,
+    device: torch.device,
+) -> LoadedChoices:
+    """Load the adaptors of `--adaptor` and `--then`; for `auto` the router too, and those that it may choose.
+
+    Args:
+        router: its folder.
+        fingerprint: the backbone's.
 
     Raises:
-        AdaptorNameError: the name is taken, cannot be one, or means something else to this command.
+        AdaptorNameError: a name is taken, cannot be one, or means something else to this command; or `auto` is among
+            those of `--then`.
         UnknownModelError, AdaptorFileError: see `Enhancer.load_adaptor`.
+        RouterFileError: see `load_router`.
     """
+    choices = [parse_adaptor_choice(adaptor) for adaptor in adaptors]
+    automatic = AdaptorChoice(None, AUTO)
+    names = [AUTO if choice == automatic else _load(enhancer, choice) for choice in choices]
+    loaded_router, warnings = None, []
+    if AUTO in names:
+        loaded_router = load_router_and_adaptors(router, enhancer, fingerprint, device)
+        known = sorted(loaded_router.settings.adaptors.values())
+        warnings = [
+            f"{name}: auto never chooses an adaptor of this name; to have it chosen, call it by what it undoes "
+            f"({', '.join(known)}), as --adaptor {known[0]}={choice.adaptor}"
+            for name, choice in zip(names, choices, strict=True)
+            if name not in (AUTO, *known)
+        ]
+    # Those of `--then` are none that the router may choose.
+    routable = enhancer.adaptors
+    further = [parse_adaptor_choice(adaptor, option="--then") for adaptor in then]
+    if any(choice.adaptor == AUTO for choice in further):
+        raise AdaptorNameError("--then auto: auto chooses by the photograph as it is; give it with --adaptor")
+    # One that `--adaptor` names too, or that the router has brought, is loaded already.
+    name_of = {AdaptorChoice(None, name): name for name in routable} | dict(zip(choices, names, strict=True))
+    for choice in further:
+        if choice not in name_of:
+            name_of[choice] = _load(enhancer, choice)
+    return LoadedChoices(
+        names=names,
+        then=[name_of[choice] for choice in further],
+        router=loaded_router,
+        routable=routable,
+        asked_for={name_of[choice]: choice.adaptor for choice in [*further, *choices]},
+        warnings=warnings,
+    )
+
+
+def _load(enhancer: Enhancer, choice: AdaptorChoice) -> str:
     name = enhancer.load_adaptor(choice.adaptor, name=choice.name)
     if name in (AUTO, BACKBONE):
         raise AdaptorNameError(
             f"{choice.adaptor}: no adaptor can be called '{name}' here; give it another name with --adaptor NAME=PATH"
         )
     return name
-
-
-def load_further_adaptors(
-    enhancer: Enhancer, choices: Sequence[AdaptorChoice], loaded: Mapping[AdaptorChoice, str]
-) -> list[str]:
-    """Load the adaptors of `--then`, but for those that `--adaptor` names too; returns the names.
-
-    Raises:
-        AdaptorNameError: `auto` is among them, which chooses once; or as for `load_chosen_adaptor`.
-        UnknownModelError, AdaptorFileError: see `Enhancer.load_adaptor`.
-    """
-    if any(choice.adaptor == AUTO for choice in choices):
-        raise AdaptorNameError("--then auto: auto chooses by the photograph as it is; give it with --adaptor")
-    known = dict(loaded)
-    for choice in choices:
-        if choice not in known:
-            known[choice] = load_chosen_adaptor(enhancer, choice)
-    return [known[choice] for choice in choices]

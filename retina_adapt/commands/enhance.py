@@ -8,12 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from retina_adapt import __version__
-from retina_adapt.commands.adaptor_choice import (
-    AdaptorChoice,
-    load_chosen_adaptor,
-    load_further_adaptors,
-    parse_adaptor_choice,
-)
+from retina_adapt.commands.adaptor_choice import load_choices
 from retina_adapt.commands.batch import BatchResult
 from retina_adapt.commands.batch_report import require_report_seeds, write_batch_report
 from retina_adapt.commands.earlier_results import EarlierResults, sort_earlier_results
@@ -34,7 +29,7 @@ from retina_adapt.commands.photograph_list import (
 )
 from retina_adapt.commands.processes import Processes
 from retina_adapt.commands.records import write_json_record
-from retina_adapt.commands.used_models import AUTO, identities_of, load_router_and_adaptors, request_identity
+from retina_adapt.commands.used_models import AUTO, identities_of, request_identity
 from retina_adapt.embedded import router_folder
 from retina_adapt.enhancement import EnhancementInputError, EnhancementMode, EnhancementSettings, Enhancer
 from retina_adapt.imaging import FieldOfViewShape
@@ -117,53 +112,32 @@ def enhance_photographs(
     enhancer = Enhancer.from_pretrained(backbone, device=processes.device)
     chosen_settings.check(enhancer.backbone)
     fingerprint = enhancer.backbone.fingerprint()
-    choices = [parse_adaptor_choice(adaptor) for adaptor in adaptors]
-    router_choice = AdaptorChoice(None, AUTO)
-    names = [AUTO if choice == router_choice else load_chosen_adaptor(enhancer, choice) for choice in choices]
-    chosen_router = None
-    never_chosen: list[str] = []
-    if AUTO in names:
-        chosen_router = load_router_and_adaptors(router or router_folder(), enhancer, fingerprint, processes.device)
-        known = sorted(chosen_router.settings.adaptors.values())
-        never_chosen = [
-            f"{name}: auto never chooses an adaptor of this name; to have it chosen, call it by what it undoes "
-            f"({', '.join(known)}), as --adaptor {known[0]}={choice.adaptor}"
-            for name, choice in zip(names, choices, strict=True)
-            if name not in (AUTO, *known)
-        ]
-    # Those of `then` are none that the router may choose.
-    available = enhancer.adaptors
-    then_choices = [parse_adaptor_choice(adaptor, option="--then") for adaptor in then]
-    loaded = {AdaptorChoice(None, name): name for name in available} | dict(zip(choices, names, strict=True))
-    then_names = load_further_adaptors(enhancer, then_choices, loaded)
-    asked_for = {
-        name: choice.adaptor for name, choice in zip([*then_names, *names], [*then_choices, *choices], strict=True)
-    }
-    models = identities_of(enhancer, backbone, fingerprint, asked_for)
+    router_of_run = router or router_folder()
+    choices = load_choices(
+        enhancer, adaptors, then, router=router_of_run, fingerprint=fingerprint, device=processes.device
+    )
+    models = identities_of(enhancer, backbone, fingerprint, choices.asked_for)
     require_report_seeds(report_seeds, chosen_settings, report)
     if report is not None:
         require_report_path(report)
     request = {
         "version": __version__,
         "backbone": fingerprint,
-        "adaptors": {name: request_identity(name, models, router or router_folder()) for name in names},
-        "then": [{"name": name, "sha256": models[name].sha256} for name in then_names],
+        "adaptors": {name: request_identity(name, models, router_of_run) for name in choices.names},
+        "then": [{"name": name, "sha256": models[name].sha256} for name in choices.then],
         "settings": dataclasses.asdict(chosen_settings),
         "field_of_view": field_of_view,
         "masks": None if masks is None else str(masks),
     }
     run = EnhancementRun(
-        enhancer,
-        chosen_router,
-        available,
-        names,
-        then_names,
-        chosen_settings,
-        output,
-        field_of_view,
-        masks,
-        request,
-        models,
+        enhancer=enhancer,
+        choices=choices,
+        settings=chosen_settings,
+        output=output,
+        field_of_view=field_of_view,
+        masks=masks,
+        request=request,
+        models=models,
     )
     run.require_own_masks(listed)
 
@@ -197,7 +171,7 @@ def enhance_photographs(
         after = read_journals(output)
         records = [earlier.done.get(record.output) or _newest(record, after) for record in all_planned]
         write_summary(output, records, {**request, "sources": [str(path) for path in sources]})
-        if chosen_router is not None:
+        if choices.router is not None:
             _write_routes(run.folders[AUTO], output, records)
         if report is not None:
             by_path = {photograph.path: photograph for photograph in listed}
@@ -218,7 +192,7 @@ def enhance_photographs(
                 f"{output}: {len(earlier.replaced)} results of an earlier run were replaced, for its adaptor, "
                 "settings, photographs or masks were others; to keep both, give each run an output folder of its own"
             )
-        result.warnings += never_chosen
+        result.warnings += choices.warnings
         if left_alone := pictures_left_alone(sources, output):
             result.warnings.append(left_alone)
     # The launcher ends the others as soon as one fails.

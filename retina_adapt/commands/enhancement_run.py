@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from retina_adapt.atomic_files import write_file_atomically
+from retina_adapt.commands.adaptor_choice import LoadedChoices
 from retina_adapt.commands.batch import Outcome, batch_progress, failure_message, overlapped
 from retina_adapt.commands.journal import PhotographRecord
 from retina_adapt.commands.photograph_list import ListedPhotograph
@@ -43,7 +44,7 @@ from retina_adapt.imaging import (
 )
 from retina_adapt.imaging.photograph import JPEG_SUFFIXES
 from retina_adapt.report import ModelIdentity
-from retina_adapt.routing import Router
+from retina_adapt.routing import Route
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,24 @@ class _ReadPhotograph:
 
 
 @dataclass(frozen=True)
-class _Made:
-    """Of one photograph: the reading, and by name of the adaptor asked for, what was used, what came of it, the route,
-    and how long it took.
+class _Change:
+    """What an adaptor that was asked for has made: none, where the router left the photograph alone.
+
+    `used` are the adaptors that it took, one after the other.
     """
 
+    used: list[str]
+    change: SmallChange | None
+    route: Route | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Made:
+    """Of one photograph: the reading, and by name of the adaptor asked for, what it made or what kept it from that."""
+
     read: _ReadPhotograph
-    changes: dict[str, tuple[list[str], SmallChange | None, dict[str, Any] | None, float] | Exception]
+    changes: dict[str, _Change | Exception]
 
 
 class EnhancementRun:
@@ -69,11 +81,9 @@ class EnhancementRun:
 
     def __init__(
         self,
+        *,
         enhancer: Enhancer,
-        router: Router | None,
-        available: list[str],
-        names: list[str],
-        then: list[str],
+        choices: LoadedChoices,
         settings: EnhancementSettings,
         output: Path,
         field_of_view: FieldOfViewShape,
@@ -81,11 +91,9 @@ class EnhancementRun:
         request: dict[str, Any],
         models: Mapping[str, ModelIdentity],
     ) -> None:
-        self.available = available
-        self.enhancer, self.router, self.names, self.then, self.settings = enhancer, router, names, then, settings
-        self.output, self.field_of_view, self.masks, self.models = output, field_of_view, masks, models
-        self.folders = {name: output if len(names) == 1 else output / name for name in names}
-        self.request = request
+        self.enhancer, self.choices, self.settings, self.models = enhancer, choices, settings, models
+        self.output, self.field_of_view, self.masks, self.request = output, field_of_view, masks, request
+        self.folders = {name: output if len(choices.names) == 1 else output / name for name in choices.names}
         # Listed once, since an archive may have a mask for each of its photographs; of two with one name, the first.
         found = [] if masks is None else find_photographs(masks)[::-1]
         self.masks_by_name = {} if masks is None else {path.relative_to(masks).with_suffix(""): path for path in found}
@@ -119,7 +127,7 @@ class EnhancementRun:
                 "again",
                 request=self._key_of(name, states),
             )
-            for name in self.names
+            for name in self.choices.names
         ]
 
     def _key_of(self, name: str, states: list[Any]) -> str:
@@ -202,27 +210,24 @@ class EnhancementRun:
                 made.changes[name] = error
         return made
 
-    def _change(
-        self, read: _ReadPhotograph, name: str
-    ) -> tuple[list[str], SmallChange | None, dict[str, Any] | None, float]:
+    def _change(self, read: _ReadPhotograph, name: str) -> _Change:
         started = time.perf_counter()
         route = None
         chosen: str | None = name
-        if self.router is not None and name == AUTO:
-            route = self.router.route(
+        if self.choices.router is not None and name == AUTO:
+            route = self.choices.router.route(
                 read.photograph,
-                self.available,
+                self.choices.routable,
                 mask=read.prepared.field_of_view.mask,
                 name=read.prepared.name,
             )
             chosen = route.adaptor
         change = None
-        used = [] if chosen is None else [chosen, *(further for further in self.then if further != chosen)]
+        used = [] if chosen is None else [chosen, *(further for further in self.choices.then if further != chosen)]
         if used:
             self.enhancer.set_adaptor_sequence(used)
             (change,) = self.enhancer.small_changes([read.prepared], self.settings)
-        plain_route = None if route is None else dataclasses.asdict(route)
-        return used, change, plain_route, time.perf_counter() - started
+        return _Change(used, change, route, time.perf_counter() - started)
 
     def _write(self, made: _Made, records: list[PhotographRecord]) -> list[PhotographRecord]:
         digest = sha256_of(made.read.encoded)
@@ -237,10 +242,10 @@ class EnhancementRun:
 
     def _write_one(self, made: _Made, record: PhotographRecord, digest: str) -> PhotographRecord:
         """Write one result; the record of it."""
-        made_of_it = made.changes[record.adaptor]
-        if isinstance(made_of_it, Exception):
-            raise made_of_it
-        used, change, route, seconds = made_of_it
+        found = made.changes[record.adaptor]
+        if isinstance(found, Exception):
+            raise found
+        change = found.change
         photograph = made.read.photograph
         height, width = photograph.pixels.shape[:2]
         target = self.output / record.output
@@ -255,7 +260,8 @@ class EnhancementRun:
                 backbone=self.models[BACKBONE].name,
                 backbone_fingerprint=self.models[BACKBONE].sha256,
                 adaptors=[
-                    UsedAdaptor(name, self.models[name].sha256, turn=turn) for turn, name in enumerate(used, start=1)
+                    UsedAdaptor(name, self.models[name].sha256, turn=turn)
+                    for turn, name in enumerate(found.used, start=1)
                 ],
                 input_sha256=digest,
             )
@@ -265,12 +271,12 @@ class EnhancementRun:
             status="copied" if change is None else "enhanced",
             message=made.read.doubt,
             output_bytes=target.stat().st_size,
-            used_adaptors=used,
+            used_adaptors=found.used,
             width=width,
             height=height,
             tile_size=None if change is None else change.tile_side,
-            seconds=round(seconds, 4),
-            route=route,
+            seconds=round(found.seconds, 4),
+            route=None if found.route is None else dataclasses.asdict(found.route),
         )
 
     @staticmethod

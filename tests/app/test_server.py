@@ -1,12 +1,13 @@
 """The app answers its own page on this machine, and nobody else."""
 
+import contextlib
 import http.client
 import json
+import multiprocessing
 import os
 import signal
 import socket
-import subprocess
-import sys
+import tempfile
 from urllib.parse import urlsplit
 
 import pytest
@@ -109,22 +110,28 @@ def test_a_port_that_is_taken_is_an_error_that_says_what_to_do(model_folders):
             run_app(adaptors=adaptors, backbone=backbone, port=port, open_browser=False)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_no_photograph_is_left_behind_however_the_app_is_ended(model_folders, eye, tmp_path, number):
+def test_no_photograph_is_left_behind_however_the_app_is_ended(model_folders, tmp_path, monkeypatch, number):
     backbone, adaptors = model_folders
-    command = [sys.executable, "-m", "retina_adapt", "app", "--no-browser", "--port", "0", "--backbone", backbone]
-    command += ["--adaptor", adaptors[0]]
-    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    # Forked: importing PyTorch anew would take longer than all the rest.
+    context = multiprocessing.get_context("fork")
+    addresses = context.SimpleQueue()
 
-    def hear_all() -> None:  # also where the tests run under nohup
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    def serve() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
+        options = {"port": 0, "open_browser": False, "announce": addresses.put}
+        # As the command line does.
+        with contextlib.suppress(KeyboardInterrupt):
+            run_app(adaptors=adaptors[:1], backbone=backbone, **options)
 
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=hear_all) as program:
-        address = next(word for line in program.stderr for word in line.split() if word.startswith("http"))
-        assert list(tmp_path.glob("retina_adapt_app_*"))
-        assert ask(address.rstrip("/"), "GET", "/")[0] == 200
-        program.send_signal(number)
-        program.wait(60)
+    process = context.Process(target=serve)
+    process.start()
+    address = addresses.get()
+    assert list(tmp_path.glob("retina_adapt_app_*"))
+    assert ask(address.rstrip("/"), "GET", "/")[0] == 200
+    os.kill(process.pid, number)
+    process.join(60)
+    assert not process.is_alive()
     assert not list(tmp_path.glob("retina_adapt_app_*"))

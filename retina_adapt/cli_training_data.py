@@ -130,10 +130,14 @@ def split_pairs(
 @training_data_app.command()
 def presets() -> None:
     """List the degradation presets: what each does, in which order, how strongly."""
-    from retina_adapt.degradations import describe_preset, preset_names
+    from retina_adapt.degradations import DegradationEntryPointError, describe_preset, preset_names
 
     for name in preset_names():
-        print(f"{name}: {describe_preset(name)}")
+        try:
+            print(f"{name}: {describe_preset(name)}")
+        except DegradationEntryPointError as error:
+            # One defective package does not keep the other presets from being listed.
+            _warn(str(error))
 
 
 @training_data_app.command(epilog="Example: retina-adapt draw photographs --count 20")

@@ -4,14 +4,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from accelerate import Accelerator
 from torch import Tensor
 
 from retina_adapt.configuration import ConfigurationError
 from retina_adapt.data import DegradedPairs, PairItem, PairsWithLatents, RealPairs, StreamedImages, training_batches
+from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.training import TrainingSettings
 
 TrainingPairs = DegradedPairs | RealPairs | PairsWithLatents | StreamedImages[PairItem]
+
+
+class PairBatchError(RetinaAdaptError):
+    """A data set gives batches that are not of pairs; the message names the key."""
 
 
 class Phase(NamedTuple):
@@ -76,6 +82,9 @@ def batches_of_phases(
     """Batches from the micro-batch `first` of the stage on; each phase's pairs until its last step.
 
     A dry run tries the phase whose steps take the most memory and time.
+
+    Raises:
+        PairBatchError: see `require_pairs`, of the first batch of each phase.
     """
     if settings.dry_run:
         begins = [0, *(phase.last_step for phase in phases)]
@@ -85,7 +94,7 @@ def batches_of_phases(
     for phase in phases:
         last = phase.last_step * settings.gradient_accumulation
         if first < last:
-            yield from training_batches(
+            batches = training_batches(
                 phase.pairs,
                 phase.batch_size,
                 steps=last - begin,
@@ -96,6 +105,36 @@ def batches_of_phases(
                 first_position=first_position,
                 workers=settings.workers,
             )
+            for number, batch in enumerate(batches):
+                if number == 0:  # of a data set of the user's own: one batch tells
+                    require_pairs(batch)
+                yield batch
         # Smaller batches go on where larger ones ended, not where they themselves would be by now: each draw is new.
         first_position += (last - begin) * phase.batch_size * accelerator.num_processes
         begin = last
+
+
+def require_pairs(batch: dict[str, Tensor]) -> None:
+    """Refuse a batch that is not of pairs, as docs/data.md describes them ("A Dataset of your own").
+
+    Raises:
+        PairBatchError: "low", "high", "mask" or "seed" is missing, or of another shape, type or range.
+    """
+    if missing := [key for key in ("low", "high", "mask", "seed") if key not in batch]:
+        raise PairBatchError(f"pairs lack {', '.join(missing)}; an item must have low, high, mask and seed")
+    low, high, seed = batch["low"], batch["high"], batch["seed"]
+    for key, pixels in (("low", low), ("high", high)):
+        if pixels.ndim != 4 or pixels.dtype != torch.float32 or not (pixels.min() >= 0 and pixels.max() <= 1):
+            raise PairBatchError(
+                f"{key} of pairs is {pixels.dtype} {tuple(pixels.shape)} from {pixels.min():g} to {pixels.max():g}; an "
+                "item's must be float32 (channels, height, width) from 0 to 1"
+            )
+    mask_shape = (len(low), 1, *low.shape[2:])
+    for key, shape, dtype in (("high", tuple(low.shape), torch.float32), ("mask", mask_shape, torch.bool)):
+        if tuple(batch[key].shape) != shape or batch[key].dtype != dtype:
+            raise PairBatchError(
+                f"{key} of pairs is {batch[key].dtype} {tuple(batch[key].shape)}; beside low {tuple(low.shape)} it "
+                f"must be {dtype} {shape}"
+            )
+    if seed.shape != low.shape[:1] or seed.dtype != torch.int64:
+        raise PairBatchError(f"seed of pairs is {seed.dtype} {tuple(seed.shape)}; give torch.tensor(draw.seed)")

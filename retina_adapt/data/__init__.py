@@ -2,7 +2,7 @@
 
 from retina_adapt.data.alignment import Alignment, measure_alignment
 from retina_adapt.data.augmentation import Flips, Tones
-from retina_adapt.data.draws import Draw
+from retina_adapt.data.draws import Draw, NotADrawError
 from retina_adapt.data.duplicates import find_duplicates
 from retina_adapt.data.folder_pairs import PairingError, pair_files, require_two_folders
 from retina_adapt.data.latent_cache import LatentCache, LatentCacheError, LatentItem
@@ -58,6 +58,7 @@ __all__ = [
     "LatentItem",
     "MirrorPair",
     "MissingColumnError",
+    "NotADrawError",
     "PairItem",
     "PairItemWithLatents",
     "PairSource",

@@ -5,6 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from retina_adapt.errors import RetinaAdaptError
+
+
+class NotADrawError(RetinaAdaptError):
+    """An item was asked for by its position alone, or by something else that is no `Draw`."""
+
 
 class Draw(NamedTuple):
     """Key of one training item: equal draws give equal tensors in any worker, process or resumed run.
@@ -16,6 +22,20 @@ class Draw(NamedTuple):
 
     index: int  # type: ignore[assignment] # hides a method of tuples that no draw needs
     seed: int
+
+
+def require_draw(key: object) -> None:
+    """Refuse a key that is no `Draw`, as those are that lists and PyTorch's own samplers are read by.
+
+    Raises:
+        NotADrawError: tells how to ask for an item, and for batches.
+    """
+    if not isinstance(key, Draw):
+        raise NotADrawError(
+            f"an item is asked for by a Draw, its position and a seed, not by {key!r}: the first one is "
+            "items[Draw(0, seed=0)]. Take batches from training_batches(items, ...), or from DataLoader(items, "
+            "batch_sampler=...) with a TrainingBatchSampler or an EvaluationBatchSampler"
+        )
 
 
 def seed_of(*numbers: int) -> int:

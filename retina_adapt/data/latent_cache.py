@@ -17,14 +17,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from retina_adapt.atomic_files import write_file_atomically
-from retina_adapt.data.draws import Draw, random_generator, seed_of
+from retina_adapt.data.draws import Draw, random_generator, require_draw, seed_of
+from retina_adapt.data.loading import use_one_core
 from retina_adapt.data.tensors import integer_tensor
 from retina_adapt.data.unpaired import UnpairedImages
-from retina_adapt.degradations import describe_preset
+from retina_adapt.degradations import preset_fingerprint
 from retina_adapt.errors import RetinaAdaptError
 
-# Raise it when a file's layout changes, or what crops, flips and degradations make of a draw: latents of earlier
-# versions are then left alone.
+# Raise it when a file's layout changes, what crops and flips make of a draw, or what a degradation of this package does
+# with the help of another file than its own: latents of earlier versions are then left alone.
 _FORMAT_VERSION = 2
 # Latents a file: few enough to be held in memory until they are written, 50 MB for the paper's (3, 128, 128).
 _LATENTS_A_FILE = 256
@@ -67,7 +68,8 @@ class LatentCache(torch.utils.data.Dataset[LatentItem]):
     (`accelerator.main_process_first()`).
 
     Args:
-        images: where images come from; their transform must be a frozen dataclass, whose settings identify it.
+        images: where images come from; their transform must be a frozen dataclass, whose settings identify it,
+            together with the source of the degradations that it names.
         encode: latents (N, C, h, w) of images (N, channels, S, S), float32 in [0, 1] on the CPU; may move them to
             another device. Gradients stay enabled, which costs nothing with a frozen encoder.
         variants: of each photograph.
@@ -79,6 +81,7 @@ class LatentCache(torch.utils.data.Dataset[LatentItem]):
     Raises:
         LatentCacheError: no variants, no key, a stream, a transform without identity, an encoder that is not frozen,
             latents that are not finite, or a disk that refuses.
+        DegradationSourceError: a degradation whose source cannot be read.
     """
 
     def __init__(
@@ -119,6 +122,7 @@ class LatentCache(torch.utils.data.Dataset[LatentItem]):
         Raises:
             LatentCacheError: its file is gone or damaged.
         """
+        require_draw(draw)
         if not 0 <= draw.index < self.length:
             raise IndexError(f"there is no photograph {draw.index} among {self.length}")
         variant = int(random_generator(draw.seed, "variant").integers(self.variants))
@@ -157,6 +161,7 @@ class LatentCache(torch.utils.data.Dataset[LatentItem]):
             images,
             batch_sampler=list(chain.from_iterable(batches_of_files)),
             num_workers=workers,
+            worker_init_fn=use_one_core,
             # Of its own: a run that encodes and one that finds the latents leave the global generator alike.
             generator=torch.Generator(),
         )
@@ -182,8 +187,8 @@ def _fingerprint(images: UnpairedImages, variants: int, seed: int, key: str) -> 
         raise LatentCacheError(
             f"{transform!r} has no settings to tell it by; give a frozen dataclass, as RandomCrop and WholeFrame are"
         )
-    # A preset's name says nothing of its steps, which belong to whoever registered it.
-    presets = [describe_preset(name) for name in getattr(transform, "presets", ())]
+    # A preset's name says nothing of what it does, which belongs to whoever registered it.
+    presets = [preset_fingerprint(name) for name in getattr(transform, "presets", ())]
     parts = [_FORMAT_VERSION, key, images.prepared.fingerprint, repr(transform), presets, variants, seed]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 

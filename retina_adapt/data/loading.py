@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+import cv2
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -30,7 +31,9 @@ def training_batches(
     `TrainingBatchSampler`). Of a stream it is the same for equal numbers of both and an equal batch size.
 
     Args:
-        items: of which batches are made.
+        items: of which batches are made. A data set of your own has a length, and `items[draw]` of a `Draw`, not of a
+            position, gives a dictionary of tensors of one shape a key. All that is random in it comes from `draw.seed`:
+            equal draws give equal items in whichever process. Which keys a recipe reads is in docs/data.md.
         batch_size: items a step on this process.
         steps: of the run, counted from 0.
         seed: of the order and the draws.
@@ -43,7 +46,7 @@ def training_batches(
         first_batch = first_step + -(-first_position // (batch_size * world_size))
         share = items.share(seed=seed, rank=rank, world_size=world_size, batch_size=batch_size, first_batch=first_batch)
         return islice(
-            iter(DataLoader(share, batch_size=batch_size, num_workers=workers, worker_init_fn=_leave_interrupts)),
+            iter(DataLoader(share, batch_size=batch_size, num_workers=workers, worker_init_fn=_start_worker)),
             steps - first_step,
         )
     sampler = TrainingBatchSampler(
@@ -56,9 +59,16 @@ def training_batches(
         first_step=first_step,
         first_position=first_position,
     )
-    return iter(DataLoader(items, batch_sampler=sampler, num_workers=workers, worker_init_fn=_leave_interrupts))
+    return iter(DataLoader(items, batch_sampler=sampler, num_workers=workers, worker_init_fn=_start_worker))
 
 
-def _leave_interrupts(_: int) -> None:
-    """Ctrl-C reaches workers too; the training process finishes its step with what they prepare, and then ends them."""
+def use_one_core(_: int) -> None:
+    """A worker process of a `DataLoader` keeps to one core: there are as many workers as cores that are to work."""
+    # Not 1, at which OpenCV ends its threads at once: a forked process has none of its parent's, and would crash.
+    cv2.setNumThreads(0)
+
+
+def _start_worker(number: int) -> None:
+    use_one_core(number)
+    # Ctrl-C reaches workers too; the training process finishes its step with what they prepare, and then ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from retina_adapt.data.augmentation import Flips, mirrored
-from retina_adapt.data.draws import Draw
+from retina_adapt.data.draws import Draw, require_draw
 from retina_adapt.data.latent_cache import LatentCache, LatentCacheError
 from retina_adapt.data.pairs import PairItem, RealPairs
 from retina_adapt.data.preparation import PreparedPhotograph
@@ -105,5 +105,6 @@ class PairsWithLatents(torch.utils.data.Dataset[PairItemWithLatents]):
         return len(self.pairs)
 
     def __getitem__(self, draw: Draw) -> PairItemWithLatents:
+        require_draw(draw)
         latents = self.caches[self.flips.drawn(draw.seed)][draw]
         return {**self.pairs[draw], "low_latent": latents["condition"], "high_latent": latents["latent"]}

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from retina_adapt.data.augmentation import Flips, Tones
-from retina_adapt.data.draws import Draw, random_generator
+from retina_adapt.data.draws import Draw, random_generator, require_draw
 from retina_adapt.data.folder_pairs import PairingError, pair_files
 from retina_adapt.data.preparation import PreparedPhotograph, mirror_outside
 from retina_adapt.data.prepared_photographs import PreparedPhotographs
@@ -110,6 +110,7 @@ class DegradedPairs(torch.utils.data.Dataset[PairItem]):
         return len(self.prepared)
 
     def __getitem__(self, draw: Draw) -> PairItem:
+        require_draw(draw)
         return self.degrade(self.prepared[draw.index], draw)
 
 
@@ -124,6 +125,7 @@ class RealPairs(torch.utils.data.Dataset[PairItem]):
         return len(self.prepared)
 
     def __getitem__(self, draw: Draw) -> PairItem:
+        require_draw(draw)
         return MirrorPair(self.flips)(*self.prepared.with_companion(draw.index), draw)
 
 

@@ -89,6 +89,8 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
         require_share(largest_broken_share)
         columns = [column for column in (image_column, companion_column) if column is not None]
         dataset = as_undecoded_images(dataset, *columns)
+        if len(dataset) == 0:
+            raise PreparationError("the data set has no rows: there is nothing to prepare")
         arguments = {
             "size": size,
             "image_column": image_column,
@@ -99,7 +101,7 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
         self.size = size
         self.cache_file = Path(datasets.config.HF_DATASETS_CACHE) / "retina_adapt" / f"{fingerprint}.arrow"
         self.cache_file.parent.mkdir(parents=True, exist_ok=True)
-        rows = dataset.map(
+        rows: datasets.Dataset = dataset.map(
             _prepare_row,
             with_indices=True,
             fn_kwargs=arguments,
@@ -111,13 +113,19 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
             writer_batch_size=16,  # uncompressed squares are held in memory until they are written
             desc="Preparing photographs",
         )
+        errors, names, channels = (list(rows[column]) for column in ("error", "name", "channels"))
+        whole = [position for position, error in enumerate(errors) if error is None]
+        self.broken = [error for error in errors if error is not None]
         try:
-            self._rows, self.broken = _without_broken(rows, largest_broken_share)
-            _require_one_kind(self._rows)
+            _require_few_broken(self.broken, len(errors), largest_broken_share)
+            _require_one_kind([(names[position], channels[position]) for position in whole])
         except PreparationError:
-            # A failed photograph may be mended by an upgrade that leaves the file as it is.
+            # A failed photograph may be mended by an upgrade that leaves the file as it is. Windows deletes no
+            # file while it is mapped into memory.
+            del rows
             self.cache_file.unlink(missing_ok=True)
             raise
+        self._rows = rows.select(whole) if self.broken else rows
         # Over the errors too: a later version may read what is broken for this one, and positions then move.
         self.fingerprint = hashlib.sha256(json.dumps([fingerprint, self.broken]).encode()).hexdigest()
         if self.broken:
@@ -176,34 +184,24 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
         )
 
 
-def _without_broken(rows: datasets.Dataset, largest_share: float) -> tuple[datasets.Dataset, list[str]]:
-    """The rows without error, and the errors of the others."""
-    if len(rows) == 0:
-        raise PreparationError("the data set has no rows: there is nothing to prepare")
-    errors = list(rows["error"])
-    broken = [error for error in errors if error is not None]
-    if not broken:
-        return rows, []
-    share = len(broken) / len(errors)
-    if share > largest_share or share == 1:
+def _require_few_broken(broken: list[str], count: int, largest_share: float) -> None:
+    share = len(broken) / count
+    if broken and (share > largest_share or share == 1):
         raise PreparationError(
-            f"{len(broken)} of {len(errors)} photographs cannot be prepared; mend or remove them, or leave up to a "
+            f"{len(broken)} of {count} photographs cannot be prepared; mend or remove them, or leave up to a "
             f"share of them out by raising largest_broken_share (now {largest_share:g}, here {share:.3g}):\n  "
             + "\n  ".join(broken),
             broken,
         )
-    return rows.select([position for position, error in enumerate(errors) if error is None]), broken
 
 
-def _require_one_kind(rows: datasets.Dataset) -> None:
-    channels = list(rows["channels"])
-    if len(set(channels)) == 1:
-        return
-    grey = [name for name, count in zip(rows["name"], channels, strict=True) if count == 1]
-    raise PreparationError(
-        f"{len(grey)} of {len(rows)} photographs are grey, the others RGB; use two data sets, "
-        "or convert these:\n  " + "\n  ".join(grey)
-    )
+def _require_one_kind(channels_by_name: list[tuple[str, int]]) -> None:
+    grey = [name for name, channels in channels_by_name if channels == 1]
+    if len(grey) not in (0, len(channels_by_name)):
+        raise PreparationError(
+            f"{len(grey)} of {len(channels_by_name)} photographs are grey, the others RGB; use two data sets, "
+            "or convert these:\n  " + "\n  ".join(grey)
+        )
 
 
 def _fingerprint(dataset: datasets.Dataset, columns: list[str], arguments: dict[str, Any]) -> str:

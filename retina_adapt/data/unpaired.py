@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from retina_adapt.data.augmentation import Flips
-from retina_adapt.data.draws import Draw, random_generator
+from retina_adapt.data.draws import Draw, random_generator, require_draw
 from retina_adapt.data.preparation import PreparedPhotograph, mirror_outside
 from retina_adapt.data.prepared_photographs import PreparedPhotographs
 from retina_adapt.data.tensors import image_tensor, integer_tensor, mask_tensor
@@ -180,6 +180,7 @@ class UnpairedImages(torch.utils.data.Dataset[ImageItem]):
         return len(self.prepared)
 
     def __getitem__(self, draw: Draw) -> ImageItem:
+        require_draw(draw)
         return self.transform(self.prepared[draw.index], draw)
 
 

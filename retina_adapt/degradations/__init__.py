@@ -3,31 +3,40 @@
 # Importing a family registers its degradations; presets come last because they refer to them by name.
 from retina_adapt.degradations import artifacts, light, optics, presets  # noqa: F401
 from retina_adapt.degradations.degradation import (
-    Choice,
     apply_degradation,
     apply_step,
-    degradation_names,
     draw_degradation,
     draw_step,
     draw_uniform,
-    preset_names,
-    register_degradation,
-    register_preset,
 )
 from retina_adapt.degradations.description import describe_preset
 from retina_adapt.degradations.errors import (
+    DegradationEntryPointError,
     DegradationInputError,
     DegradationRecordError,
+    DegradationResultError,
+    DegradationSourceError,
     SeverityError,
     UnknownDegradationError,
     UnknownPresetError,
 )
+from retina_adapt.degradations.identity import preset_fingerprint
 from retina_adapt.degradations.record import DrawnDegradation, DrawnStep
+from retina_adapt.degradations.registry import (
+    Choice,
+    degradation_names,
+    preset_names,
+    register_degradation,
+    register_preset,
+)
 
 __all__ = [
     "Choice",
+    "DegradationEntryPointError",
     "DegradationInputError",
     "DegradationRecordError",
+    "DegradationResultError",
+    "DegradationSourceError",
     "DrawnDegradation",
     "DrawnStep",
     "SeverityError",
@@ -40,6 +49,7 @@ __all__ = [
     "draw_degradation",
     "draw_step",
     "draw_uniform",
+    "preset_fingerprint",
     "preset_names",
     "register_degradation",
     "register_preset",

@@ -6,7 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from retina_adapt.degradations.degradation import draw_uniform, register_degradation
+from retina_adapt.degradations.degradation import draw_uniform
 from retina_adapt.degradations.frame import (
     centered_coordinates,
     fit_channels,
@@ -16,6 +16,7 @@ from retina_adapt.degradations.frame import (
     soft_disc,
 )
 from retina_adapt.degradations.record import Parameters
+from retina_adapt.degradations.registry import register_degradation
 
 # RGB relative to the mean brightness: dust lit by the flash is whitish, dust in silhouette brownish.
 _BRIGHT_DUST, _DARK_DUST = (2.4, 2.3, 2.0), (0.3, 0.18, 0.1)

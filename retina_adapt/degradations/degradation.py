@@ -4,8 +4,9 @@ Drawing and applying are kept apart so that one record, a few numbers in JSON, d
 size and on any day in the same way. Named degradations are the single faults; presets combine them.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import json
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import cv2
@@ -14,114 +15,14 @@ import numpy as np
 from retina_adapt.degradations.errors import (
     DegradationInputError,
     DegradationRecordError,
+    DegradationResultError,
     SeverityError,
-    UnknownDegradationError,
-    UnknownPresetError,
 )
-from retina_adapt.degradations.record import DrawnDegradation, DrawnStep, Parameters
-from retina_adapt.errors import DuplicateNameError
-from retina_adapt.suggestions import did_you_mean
-
-DrawParameters = Callable[[np.random.Generator, float], Parameters]
-ApplyParameters = Callable[[np.ndarray, np.ndarray, Mapping[str, Any]], np.ndarray]
+from retina_adapt.degradations.record import DrawnDegradation, DrawnStep
+from retina_adapt.degradations.registry import PresetStep, find_degradation, find_preset
 
 # The two random streams of one seed: severity has its own, so that drawing it leaves the steps as they are.
 _SEVERITY_STREAM, _STEPS_STREAM = 0, 1
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A step of a preset that draws between `at_least` and `at_most` of its options, in the order listed.
-
-    Options are degradation names or further choices. ValueError where the counts do not fit the options.
-    """
-
-    options: tuple["str | Choice", ...]
-    at_least: int = 1
-    at_most: int = 1
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.at_least <= self.at_most <= len(self.options):
-            raise ValueError(f"cannot draw {self.at_least} to {self.at_most} of {len(self.options)} options")
-
-
-PresetStep = str | Choice
-
-
-@dataclass(frozen=True)
-class _Degradation:
-    draw: DrawParameters
-    apply: ApplyParameters
-
-
-@dataclass(frozen=True)
-class Preset:
-    """What `register_preset` was given."""
-
-    steps: tuple[PresetStep, ...]
-    severity_range: tuple[float, float]
-
-
-_DEGRADATIONS: dict[str, _Degradation] = {}
-_PRESETS: dict[str, Preset] = {}
-
-
-def register_degradation(name: str, *, draw: DrawParameters, apply: ApplyParameters) -> None:
-    """Make a degradation available to presets under `name`.
-
-    Args:
-        name: how presets and records refer to it; part of stored records, so never renamed.
-        draw: `draw(generator, severity)` returns the parameters as JSON values. It makes the same calls to
-            the generator at every severity, so that for one seed the effect only grows with severity; at
-            severity 0 the parameters leave the pixels exactly as they are.
-        apply: `apply(pixels, mask, parameters)` returns the degraded float pixels (H, W, C) without changing
-            its input. It is deterministic, works for one channel as for three, and may leave [0, 1] or
-            change pixels outside the mask: `apply_degradation` clips, and restores what lies outside.
-
-    Raises:
-        DuplicateNameError: the name is taken.
-    """
-    _require_free(name, _DEGRADATIONS, "degradation")
-    _DEGRADATIONS[name] = _Degradation(draw, apply)
-
-
-def register_preset(name: str, *, steps: Sequence[PresetStep], severity_range: tuple[float, float]) -> None:
-    """Make a list of steps available under `name`.
-
-    Args:
-        name: the name users write in configurations.
-        steps: degradation names and choices among them, in the order in which they are applied.
-        severity_range: the lowest and highest severity drawn where a caller asks for none in particular.
-
-    Raises:
-        DuplicateNameError: the name is taken.
-        UnknownDegradationError: a step names a degradation that is not registered.
-        SeverityError: the range is not ordered within [0, 1].
-    """
-    _require_free(name, _PRESETS, "preset")
-    for degradation_name in _names_in(steps):
-        _find_degradation(degradation_name)
-    low, high = severity_range
-    if not 0.0 <= low <= high <= 1.0:
-        raise SeverityError(f"preset {name!r}: severity_range must be ordered within [0, 1], got {severity_range}")
-    _PRESETS[name] = Preset(tuple(steps), (float(low), float(high)))
-
-
-def degradation_names() -> list[str]:
-    """Names of all registered degradations, sorted."""
-    return sorted(_DEGRADATIONS)
-
-
-def preset_names() -> list[str]:
-    """Names of all registered presets, sorted."""
-    return sorted(_PRESETS)
-
-
-def find_preset(name: str) -> Preset:
-    """What is registered under a name; an UnknownPresetError where nothing is."""
-    if name not in _PRESETS:
-        raise UnknownPresetError(_unknown_name_message("preset", name, _PRESETS))
-    return _PRESETS[name]
 
 
 def draw_uniform(generator: np.random.Generator, low: float, high: float) -> float:
@@ -139,23 +40,36 @@ def draw_step(name: str, *, generator: np.random.Generator, severity: float) -> 
     Raises:
         UnknownDegradationError: nothing is registered under `name`.
         SeverityError: severity outside [0, 1].
+        DegradationResultError: what was drawn are not JSON values.
     """
     _require_severity(severity)
-    return DrawnStep(name, _find_degradation(name).draw(generator, float(severity)))
+    parameters = find_degradation(name).draw(generator, float(severity))
+    _require_json(parameters, name)
+    return DrawnStep(name, parameters)
 
 
 def apply_step(pixels: np.ndarray, mask: np.ndarray, step: DrawnStep) -> np.ndarray:
     """Apply a single degradation; shapes, ranges and errors as in `apply_degradation`."""
     _require_frame(pixels, mask)
-    degradation = _find_degradation(step.name)
+    degradation = find_degradation(step.name)
+    # A degradation that worked in place would change the clear photograph of a pair along with the degraded one.
     try:
-        degraded = degradation.apply(pixels, mask, step.parameters)
+        degraded = degradation.apply(_read_only(pixels), _read_only(mask), step.parameters)
     except KeyError as error:
         if error.args[0] in step.parameters:
             raise
         raise DegradationRecordError(
             f"the stored step '{step.name}' lacks the parameter {error}; draw it anew"
         ) from error
+    except (ValueError, cv2.error) as error:
+        # NumPy and OpenCV say no more than this of what they may not write to.
+        if not re.search("read-?only", str(error)):
+            raise
+        raise DegradationResultError(
+            f"degradation '{step.name}' works in place, which would change the clear photograph of a pair too; let it "
+            "change a copy: pixels.copy()"
+        ) from error
+    _require_picture(degraded, pixels, mask, step.name)
     clipped = np.clip(degraded.astype(np.float32, copy=False), 0.0, 1.0)
     # Restored rather than multiplied by the mask: outside the field of view no bit may change.
     return cv2.copyTo(pixels, (~mask).view(np.uint8), clipped).reshape(pixels.shape)
@@ -173,6 +87,8 @@ def draw_degradation(preset: str, *, seed: int, severity: float | None = None) -
     Raises:
         UnknownPresetError: nothing is registered under `preset`.
         SeverityError: severity outside [0, 1].
+        DegradationEntryPointError: the installed package that offers `preset` is defective.
+        DegradationResultError: a degradation drew something else than JSON values.
     """
     chosen = find_preset(preset)
     if severity is None:
@@ -201,6 +117,7 @@ def apply_degradation(pixels: np.ndarray, mask: np.ndarray, drawn: DrawnDegradat
         DegradationInputError: pixels or mask are not of the shape and type above.
         UnknownDegradationError: the record names a degradation that is not registered here.
         DegradationRecordError: the record lacks a parameter of a step.
+        DegradationResultError: a degradation works in place, or returned no finite picture of the shape of `pixels`.
     """
     _require_frame(pixels, mask)
     degraded = pixels
@@ -222,30 +139,6 @@ def _choose(steps: Iterable[PresetStep], generator: np.random.Generator) -> list
     return names
 
 
-def _names_in(steps: Iterable[PresetStep]) -> Iterable[str]:
-    for step in steps:
-        if isinstance(step, str):
-            yield step
-        else:
-            yield from _names_in(step.options)
-
-
-def _find_degradation(name: str) -> _Degradation:
-    if name not in _DEGRADATIONS:
-        raise UnknownDegradationError(_unknown_name_message("degradation", name, _DEGRADATIONS))
-    return _DEGRADATIONS[name]
-
-
-def _unknown_name_message(kind: str, name: str, registry: Mapping[str, Any]) -> str:
-    suggestion = did_you_mean(name, registry) or "."
-    return f"there is no {kind} '{name}'{suggestion} Registered: {', '.join(sorted(registry))}"
-
-
-def _require_free(name: str, registry: Mapping[str, Any], kind: str) -> None:
-    if name in registry:
-        raise DuplicateNameError(f"a {kind} named {name!r} is registered already; choose another name")
-
-
 def _require_severity(severity: float) -> None:
     if not 0.0 <= severity <= 1.0:
         raise SeverityError(f"severity must be a number from 0 (none) to 1 (strongest), got {severity}")
@@ -262,3 +155,39 @@ def _require_frame(pixels: np.ndarray, mask: np.ndarray) -> None:
             f"mask must be bool {pixels.shape[:2]} like the pixels, got {mask.dtype} {mask.shape}; "
             "make it with retina_adapt.imaging.find_field_of_view"
         )
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _require_json(parameters: Any, name: str) -> None:
+    try:
+        replayed = json.loads(json.dumps(parameters, allow_nan=False))
+        is_kept = isinstance(parameters, dict) and replayed == parameters
+    except (TypeError, ValueError):
+        is_kept = False
+    if not is_kept:
+        raise DegradationResultError(
+            f"degradation '{name}' drew {parameters!r}, which a record in JSON would not give back; let it return a "
+            "dictionary whose keys are strings and whose values are finite numbers (float(x) of NumPy's), strings, "
+            "lists or dictionaries"
+        )
+
+
+def _require_picture(degraded: Any, pixels: np.ndarray, mask: np.ndarray, name: str) -> None:
+    if not isinstance(degraded, np.ndarray):
+        found = type(degraded).__name__
+    elif degraded.shape != pixels.shape or not np.issubdtype(degraded.dtype, np.floating):
+        found = f"{degraded.dtype} {degraded.shape}"
+    # Outside the field of view values are meaningless, and replaced.
+    elif not np.isfinite(degraded).all() and not np.isfinite(degraded[mask]).all():
+        found = "values that are not finite"
+    else:
+        return
+    raise DegradationResultError(
+        f"degradation '{name}' returned {found} for pixels {pixels.shape}; it must return floats of this shape, from 0 "
+        "(black) to 1, none of them infinite or NaN"
+    )

@@ -1,6 +1,6 @@
 """What a preset does, in words made of what is registered."""
 
-from retina_adapt.degradations.degradation import Choice, PresetStep, find_preset
+from retina_adapt.degradations.registry import Choice, PresetStep, find_preset
 
 
 def describe_preset(name: str) -> str:

@@ -21,3 +21,15 @@ class DegradationRecordError(RetinaAdaptError):
 
 class DegradationInputError(RetinaAdaptError):
     """Pixels or mask do not have the shape and type that degradations work on."""
+
+
+class DegradationResultError(RetinaAdaptError):
+    """A degradation drew or returned what it must not, or changed its input; the message names the degradation."""
+
+
+class DegradationSourceError(RetinaAdaptError):
+    """What a degradation does cannot be told from its source, which is not there."""
+
+
+class DegradationEntryPointError(RetinaAdaptError):
+    """An installed package offers a preset that cannot be imported, is not registered, or whose name is taken."""

@@ -11,9 +11,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from retina_adapt.degradations.degradation import draw_uniform, register_degradation
+from retina_adapt.degradations.degradation import draw_uniform
 from retina_adapt.degradations.frame import fit_channels, for_each_channel, mean_color, shorter_side, smooth_field
 from retina_adapt.degradations.record import Parameters
+from retina_adapt.degradations.registry import register_degradation
 
 # From these widths (pixels) on, a blurred frame holds so little detail that a smaller one will do: on photographs
 # within a tenth of an 8-bit grey level of the direct filter on average, within 2.5 at the sharpest edge.

@@ -4,7 +4,7 @@ The order is illumination, spots on the lens, blur and haze, sensor noise, compr
 where a fault is plainly visible.
 """
 
-from retina_adapt.degradations.degradation import Choice, register_preset
+from retina_adapt.degradations.registry import Choice, register_preset
 
 _LIGHT = Choice(("halo", "hole", "uneven_illumination", "low_light"), at_least=1, at_most=2)
 _BLUR = Choice(("gaussian_blur", "defocus"))

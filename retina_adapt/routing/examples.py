@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from retina_adapt.data import Draw, Flips, PreparedPhotograph, PreparedPhotographs, Tones
-from retina_adapt.data.draws import random_generator
+from retina_adapt.data.draws import random_generator, require_draw
 from retina_adapt.data.preparation import mirror_outside
 from retina_adapt.data.tensors import image_tensor, integer_tensor
 from retina_adapt.degradations import DrawnDegradation, apply_degradation, draw_degradation
@@ -144,4 +144,5 @@ class RoutingExamples(torch.utils.data.Dataset[RoutingItem]):
         return len(self.prepared)
 
     def __getitem__(self, draw: Draw) -> RoutingItem:
+        require_draw(draw)
         return self.draw_example(self.prepared[draw.index], draw)

@@ -8,7 +8,7 @@ from accelerate.state import PartialState
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from retina_adapt.adaptation import Phase, SecondLook, SmallFrames, batches_of_phases
+from retina_adapt.adaptation import PairBatchError, Phase, SecondLook, SmallFrames, batches_of_phases
 from retina_adapt.configuration import ConfigurationError
 from retina_adapt.data import Draw
 from retina_adapt.training import TrainingSettings
@@ -17,16 +17,20 @@ SETTINGS = TrainingSettings(steps=5, batch_size=2, gradient_accumulation=2)
 
 
 class Frames(Dataset[dict[str, Tensor]]):
-    """Items that tell their draw and the size of their frames."""
+    """Pairs of frames of a size, of which some tensors may be others than they should."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, **others: Tensor | None) -> None:
         self.size = size
+        self.others = others
 
     def __len__(self) -> int:
         return 3
 
     def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
-        return {"size": torch.tensor(self.size), "seed": torch.tensor(draw.seed)}
+        frame = torch.rand(3, self.size, self.size)
+        mask = torch.ones(1, self.size, self.size, dtype=torch.bool)
+        item = {"low": frame, "high": frame, "mask": mask, "seed": torch.tensor(draw.seed)} | self.others
+        return {key: tensor for key, tensor in item.items() if tensor is not None}
 
 
 def seen(
@@ -38,7 +42,7 @@ def seen(
         Phase(Frames(128), settings.steps, 1, 5.0),
     ]
     batches = batches_of_phases(phases, settings, PartialState(cpu=True), first)
-    return [(batch["size"].tolist(), batch["seed"].tolist()) for batch in batches]
+    return [([batch["low"].shape[-1]] * len(batch["low"]), batch["seed"].tolist()) for batch in batches]
 
 
 def test_the_first_steps_see_small_frames_and_the_rest_whole_ones() -> None:
@@ -70,6 +74,27 @@ def test_a_dry_run_tries_the_steps_that_cost_most(large_steps: int, batch_size: 
 
 def test_small_frames_change_the_size_of_what_is_seen_and_nothing_else() -> None:
     assert [seeds for _, seeds in seen(0, small_steps=3)] == [seeds for _, seeds in seen(0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ({"mask": None, "seed": None}, "lack mask, seed"),
+        ({"low": torch.full((3, 16, 16), 255.0)}, "low of pairs .* from 255 to 255"),
+        ({"high": torch.full((3, 16, 16), torch.nan)}, "high of pairs .* nan"),
+        ({"low": torch.zeros(3, 16, 16, dtype=torch.uint8)}, "low of pairs is torch.uint8"),
+        ({"low": torch.zeros(16, 16)}, r"low of pairs is torch.float32 \(2, 16, 16\)"),
+        ({"high": torch.zeros(3, 8, 8)}, r"high of pairs .*\(2, 3, 16, 16\)"),
+        ({"mask": torch.ones(1, 16, 16)}, r"mask of pairs is torch.float32 .* torch.bool \(2, 1, 16, 16\)"),
+        ({"seed": torch.tensor(0.5)}, r"torch.tensor\(draw.seed\)"),
+    ],
+)
+def test_a_batch_that_is_not_of_pairs_is_refused_with_the_key_that_is_wrong(
+    others: dict[str, Tensor | None], said: str
+) -> None:
+    phases = [Phase(Frames(16, **others), SETTINGS.steps, 2)]
+    with pytest.raises(PairBatchError, match=said):
+        next(batches_of_phases(phases, SETTINGS, PartialState(cpu=True), 0))
 
 
 @pytest.mark.parametrize(

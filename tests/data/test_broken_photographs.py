@@ -157,6 +157,30 @@ def test_a_strict_use_of_the_same_folder_is_still_an_error(folder_with_broken_fi
     assert len(prepare(folder_with_broken_files)) == 6
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells which files are mapped")
+def test_what_is_prepared_is_not_mapped_when_an_error_deletes_it(folder_with_broken_files, monkeypatch):
+    """Windows does not delete what is mapped, and its error would take the place of the list."""
+    unlink, deleted = Path.unlink, []
+
+    def unlink_as_on_windows(path: Path, missing_ok: bool = False) -> None:
+        if str(path) in Path("/proc/self/maps").read_text():
+            raise PermissionError(13, "being used by another process", str(path))
+        deleted.extend([path] * (path.suffix == ".arrow"))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink_as_on_windows)
+    with pytest.raises(PreparationError, match="7 of 13"):
+        prepare(folder_with_broken_files, share=0.0)
+    for name in BROKEN:
+        unlink(folder_with_broken_files / name)
+    write_photograph(Photograph(pixels=np.full((64, 64, 1), 0.5, np.float32)), folder_with_broken_files / "grey.png")
+    with pytest.raises(PreparationError, match="1 of 7 photographs are grey"):
+        PreparedPhotographs(
+            open_sources([PhotographSource(str(folder_with_broken_files))]), 32, field_of_view="full_frame"
+        )
+    assert len(deleted) == 2
+
+
 def test_broken_files_of_a_split_folder_with_metadata_are_left_out_too(tmp_path, folder_with_broken_files):
     train = tmp_path / "collection" / "train"
     train.parent.mkdir()

@@ -24,7 +24,7 @@ from retina_adapt.data import (
 )
 from retina_adapt.data import latent_cache as module
 from retina_adapt.data.draws import seed_of
-from retina_adapt.degradations import degradation
+from retina_adapt.degradations import registry
 
 CROP = RandomCrop(16, degradation_probability=0.5, presets=("low_light", "low_contrast"))
 
@@ -157,7 +157,16 @@ def test_a_preset_of_other_steps_is_another_cache(images, encode, transform, mon
     images = UnpairedImages(images.prepared, transform)
     first = cached(images, encode)
     # As where its author has changed it since.
-    monkeypatch.setitem(degradation._PRESETS, CROP.presets[0], degradation.find_preset("haze"))
+    monkeypatch.setitem(registry._PRESETS, CROP.presets[0], registry.find_preset("haze"))
+    assert cached(images, encode).folder != first.folder
+
+
+@pytest.mark.parametrize("transform", [CROP, DegradedCrop(CROP)])
+def test_a_degradation_that_does_something_else_is_another_cache(images, encode, transform, monkeypatch):
+    images = UnpairedImages(images.prepared, transform)
+    first = cached(images, encode)
+    other = replace(registry.find_degradation("low_light"), apply=lambda pixels, mask, parameters: pixels * 0.5)
+    monkeypatch.setitem(registry._DEGRADATIONS, "low_light", other)
     assert cached(images, encode).folder != first.folder
 
 

@@ -135,13 +135,13 @@ def test_photographs_that_cannot_be_compared_are_told() -> None:
 
 
 @pytest.mark.corpus
-@pytest.mark.parametrize(("preset", "least"), [("light", 20), ("blur", 20), ("haze", 20), ("mixed", 15)])
+@pytest.mark.parametrize(("preset", "least"), [("light", 5), ("blur", 6), ("haze", 6), ("mixed", 4)])
 def test_real_photographs_are_registered_under_their_faults(preset: str, least: int, corpus: Path) -> None:
-    """Of 24, turned by up to 5 degrees, scaled and shifted by up to 5 %."""
+    """Of 6, turned by up to 5 degrees, scaled and shifted by 5 %; `recipes/benchmark.py registration` has more."""
     random = np.random.default_rng(0)
     left = []
     for data_set in ("hrf", "chase_db1", "csdi"):
-        for seed, path in enumerate(sorted((corpus / data_set / "train").glob("*.jpg"))[:8]):
+        for seed, path in enumerate(sorted((corpus / data_set / "train").glob("*.jpg"))[:2]):
             high = read_photograph(path)
             mask = find_field_of_view(high.pixels, name=str(path)).mask
             degraded = apply_degradation(high.pixels, mask, draw_degradation(preset, seed=seed)) * mask[:, :, None]
@@ -152,7 +152,6 @@ def test_real_photographs_are_registered_under_their_faults(preset: str, least: 
             except RegistrationError:
                 left.append(1.0)
     registered = sum(shift <= 0.002 for shift in left)
-    print(preset, registered, "of", len(left), "refused", left.count(1.0))
     assert registered >= least
 
 

@@ -21,13 +21,13 @@ from retina_adapt.degradations import (
     UnknownPresetError,
     apply_degradation,
     apply_step,
-    degradation,
     degradation_names,
     draw_degradation,
     draw_step,
     preset_names,
     register_degradation,
     register_preset,
+    registry,
 )
 from retina_adapt.errors import DuplicateNameError
 
@@ -36,13 +36,6 @@ SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 RESOLUTION_AWARE = [name for name in degradation_names() if name != "jpeg_compression"]
 # Grain as fine as the pixels cannot be resampled without loss: the patterns agree, their contrasts do not.
 TOLERATED_SHARE_OF_CHANGE = {"noise": 0.5}
-
-
-@pytest.fixture
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is gone after it."""
-    monkeypatch.setattr(degradation, "_DEGRADATIONS", dict(degradation._DEGRADATIONS))
-    monkeypatch.setattr(degradation, "_PRESETS", dict(degradation._PRESETS))
 
 
 def drawn_step(name: str, severity: float, seed: int = 0) -> DrawnStep:
@@ -183,7 +176,7 @@ def test_a_stored_draw_of_an_earlier_day_is_drawn_again() -> None:
 @given(seed=st.integers(0, 2**32))
 def test_a_drawn_severity_lies_in_the_range_and_gives_the_steps_of_the_same_severity_given(seed: int) -> None:
     drawn = draw_degradation("light", seed=seed)
-    low, high = degradation._PRESETS["light"].severity_range
+    low, high = registry._PRESETS["light"].severity_range
     assert low <= drawn.severity <= high
     assert draw_degradation("light", seed=seed, severity=drawn.severity) == drawn
 

@@ -13,6 +13,7 @@ from toy_files import save_toy_adaptor
 from retina_adapt.adaptors import AdaptorSettings
 from retina_adapt.backbones import ReconstructionBackbone, load_backbone
 from retina_adapt.commands.draw import draw_photographs
+from retina_adapt.degradations import registry
 from retina_adapt.embedded import backbone_folder
 from retina_adapt.imaging import Provenance, UsedAdaptor, read_photograph, write_photograph
 
@@ -59,7 +60,12 @@ GIVEN: dict[str, Callable[[ReconstructionBackbone], None]] = {
 
 
 @pytest.mark.parametrize("page", sorted(set(pages_with("python")) - set(NOT_RUN)))
-def test_the_python_blocks_of_a_page_run(page: str, workplace: Path, toy_backbone: ReconstructionBackbone) -> None:
+def test_the_python_blocks_of_a_page_run(
+    page: str, workplace: Path, toy_backbone: ReconstructionBackbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What a page registers is not registered for other tests.
+    for name in ("_DEGRADATIONS", "_PRESETS"):
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
     if page in GIVEN:
         GIVEN[page](toy_backbone)
     names: dict[str, object] = {}

@@ -154,7 +154,7 @@ def test_full_frame_is_full_whatever_the_photograph_shows():
 
 @pytest.mark.parametrize("shape", ["auto", "circle"])
 def test_a_black_photograph_is_an_error_that_names_it_and_the_remedy(shape):
-    with pytest.raises(FieldOfViewError, match=r"night\.png.*give a mask.*the shape full_frame"):
+    with pytest.raises(FieldOfViewError, match=r"night\.png.*the shape full_frame.*a mask of the tissue"):
         find_field_of_view(np.zeros((60, 90, 3), dtype=np.float32), name="night.png", field_of_view=shape)
 
 

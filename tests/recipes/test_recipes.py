@@ -154,7 +154,7 @@ def test_evaluation_writes_a_table_json_and_a_sheet(
         "output_folder": str(tmp_path / "evaluation"),
         "data_sets": [{"name": "drawn", "photographs": photographs}],
         "degradations": [{"preset": "light", "adaptors": ["light"]}],
-        "steps": 1,
+        "sampling_steps": 1,
     }
     start_recipe("evaluate", "--config", written(config, tmp_path / "evaluate.yaml"))
     results = json.loads((tmp_path / "evaluation" / "results.json").read_text())

@@ -144,7 +144,8 @@ def build_arm(
     decoded: the same without its denoiser. full fine-tuning: every weight of the autoencoder, from the reconstruction
     backbone. scratch: the same, from random weights, with no frozen backbone beside. A name ending in `with branches`
     has our adaptor's branches in the trained network too, so that the comparison holds the architecture equal;
-    `scratch with input skip` adds what the network returns to its input, as restoration networks commonly do.
+    `scratch with input skip` adds what the network returns to its input, as restoration networks commonly do, and
+    `scratch with input skip with branches` is all that ours is, but for what the backbone has learned.
 
     Raises:
         UnknownArmError: for another name.
@@ -170,7 +171,7 @@ def build_arm(
     if _origin(name) == SCRATCH:
         untrained = type(backbone.autoencoder).from_config(backbone.autoencoder.config)
         backbone = ReconstructionBackbone(untrained, None, None, backbone.settings)
-        step = ScratchStep(backbone, losses, input_skip=name.endswith(WITH_INPUT_SKIP))
+        step = ScratchStep(backbone, losses, input_skip=WITH_INPUT_SKIP in name)
     else:
         step = FullFineTuningStep(backbone, losses)
     if adaptor is not None:

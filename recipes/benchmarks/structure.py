@@ -162,7 +162,8 @@ def section(results: dict) -> list[str]:
         "`won back`: of the Dice that the degradation took away; a dash where it took less than "
         f"{LEAST_LOSS} (the filter normalises light locally), so that there is nothing to win back; "
         f"`{GUIDED}`: the same with a single look at the frame (`--detail {GUIDED}`). `invented`: share "
-        "of the vessels found that the observer has not drawn. `lost`: share of the observer's that are not found. A "
+        "of the vessels found that the observer has not drawn, so that an adaptor that finds few invents few. `lost`: "
+        "share of the observer's that are not found. A "
         "row `a, then b` is the degradation `a` enhanced by the adaptors `a` and `b` in sequence (`--then b`); the "
         "targets are those of one adaptor.",
         markdown_table(["data set", "degradation", "Dice", "won back", GUIDED, "clDice", "invented", "lost"], rows),

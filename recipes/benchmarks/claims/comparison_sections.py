@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks.claims import plots, targets
-from benchmarks.claims.arms import SCRATCH
+from benchmarks.claims.arms import PAPER_SAMPLING_STEPS, SCRATCH
 from benchmarks.claims.plan import Rows, long_suffix
 from benchmarks.claims.section import Material, Section
 from benchmarks.claims.tables import (
@@ -55,7 +55,10 @@ def arms(about: Material) -> Section:
             f"Degradation `{config.degradation}`, all pairs; PSNR / SSIM. The last column is the PSNR between a clear "
             "photograph and itself enhanced. CLAHE and illumination correction with the options that are best on the "
             "validation photographs; `backbone alone` is the photograph reconstructed without an adaptor. Each arm "
-            "has the learning rate that is best for it, or nearly so, of those that were tried (*Learning rates*).",
+            "has the learning rate that is best for it, or nearly so, of those that were tried (*Learning rates*). "
+            "`paper` trains its adaptors in the encoder for the first half of its steps, those in the denoiser for the "
+            f"second, and samples in {PAPER_SAMPLING_STEPS} steps (the paper: 50); `paper, decoded` has the encoder "
+            "alone. `scratch with input skip with branches` has all that ours has but what the backbone has learned.",
             markdown_table(header, lines),
         ]
     )
@@ -70,7 +73,8 @@ def pairs(about: Material) -> Section:
         [
             "### Fewer pairs",
             f"Degradation `{config.degradation}`, mean of the data sets; PSNR / SSIM. Pairs are fixed: photograph and "
-            "degradation drawn once; `all` degrades every clear photograph anew for every draw.",
+            "degradation drawn once; `all` degrades every clear photograph anew for every draw. Where there are more "
+            "pairs than clear photographs, each serves for several, with other degradations.",
             by_two(
                 rows,
                 lambda trainings: (

@@ -58,7 +58,9 @@ def write_document(config: ClaimsConfig, questions: dict[str, Rows], gathered: d
         "unless a table says otherwise. Mean ± standard deviation over "
         f"the seeds {', '.join(map(str, config.seeds))} for {', '.join(config.repeated)}; seed {config.seeds[0]} for "
         "the rest; a cell without a deviation is one seed. PSNR in dB and SSIM in the field of view at the backbone's "
-        "frame size, on the test splits; the same degradations for every arm. Seconds are of processor time, without "
+        "frame size, on the test splits; the same degradations for every arm, and for the first photograph of each "
+        "data set, for the second, and so on. Deviations are those of trainings alone: from photograph to photograph "
+        "gains differ more (*The embedded adaptors*). Seconds are of processor time, without "
         f"scoring. {_measured_with(results)}, one CPU thread a process. Cells "
         "with a dash, and questions without a section, have not been run yet. Verdicts are computed from the tables.",
         markdown_table(

@@ -42,7 +42,7 @@ class TrainingState:
         watch: what the loss was so far.
         validations: those that were done so far.
         step: optimiser steps done.
-        built_on: fingerprint of the frozen networks that the parameters were trained on; the same in all steps.
+        built_on: what identifies the frozen networks that the parameters were trained on; the same in all steps.
     """
 
     parameters: dict[str, nn.Parameter]

@@ -60,8 +60,8 @@ def train(
             remains.
         phase_starts: steps after which other batches come, larger frames for instance, whose losses say nothing beside
             those before: the watched loss is watched anew.
-        built_on: fingerprint of the frozen networks that the parameters mean nothing without. Checkpoints that were
-            trained on others are refused.
+        built_on: what identifies the frozen networks that the parameters mean nothing without, their fingerprints for
+            instance. Checkpoints that were trained on others are refused.
 
     Returns:
         The validation of the result: after the last step, or of the best checkpoint.

@@ -30,6 +30,10 @@ from retina_adapt.training.validation_history import ScoredStep, require_score, 
 class Supervision:
     """Stands beside the steps of one training and knows when what is due.
 
+    After a step the loop calls `refuse_divergence`, `log` and `save_if_due`, and `validate` where `validation_is_due`.
+    While the watched loss is too high, the checkpoint and the validation that are due wait for the first step at which
+    it no longer is; after the last step both are done however high it is.
+
     Attributes:
         name, training_step, accelerator, settings, output_folder: as `train` got them.
         checkpoints: of this training.

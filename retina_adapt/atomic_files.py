@@ -11,6 +11,9 @@ from pathlib import Path
 
 from retina_adapt.errors import RetinaAdaptError
 
+PARTIAL_NAME = r"\.[0-9a-f]{12}\.partial(\.[^.]*)?"
+"""What the temporary files of `write_file_atomically` are called, as a regular expression."""
+
 
 @contextmanager
 def write_file_atomically(path: str | Path) -> Iterator[Path]:
@@ -22,7 +25,7 @@ def write_file_atomically(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Without the file's own name, to which nothing can be added where it is as long as the system allows.
-    temporary = path.with_name(f".{_random_word()}{path.suffix}")
+    temporary = path.with_name(f".{_random_word()}.partial{path.suffix}")
     # The system gives it the permissions of any other new file. To compute them, one would have to read the process's
     # umask, which only setting it does: for a moment all other threads would write files that anybody may change.
     temporary.touch(exist_ok=False)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from retina_adapt.commands.journal import PhotographRecord
-from retina_adapt.commands.photograph_list import OutputFolderError
+from retina_adapt.commands.photograph_list import OutputFolderError, require_not_itself
+from retina_adapt.commands.used_models import AUTO
 from retina_adapt.imaging import ImageReadError, read_photograph, sha256_of
 
 
@@ -47,11 +48,12 @@ def sort_earlier_results(
         target = output / record.output
         if not target.is_file():
             continue
+        require_not_itself(target, Path(record.photograph))
         known = before.get(record.output)
         if known is None or not known.is_done:
             if skip_existing:
                 found.done[record.output] = dataclasses.replace(record, status="skipped", message="")
-            elif known is None and not _is_result_of(target, Path(record.photograph)):
+            elif known is None and not _is_result_of(target, record, may_be_copy=bool(before)):
                 raise OutputFolderError(
                     f"{target}: is there already, no run has recorded it as the result of {record.photograph}, and it "
                     "would be overwritten; name another output folder, or give --skip-existing to leave it, "
@@ -62,7 +64,8 @@ def sort_earlier_results(
         # Where the photograph is now: it may have been moved, or be named otherwise.
         now = dataclasses.replace(known, photograph=record.photograph)
         # A result of another size was cut off since, by a full disk for instance, or changed.
-        if of_same and known.request == record.request and known.output_bytes == target.stat().st_size:
+        is_same_request = known.request == record.request and _is_unchanged(known, record)
+        if of_same and is_same_request and known.output_bytes == target.stat().st_size:
             found.done[record.output] = now
         elif skip_existing:
             # What is known of another photograph's result says nothing of this one.
@@ -74,22 +77,34 @@ def sort_earlier_results(
                 f"{target}: was made from {known.photograph}, and would be overwritten by that of "
                 f"{record.photograph}; name another output folder, or give --overwrite"
             )
-        elif of_same and known.request != record.request:
+        elif of_same and not is_same_request:
             found.replaced.append(record.output)
     return found
 
 
-def _is_result_of(target: Path, photograph: Path) -> bool:
-    """Whether a file that no journal knows is a result, of a run that was killed or whose journal was lost."""
+def _is_result_of(target: Path, record: PhotographRecord, *, may_be_copy: bool) -> bool:
+    """Whether a file that no journal knows is a result, of a run that was killed or whose journal was lost.
+
+    A copy of the photograph is one of `auto` where it has made others; elsewhere it may be somebody's backup.
+    """
     try:
-        content = photograph.read_bytes()
-        if target.read_bytes() == content:
-            # Copied by `auto`.
+        content = Path(record.photograph).read_bytes()
+        if record.adaptor == AUTO and may_be_copy and target.read_bytes() == content:
             return True
         provenance = read_photograph(target).provenance
     except (OSError, ImageReadError):
         return False
     return provenance is not None and provenance.input_sha256 == sha256_of(content)
+
+
+def _is_unchanged(known: PhotographRecord, record: PhotographRecord) -> bool:
+    """Whether the photograph's file holds what it held; size and time alone do not tell two files from each other."""
+    if known.file_state == record.file_state:
+        return True
+    try:
+        return known.input_sha256 == sha256_of(Path(record.photograph).read_bytes())
+    except OSError:
+        return False
 
 
 def _of_one_photograph(known: PhotographRecord, record: PhotographRecord) -> bool:

@@ -29,10 +29,12 @@ from retina_adapt.commands.photograph_list import (
 )
 from retina_adapt.commands.processes import Processes
 from retina_adapt.commands.records import write_json_record
+from retina_adapt.commands.sole_run import require_own_records, sole_run
 from retina_adapt.commands.used_models import AUTO, identities_of, request_identity
 from retina_adapt.embedded import router_folder
 from retina_adapt.enhancement import EnhancementInputError, EnhancementMode, EnhancementSettings, Enhancer
 from retina_adapt.imaging import FieldOfViewShape
+from retina_adapt.imaging.photograph import unreachable_below
 from retina_adapt.report import require_report_path
 from retina_adapt.routing import Route
 
@@ -142,62 +144,66 @@ def enhance_photographs(
     run.require_own_masks(listed)
 
     make_output_folder(output)
-    planned = {photograph: run.planned_results(photograph) for photograph in listed}
-    all_planned = [record for records in planned.values() for record in records]
-    earlier = EarlierResults()
-    if not overwrite:
-        earlier = sort_earlier_results(output, all_planned, read_journals(output), skip_existing=skip_existing)
-    waiting = {
-        photograph: [record for record in records if record.output not in earlier.done]
-        for photograph, records in planned.items()
-    }
-    # Nobody may write before everybody has seen what is left.
-    processes.wait()
-    share = processes.share_of([photograph for photograph, records in waiting.items() if records])
-    journal = Journal(output, processes.index)
-    own_console = console if processes.is_main else Console(quiet=True, markup=False)
-    try:
-        for photograph, records in run.outcomes(share, waiting, own_console, workers):
-            for record in records:
-                journal.append(record)
-                if verbose or record.route is not None:
-                    own_console.print(_line(photograph, record), highlight=False, soft_wrap=True)
-    except KeyboardInterrupt:
-        own_console.print("Stopped; what is done is kept, and the same command goes on.", style="bold")
-        raise
-    processes.wait()
-    result = BatchResult(is_of_another_process=True)
-    if processes.is_main:
-        after = read_journals(output)
-        records = [earlier.done.get(record.output) or _newest(record, after) for record in all_planned]
-        write_summary(output, records, {**request, "sources": [str(path) for path in sources]})
-        if choices.router is not None:
-            _write_routes(run.folders[AUTO], output, records)
-        if report is not None:
-            by_path = {photograph.path: photograph for photograph in listed}
-            write_batch_report(
-                report,
-                records,
-                output=output,
-                enhancer=enhancer,
-                models=models,
-                settings=chosen_settings,
-                field_of_view=field_of_view,
-                mask_of=lambda path: run.known_mask(by_path[path]),
-                seeds=report_seeds,
-            )
-        result = _result(output, records, earlier.done)
-        if earlier.replaced:
-            result.warnings.append(
-                f"{output}: {len(earlier.replaced)} results of an earlier run were replaced, for its adaptor, "
-                "settings, photographs or masks were others; to keep both, give each run an output folder of its own"
-            )
-        result.warnings += choices.warnings
-        if left_alone := pictures_left_alone(sources, output):
-            result.warnings.append(left_alone)
-    # The launcher ends the others as soon as one fails.
-    processes.wait()
-    return result
+    require_own_records(output)
+    with sole_run(output, is_main=processes.is_main):
+        planned = {photograph: run.planned_results(photograph) for photograph in listed}
+        all_planned = [record for records in planned.values() for record in records]
+        earlier = EarlierResults()
+        if not overwrite:
+            earlier = sort_earlier_results(output, all_planned, read_journals(output), skip_existing=skip_existing)
+        waiting = {
+            photograph: [record for record in records if record.output not in earlier.done]
+            for photograph, records in planned.items()
+        }
+        # Nobody may write before everybody has seen what is left.
+        processes.wait()
+        share = processes.share_of([photograph for photograph, records in waiting.items() if records])
+        journal = Journal(output, processes.index)
+        own_console = console if processes.is_main else Console(quiet=True, markup=False)
+        try:
+            for photograph, records in run.outcomes(share, waiting, own_console, workers):
+                for record in records:
+                    journal.append(record)
+                    if verbose or record.route is not None:
+                        own_console.print(_line(photograph, record), highlight=False, soft_wrap=True)
+        except KeyboardInterrupt:
+            own_console.print("Stopped; what is done is kept, and the same command goes on.", style="bold")
+            raise
+        processes.wait()
+        result = BatchResult(is_of_another_process=True)
+        if processes.is_main:
+            after = read_journals(output)
+            records = [earlier.done.get(record.output) or _newest(record, after) for record in all_planned]
+            write_summary(output, records, {**request, "sources": [str(path) for path in sources]})
+            if choices.router is not None:
+                _write_routes(run.folders[AUTO], output, records)
+            if report is not None:
+                by_path = {photograph.path.absolute(): photograph for photograph in listed}
+                write_batch_report(
+                    report,
+                    records,
+                    output=output,
+                    enhancer=enhancer,
+                    models=models,
+                    settings=chosen_settings,
+                    field_of_view=field_of_view,
+                    mask_of=lambda path: run.known_mask(by_path[path]),
+                    seeds=report_seeds,
+                )
+            result = _result(output, records, earlier.done)
+            folders = [path for path in sources if path.is_dir()]
+            result.failures += [reason for folder in folders for reason in unreachable_below(folder)]
+            if replaced := [record for record in records if record.output in earlier.replaced and record.is_done]:
+                result.warnings.append(
+                    f"{output}: {len(replaced)} results of an earlier run were replaced, for its adaptor, settings, "
+                    "photographs or masks were others; to keep both, give each run an output folder of its own"
+                )
+            result.warnings += choices.warnings
+            if left_alone := pictures_left_alone(sources, output):
+                result.warnings.append(left_alone)
+        # The launcher ends the others as soon as one fails.
+        processes.wait()
+        return result
 
 
 def _without_masks(listed: list[ListedPhotograph], masks: Path) -> list[ListedPhotograph]:

@@ -119,13 +119,14 @@ class EnhancementRun:
         states = [_state_of(listed.path), None if mask is None else _state_of(mask)]
         return [
             PhotographRecord(
-                photograph=str(listed.path),
+                photograph=str(listed.path.absolute()),
                 output=(self.folders[name] / listed.relative).relative_to(self.output).as_posix(),
                 adaptor=name,
                 status="failed",
                 message=f"{listed.path}: not enhanced: the process that it was given to was lost; run the same command "
                 "again",
                 request=self._key_of(name, states),
+                file_state=_file_state(listed.path),
             )
             for name in self.choices.names
         ]
@@ -296,3 +297,11 @@ def _state_of(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return state.st_size, state.st_mtime_ns
+
+
+def _file_state(path: Path) -> list[int]:
+    try:
+        state = path.stat()
+    except OSError:
+        return []
+    return [state.st_ino, state.st_ctime_ns]

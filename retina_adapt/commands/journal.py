@@ -19,6 +19,8 @@ from retina_adapt.commands.records import recording, write_json_record
 
 JOURNAL_FOLDER = ".retina_adapt"
 SUMMARY_JSON, SUMMARY_CSV = "summary.json", "summary.csv"
+# By which they are known from files of other programs.
+SUMMARY_BEGINS, TABLE_BEGINS = b'{\n "counts": {', b"photograph,output,adaptor,"
 Status = Literal["enhanced", "copied", "skipped", "failed"]
 
 
@@ -27,7 +29,7 @@ class PhotographRecord:
     """What became of one photograph under one adaptor.
 
     Attributes:
-        photograph: path of the file.
+        photograph: path of the file, absolute.
         output: path of the result below the output folder.
         adaptor: as asked for; `auto` leaves the choice to the router.
         status: enhanced; copied, since the router chose no adaptor; skipped, since a result was there; or failed.
@@ -38,6 +40,8 @@ class PhotographRecord:
         seconds: in the network.
         route: of the router: its `Route` as plain values.
         request: sha256 over size and time of the input file and its mask, and all else that the result depends on.
+        file_state: number and time of the last change of any kind of the input file, by which one is told from another
+            of the same size and time that has been put in its place; empty where it could not be read.
         input_sha256: of the input file; empty where it could not be read.
         output_bytes: size of the result.
         finished: seconds since 1970.
@@ -55,6 +59,7 @@ class PhotographRecord:
     seconds: float = 0.0
     route: dict[str, Any] | None = None
     request: str = ""
+    file_state: list[int] = field(default_factory=list)
     input_sha256: str = ""
     output_bytes: int = 0
     finished: float = field(default_factory=time.time)

@@ -69,6 +69,7 @@ def list_photographs(
             if path.absolute() in taken:
                 continue
             taken.add(path.absolute())
+            require_not_itself(output / relative, path)
             known = listed.setdefault(relative, path)
             if known.resolve() != path.resolve():
                 raise OutputFolderError(
@@ -76,6 +77,19 @@ def list_photographs(
                     "run the command for each, with an output folder of its own"
                 )
     return [ListedPhotograph(path, relative) for relative, path in sorted(listed.items())]
+
+
+def require_not_itself(target: Path, photograph: Path) -> None:
+    """Refuse a result in the photograph's own place, by whatever links and mounts it is reached.
+
+    Raises:
+        OutputFolderError: they are one file.
+    """
+    if target.exists() and target.samefile(photograph):
+        raise OutputFolderError(
+            f"{target}: is the photograph itself, reached by a link or under another name of its folder, and would be "
+            "overwritten; name another folder for the results"
+        )
 
 
 def result_folders(source: Path, results_mark: str) -> list[Path]:

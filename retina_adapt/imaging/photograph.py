@@ -4,9 +4,11 @@ Pixels are float32 in [0, 1], upright, RGB or grey; bit depth, alpha, colour pro
 that a photograph which is read and written again in a lossless format keeps every sample bit for bit.
 """
 
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -72,11 +74,36 @@ def visible_folders(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tupl
     except PermissionError:
         return
     visible = [entry for entry in entries if not entry.name.startswith(".")]
-    # Of a link to itself, `Path` says that it is neither.
-    yield folder, [entry.name for entry in visible if entry.is_file()]
-    for entry in visible:
-        if entry.is_dir():
+    kinds = {entry: _kind_of(entry) for entry in visible}
+    yield folder, [entry.name for entry, kind in kinds.items() if kind == "file"]
+    for entry, kind in kinds.items():
+        if kind == "folder":
             yield from visible_folders(entry, (*above, own_place))
+
+
+def unreachable_below(folder: Path) -> Iterator[str]:
+    """What `visible_folders` passes over though it may hold photographs, each with the reason and the remedy."""
+    for below, _ in visible_folders(folder):
+        for entry in sorted(below.iterdir()):
+            if entry.name.startswith("."):
+                continue
+            try:
+                if stat.S_ISDIR(entry.stat().st_mode):
+                    next(entry.iterdir(), None)
+            except FileNotFoundError:
+                if entry.suffix.lower() in ("", *SUFFIXES):
+                    yield f"{entry}: is a link that leads nowhere; is the disk that it leads to mounted?"
+            except OSError as error:
+                yield f"{entry}: cannot be reached ({error.strerror}); give the right to read it, or leave it out"
+
+
+def _kind_of(entry: Path) -> Literal["file", "folder", ""]:
+    """What it is, or leads to; "" for neither, and for what may not be looked at."""
+    try:
+        mode = entry.stat().st_mode
+    except OSError:
+        return ""
+    return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else ""
 
 
 def find_photographs(folder_or_file: Path | str) -> list[Path]:

@@ -1,6 +1,7 @@
 """`retina-adapt`: each verb a call of one function."""
 
 import sys
+import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -209,8 +210,19 @@ def options(
 
 def main() -> None:
     """Run the command line; an error that the user can mend is one line and exit status 2."""
+    # Of photographs of 100 megapixels, which are read all the same, and of DICOM that is slightly amiss.
+    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
+    warnings.filterwarnings("ignore", module="pydicom")
     try:
         app()
+    except MemoryError:
+        console.print(
+            "error: not enough memory for the models; close other programs, or raise the limit that was set for memory",
+            style="red",
+            highlight=False,
+            soft_wrap=True,
+        )
+        sys.exit(2)
     except (RetinaAdaptError, OSError) as error:
         console.print(in_one_line(error), style="red", highlight=False, soft_wrap=True)
         sys.exit(2)

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextCol
 from rich.text import Text
 
 from retina_adapt.commands.photograph_list import list_photographs, make_output_folder, pictures_left_alone
-from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.errors import RetinaAdaptError, printable
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 Item = TypeVar("Item")
@@ -146,8 +146,9 @@ def failure_message(path: Path, error: Exception) -> str:
         message = f"{error.strerror or error}; check the file and the free space"
     else:
         message = f"unexpected {type(error).__name__}: {error}{_place(error)}; please report it"
-    message = " ".join(message.split())
-    return message if path.name in message else f"{path}: {message}"
+    # Lines of a library's message become one; those in the photograph's own name are shown as such.
+    message = printable(" ".join(message.replace(str(path), printable(str(path))).splitlines()))
+    return message if printable(path.name) in message else f"{printable(str(path))}: {message}"
 
 
 def _place(error: Exception) -> str:

@@ -33,6 +33,7 @@ from retina_adapt.commands.sole_run import require_own_records, sole_run
 from retina_adapt.commands.used_models import AUTO, identities_of, request_identity
 from retina_adapt.embedded import router_folder
 from retina_adapt.enhancement import EnhancementInputError, EnhancementMode, EnhancementSettings, Enhancer
+from retina_adapt.errors import printable
 from retina_adapt.imaging import FieldOfViewShape
 from retina_adapt.imaging.photograph import unreachable_below
 from retina_adapt.report import require_report_path
@@ -221,10 +222,11 @@ def _newest(planned: PhotographRecord, after: dict[str, PhotographRecord]) -> Ph
 
 
 def _line(photograph: ListedPhotograph, record: PhotographRecord) -> str:
+    name = printable(str(photograph.relative))
     if record.route is not None:
-        return f"{photograph.relative}: {Route(**record.route)}"
+        return f"{name}: {Route(**record.route)}"
     by = shown_sequence(record) or record.adaptor
-    return f"{photograph.relative}: {record.status} by {by}, {record.seconds:.2f} s in the network"
+    return f"{name}: {record.status} by {by}, {record.seconds:.2f} s in the network"
 
 
 def _result(output: Path, records: list[PhotographRecord], done: Container[str]) -> BatchResult:

@@ -17,7 +17,7 @@ from retina_adapt.commands.adaptor_choice import LoadedChoices
 from retina_adapt.commands.batch import Outcome, batch_progress, failure_message, overlapped
 from retina_adapt.commands.journal import PhotographRecord
 from retina_adapt.commands.photograph_list import ListedPhotograph
-from retina_adapt.commands.plausibility import doubt_about_samples, require_fundus
+from retina_adapt.commands.plausibility import doubt_about_colors, doubt_about_samples, require_fundus
 from retina_adapt.commands.used_models import AUTO, BACKBONE
 from retina_adapt.enhancement import (
     EnhancementInputError,
@@ -192,7 +192,8 @@ class EnhancementRun:
             mask=mask,
             name=str(listed.path),
         )
-        doubts = [doubt_about_samples(photograph, str(listed.path))]
+        name = str(listed.path)
+        doubts = [doubt_about_samples(photograph, name), doubt_about_colors(photograph, name)]
         if mask is None and self.field_of_view == "auto":
             doubts.append(require_fundus(photograph.pixels, prepared.field_of_view, str(listed.path)))
         if photograph.provenance is not None:

@@ -1,6 +1,10 @@
 """Whether a picture can be a colour photograph of a fundus at all, and whether its samples mean what they seem to."""
 
+from functools import lru_cache
+from io import BytesIO
+
 import numpy as np
+from PIL import Image, ImageCms
 
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import FieldOfView, Photograph
@@ -10,6 +14,12 @@ _LEAST_RED_IN_A_DISC = 1.0
 _LEAST_RED_IN_A_FULL_FRAME = 1.1
 # A page is mostly paper; a photograph has a few highlights as bright as that.
 _PAPER_BRIGHTNESS, _MOST_PAPER = 0.8, 0.5
+
+
+# A grey, and tissue from dark to bright, in sRGB of 8 bits.
+_COLORS = np.array([[[128, 128, 128], [90, 30, 15], [180, 80, 40], [240, 180, 110]]], dtype=np.uint8)
+# By which profiles of sRGB differ among themselves: less can be seen by nobody.
+_LARGEST_PROFILE_CHANGE = 8
 
 
 class NoFundusError(RetinaAdaptError):
@@ -62,3 +72,28 @@ def doubt_about_samples(photograph: Photograph, name: str) -> str:
         f"{name}: its brightest sample is {largest} of 65535, as where 12-bit values are stored in 16 bits; if they "
         "are, multiply them by 16 first"
     )
+
+
+def doubt_about_colors(photograph: Photograph, name: str) -> str:
+    """A doubt in words, empty if there is none: a colour profile that is another than sRGB's."""
+    if photograph.icc_profile is None or photograph.pixels.shape[2] != 3:
+        return ""
+    profile = _other_profile(photograph.icc_profile)
+    return profile and (
+        f"{name}: has the colour profile '{profile}', and was enhanced as if it were sRGB, which the adaptors and "
+        "their router know; convert it to sRGB first"
+    )
+
+
+@lru_cache(maxsize=16)
+def _other_profile(profile: bytes) -> str:
+    """What a profile is called whose colours are not those of sRGB; "" for one whose are, and a damaged one."""
+    try:
+        read = ImageCms.ImageCmsProfile(BytesIO(profile))
+        transform = ImageCms.buildTransform(read, ImageCms.createProfile("sRGB"), "RGB", "RGB")
+        moved = ImageCms.applyTransform(Image.fromarray(_COLORS), transform)
+        called = ImageCms.getProfileDescription(read).strip() or "without a name"
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return ""
+    is_other = np.abs(np.asarray(moved, dtype=int) - _COLORS).max() > _LARGEST_PROFILE_CHANGE
+    return called if is_other else ""

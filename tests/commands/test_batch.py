@@ -8,7 +8,7 @@ import pytest
 from retina_adapt.commands.batch import failure_message
 from retina_adapt.degradations import draw_degradation
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging import write_photograph
+from retina_adapt.imaging import ImageReadError, write_photograph
 
 
 def raised(call: Callable[[], object]) -> Exception:
@@ -38,3 +38,12 @@ def test_an_unexpected_error_says_where_in_the_package_it_came_up(tmp_path: Path
 def test_an_unexpected_error_from_elsewhere_has_no_place() -> None:
     message = failure_message(Path("a.png"), raised(lambda: {}["missing"]))
     assert message == "a.png: unexpected KeyError: 'missing'; please report it"
+
+
+def test_a_name_cannot_begin_a_line_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "half\nfailed: x.jpg"
+    told = failure_message(path, ImageReadError(f"{path}: truncated\nby the camera"))
+    assert told == f"{tmp_path}/half\\nfailed: x.jpg: truncated by the camera"
+    for name, shown in (("two  blanks.jpg", "two  blanks.jpg"), ("\x1b[31m.jpg", "\\x1b[31m.jpg")):
+        assert failure_message(tmp_path / name, ImageReadError(f"{name}: damaged")) == f"{shown}: damaged"
+        assert failure_message(tmp_path / name, ValueError("no")).startswith(f"{tmp_path}/{shown}: unexpected")

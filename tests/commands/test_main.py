@@ -18,7 +18,7 @@ from retina_adapt.cli import main
         ("demo {file}/out", r"file/out: .*name another one"),
         # Brackets in a name are no markup.
         ("degrade {photographs} {file}/[b]out[/od]", r"file/\[b\]out\[/od\]: .*name another one"),
-        ("enhance {photographs} {blocked} --adaptor light --device cpu", r"journal-00000\.jsonl: .*make space"),
+        ("enhance {photographs} {blocked} --adaptor light --device cpu", r"\.retina_adapt/lock: .*make space"),
         ("degrade {photographs} {blocked}", r"degradations\.json: .*make space"),
         # An error of the system that no command expects.
         ("recipes copy adapt --to {file}/out", r"Not a directory: '.*file/out'; check the path"),

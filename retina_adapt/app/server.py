@@ -17,10 +17,9 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Route
 
 from retina_adapt import __version__
-from retina_adapt.app.studio import LoadedPhotograph, Studio, StudioError
+from retina_adapt.app.studio import LoadedPhotograph, Studio, StudioError, StudioResult
 from retina_adapt.enhancement import EnhancementSettings
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.report import ReportEntry
 from retina_adapt.report.page import ASSETS as REPORT_ASSETS
 from retina_adapt.report.page import render_photograph
 
@@ -54,7 +53,7 @@ def create_app(studio: Studio) -> Starlette:
             Route("/photographs", routes.add, methods=["POST"]),
             Route("/photographs/{number:int}", routes.remove, methods=["DELETE"]),
             Route("/photographs/{number:int}/enhance", routes.enhance, methods=["POST"]),
-            Route("/photographs/{number:int}/result", routes.result),
+            Route("/photographs/{number:int}/results/{turn:int}", routes.result),
             Route("/report.html", routes.report),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
@@ -117,11 +116,11 @@ class _Requests:
             seeds = int(wanted["seeds"])
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise StudioError(f"the request is not understood ({error!r}); reload the page") from error
-        entry = await run_in_threadpool(self.studio.enhance, number, weights, settings, seeds, in_sequence=in_sequence)
-        return _json(_shown_result(number, entry, self.studio.result(number)))
+        result = await run_in_threadpool(self.studio.enhance, number, weights, settings, seeds, in_sequence=in_sequence)
+        return _json(_shown_result(number, result))
 
     async def result(self, request: Request) -> Response:
-        path = self.studio.result(request.path_params["number"])
+        path = self.studio.result_file(request.path_params["number"], request.path_params["turn"])
         return FileResponse(path, filename=path.name, headers=_SECURITY_HEADERS)
 
     async def report(self, _: Request) -> Response:
@@ -137,25 +136,22 @@ class _Requests:
 def _shown(number: int, loaded: LoadedPhotograph) -> dict[str, Any]:
     """A photograph as the page knows it, with its last result, if there is one."""
     width, height = loaded.size
-    result = None
-    if loaded.entry is not None and loaded.result is not None:
-        result = _shown_result(number, loaded.entry, loaded.result)
     return {
         "number": number,
         "name": loaded.name,
         "width": width,
         "height": height,
         "preview": loaded.preview,
-        "result": result,
+        "result": None if loaded.result is None else _shown_result(number, loaded.result),
     }
 
 
-def _shown_result(number: int, entry: ReportEntry, result: Path) -> dict[str, Any]:
+def _shown_result(number: int, result: StudioResult) -> dict[str, Any]:
     return {
-        "html": render_photograph(entry, number),
-        "download": f"/photographs/{number}/result",
-        "warned": bool(entry.reasons),
-        "file": result.name,
+        "html": render_photograph(result.entry, number),
+        "download": f"/photographs/{number}/results/{result.turn}",
+        "warned": bool(result.entry.reasons),
+        "file": result.file.name,
     }
 
 

@@ -36,6 +36,23 @@ class StudioError(RetinaAdaptError):
     """A request that cannot be fulfilled."""
 
 
+@dataclass(frozen=True)
+class StudioResult:
+    """What an enhancement has made of a photograph.
+
+    Attributes:
+        entry: what was found of it.
+        adaptors: that took part, by name.
+        file: the enhanced photograph; the next enhancement replaces it.
+        turn: how often the photograph has been enhanced.
+    """
+
+    entry: ReportEntry
+    adaptors: tuple[str, ...]
+    file: Path
+    turn: int
+
+
 @dataclass
 class LoadedPhotograph:
     """A photograph in the app.
@@ -46,9 +63,7 @@ class LoadedPhotograph:
         size: width and height in pixels.
         preview: a small picture of it, as a `data:` address.
         is_dicom: whether it was read from DICOM.
-        entry: what was found of its last enhancement; None before.
-        adaptors: that took part in it, by name.
-        result: file of its last enhancement; None before.
+        result: of its last enhancement; None before.
     """
 
     name: str
@@ -56,9 +71,7 @@ class LoadedPhotograph:
     size: tuple[int, int]
     preview: str
     is_dicom: bool
-    entry: ReportEntry | None = None
-    adaptors: tuple[str, ...] = ()
-    result: Path | None = None
+    result: StudioResult | None = None
 
 
 class Studio:
@@ -116,7 +129,7 @@ class Studio:
         seeds: int = 1,
         *,
         in_sequence: bool = False,
-    ) -> ReportEntry:
+    ) -> StudioResult:
         """Enhance one photograph and look at what became of it; the result waits in `LoadedPhotograph.result`.
 
         Args:
@@ -162,7 +175,7 @@ class Studio:
                 mask=first.field_of_view.mask,
                 versions=versions,
             )
-            result = self._result_path(loaded, photograph)
+            file = self._result_path(loaded, photograph)
             provenance = provenance_of(
                 settings,
                 backbone=self.backbone.name,
@@ -176,20 +189,26 @@ class Studio:
             with self._files_lock:
                 # Writing would make the folder of a photograph that was removed meanwhile anew.
                 self._loaded(number)
-                write_photograph(dataclasses.replace(first.image, provenance=provenance), result)
-                loaded.entry, loaded.adaptors, loaded.result = entry, tuple(chosen), result
-        return entry
+                write_photograph(dataclasses.replace(first.image, provenance=provenance), file)
+                turn = 1 if loaded.result is None else loaded.result.turn + 1
+                result = loaded.result = StudioResult(entry, tuple(chosen), file, turn)
+        return result
 
-    def result(self, number: int) -> Path:
+    def result_file(self, number: int, turn: int) -> Path:
         """The file of a photograph's last enhancement.
 
         Raises:
-            StudioError: there is none.
+            StudioError: there is none, or it is not of this turn: the page that asks shows another one.
         """
         loaded = self._loaded(number)
         if loaded.result is None:
             raise StudioError(f"{loaded.name}: is not enhanced yet; enhance it first")
-        return loaded.result
+        if loaded.result.turn != turn:
+            raise StudioError(
+                f"{loaded.name}: was enhanced again since, from another tab perhaps; reload the page to see the result "
+                "that there is now"
+            )
+        return loaded.result.file
 
     def report(self) -> Path:
         """One page on all that was enhanced.
@@ -199,14 +218,13 @@ class Studio:
             ReportWriteError: the disk refuses.
         """
         # A copy, for others add and remove photographs meanwhile.
-        enhanced = [loaded for loaded in list(self.photographs.values()) if loaded.entry is not None]
-        entries = [loaded.entry for loaded in enhanced if loaded.entry is not None]
-        if not entries:
+        results = [loaded.result for loaded in list(self.photographs.values()) if loaded.result is not None]
+        if not results:
             raise StudioError("nothing is enhanced yet; enhance a photograph first")
         path = self._folder / "report.html"
-        used = {name for loaded in enhanced for name in loaded.adaptors}
+        used = {name for result in results for name in result.adaptors}
         models = [self.backbone, *(identity for name, identity in self.adaptors.items() if name in used)]
-        write_report(entries, path, models=models, settings={})
+        write_report([result.entry for result in results], path, models=models, settings={})
         return path
 
     def remove(self, number: int) -> None:

@@ -76,7 +76,7 @@ def test_adaptors_act_one_after_the_other_in_the_order_switched_on(page, files, 
     wait_for(page, "#result .viewer")
     assert "0.75 haze, then light" in page.find_element("id", "result").text
     (loaded,) = studio.photographs.values()
-    used = read_photograph(loaded.result).provenance.adaptors
+    used = read_photograph(loaded.result.file).provenance.adaptors
     assert [(adaptor.name, adaptor.weight, adaptor.turn) for adaptor in used] == [("haze", 0.75, 1), ("light", 1, 2)]
 
 

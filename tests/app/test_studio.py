@@ -3,6 +3,7 @@
 import threading
 import time
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,16 +25,21 @@ from retina_adapt.imaging.synthetic_fundus import draw_fundus
 FAST, SAMPLED = EnhancementSettings(), EnhancementSettings(mode="diffusion", steps=2, seed=5)
 
 
+def result_file(studio, number) -> Path:
+    result = studio.photographs[number].result
+    return studio.result_file(number, result.turn)
+
+
 def pixels_of(studio, number) -> np.ndarray:
-    return read_photograph(studio.result(number)).pixels
+    return read_photograph(result_file(studio, number)).pixels
 
 
 def test_a_result_keeps_name_format_size_and_exif_and_says_what_made_it(studio, eye):
     number = studio.add("left eye.png", eye)
     studio.enhance(number, {"light": 1, "haze": 0}, FAST)
-    result = read_photograph(studio.result(number))
+    result = read_photograph(result_file(studio, number))
     original = decode_photograph(eye, "eye")
-    assert studio.result(number).name == "left eye_enhanced.png"
+    assert result_file(studio, number).name == "left eye_enhanced.png"
     assert result.pixels.shape == original.pixels.shape
     assert result.exif == original.exif
     assert not np.array_equal(result.pixels, original.pixels)
@@ -57,35 +63,35 @@ def test_weights_blend_adaptors_and_leave_no_trace_behind(studio, eye):
 
 def test_without_adaptors_nothing_changes(studio, eye):
     number = studio.add("eye.png", eye)
-    entry = studio.enhance(number, {"light": 0, "haze": 0}, FAST)
+    entry = studio.enhance(number, {"light": 0, "haze": 0}, FAST).entry
     assert np.array_equal(pixels_of(studio, number), decode_photograph(eye, "eye").pixels)
     assert (entry.adaptor, entry.mean_change) == ("none", 0)
 
 
 def test_several_seeds_give_an_uncertainty_map_and_the_first_ones_result(studio, eye):
     number = studio.add("eye.png", eye)
-    alone = studio.enhance(number, {"light": 1}, SAMPLED)
+    alone = studio.enhance(number, {"light": 1}, SAMPLED).entry
     first = pixels_of(studio, number)
-    several = studio.enhance(number, {"light": 1}, SAMPLED, seeds=3)
+    several = studio.enhance(number, {"light": 1}, SAMPLED, seeds=3).entry
     assert alone.uncertainty is None
     assert several.uncertainty > 0
     assert np.array_equal(pixels_of(studio, number), first)
-    assert read_photograph(studio.result(number)).provenance.seed == 5
+    assert read_photograph(result_file(studio, number)).provenance.seed == 5
 
 
 @pytest.mark.parametrize("name", ["a\0b\n.png", "👁" * 80 + ".png"])
 def test_any_name_has_a_result(studio, eye, name):
     number = studio.add(name, eye)
     studio.enhance(number, {"light": 1}, EnhancementSettings())
-    assert studio.result(number).is_file()
+    assert result_file(studio, number).is_file()
 
 
 def test_a_name_is_never_a_path(studio, eye):
     for name in ("../../../evil.png", "..\\evil.png", "/etc/evil.png"):
         number = studio.add(name, eye)
         studio.enhance(number, {}, FAST)
-        assert studio.result(number).name == "evil_enhanced.png"
-        assert studio.result(number).parent.name == str(number)
+        assert result_file(studio, number).name == "evil_enhanced.png"
+        assert result_file(studio, number).parent.name == str(number)
 
 
 @pytest.mark.parametrize(("weights", "seeds"), [({"light": 9}, 1), ({"light": float("nan")}, 1), ({"light": 1}, 0)])
@@ -101,18 +107,18 @@ def test_what_is_not_there_is_refused(studio, eye):
         studio.enhance(7, {}, FAST)
     number = studio.add("eye.png", eye)
     with pytest.raises(StudioError, match="enhance it first"):
-        studio.result(number)
+        studio.result_file(number, 1)
     with pytest.raises(StudioError, match="enhance a photograph first"):
         studio.report()
     studio.remove(number)
     with pytest.raises(StudioError, match="load it again"):
-        studio.result(number)
+        studio.result_file(number, 1)
 
 
 def test_closing_removes_photographs_from_the_disk(studio, eye):
     number = studio.add("eye.png", eye)
     studio.enhance(number, {}, FAST)
-    result = studio.result(number)
+    result = result_file(studio, number)
     studio.close()
     assert not result.parent.parent.exists()
 
@@ -143,8 +149,8 @@ def test_a_dicom_object_comes_back_as_one_of_the_same_patient(studio, eye):
     pydicom.dcmwrite(file, dataset, enforce_file_format=True)
     number = studio.add("eye.dcm", file.getvalue())
     studio.enhance(number, {"light": 1}, FAST)
-    assert studio.result(number).name == "eye_enhanced.dcm"
-    result = pydicom.dcmread(studio.result(number))
+    assert result_file(studio, number).name == "eye_enhanced.dcm"
+    result = pydicom.dcmread(result_file(studio, number))
     assert (result.PatientID, result.StudyInstanceUID) == ("77", "1.2.3.3")
     assert "enhanced" in result.SeriesDescription
 
@@ -179,8 +185,18 @@ def test_of_two_requests_for_one_photograph_the_later_one_stays(studio, eye, mon
     later = threading.Thread(target=studio.enhance, args=(number, {"haze": 1}, FAST))
     studio.enhance(number, {"light": 1}, FAST)
     later.join()
-    assert studio.photographs[number].entry.adaptor == "haze"
-    assert [used.name for used in read_photograph(studio.result(number)).provenance.adaptors] == ["haze"]
+    assert studio.photographs[number].result.entry.adaptor == "haze"
+    assert [used.name for used in read_photograph(result_file(studio, number)).provenance.adaptors] == ["haze"]
+
+
+def test_a_result_that_was_replaced_since_is_not_handed_out_as_the_one_before(studio, eye):
+    number = studio.add("eye.png", eye)
+    first = studio.enhance(number, {"light": 1}, FAST)
+    assert studio.result_file(number, first.turn).is_file()
+    second = studio.enhance(number, {"haze": 1}, FAST)
+    with pytest.raises(StudioError, match="enhanced again since"):
+        studio.result_file(number, first.turn)
+    assert studio.result_file(number, second.turn).is_file()
 
 
 def test_a_file_that_is_another_format_than_its_name_says_is_enhanced_all_the_same(studio, tmp_path):
@@ -188,8 +204,8 @@ def test_a_file_that_is_another_format_than_its_name_says_is_enhanced_all_the_sa
     write_photograph(deep, tmp_path / "eye.png")
     number = studio.add("eye.jpg", (tmp_path / "eye.png").read_bytes())
     studio.enhance(number, {"light": 1}, FAST)
-    assert studio.result(number).name == "eye_enhanced.png"
-    assert read_photograph(studio.result(number)).bit_depth == 16
+    assert result_file(studio, number).name == "eye_enhanced.png"
+    assert read_photograph(result_file(studio, number)).bit_depth == 16
 
 
 def test_the_report_names_the_adaptors_that_took_part_alone(studio, eye):

@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.claims import plots, targets
 from benchmarks.claims.arms import PAPER_SAMPLING_STEPS, SCRATCH
-from benchmarks.claims.plan import Rows, long_suffix
+from benchmarks.claims.plan import Rows, learning_rate_of, long_suffix
 from benchmarks.claims.section import Material, Section
 from benchmarks.claims.tables import (
     by_two,
@@ -166,7 +166,7 @@ def learning_rates(about: Material) -> Section:
     better, at_the_edge = [], []
     for arm, by_rate in tried.items():
         own = arm.removesuffix(long_suffix(about.config))
-        used = about.config.learning_rates.get(own, about.config.default_learning_rate)
+        used = learning_rate_of(about.config, own, is_long=own != arm)
         best = max(by_rate, key=by_rate.__getitem__)
         if best in (min(by_rate), max(by_rate)):
             at_the_edge.append(f"{arm} ({best:g})")

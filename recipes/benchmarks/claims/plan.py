@@ -73,7 +73,8 @@ class ClaimsConfig:
         adaptor: our adaptor.
         losses: weights of the losses of every arm but the paper's.
         arms: to compare, in the tables' order.
-        learning_rates: of each arm, chosen on validation photographs.
+        learning_rates: of each arm, chosen on validation photographs; of a long training, whose name ends in its steps,
+            its own if there is one.
         default_learning_rate: of every arm that `learning_rates` does not name.
         tried_learning_rates: for the question of learning rates, which trains every arm with each.
         tried_long_learning_rates: the same for `long_arms`, trained as long as the question of convergence does.
@@ -157,6 +158,12 @@ def long_suffix(config: ClaimsConfig) -> str:
     return f", {LONGER * config.steps} steps"
 
 
+def learning_rate_of(config: ClaimsConfig, arm: str, *, is_long: bool = False) -> float:
+    """The rate that an arm is trained with."""
+    rate = config.learning_rates.get(arm, config.default_learning_rate)
+    return config.learning_rates.get(f"{arm}{long_suffix(config)}", rate) if is_long else rate
+
+
 def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
     """For each question its rows, and for each row the trainings whose mean it shows.
 
@@ -179,7 +186,7 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
             seed=0,
             steps=config.steps,
             batch_size=config.batch_size,
-            learning_rate=config.learning_rates.get(arm, config.default_learning_rate),
+            learning_rate=learning_rate_of(config, arm),
             learning_rate_decay="linear",
             small_frames_share=config.small_frames_share,
             clear_share=config.clear_share,
@@ -240,7 +247,10 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
             )
             for degradation in (config.modality_degradations if config.modality else [])
         },
-        "convergence": {arm: trainings("convergence", arm, **longer) for arm in config.long_arms},
+        "convergence": {
+            arm: trainings("convergence", arm, learning_rate=learning_rate_of(config, arm, is_long=True), **longer)
+            for arm in config.long_arms
+        },
         "ablations": variants("ablations", config.ablations),
         "parameters": variants("parameters", config.sizes),
         "learning_rates": {

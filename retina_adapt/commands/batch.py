@@ -13,7 +13,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from retina_adapt.commands.photograph_list import list_photographs, make_output_folder, pictures_left_alone
+from retina_adapt.commands.photograph_list import (
+    list_photographs,
+    make_output_folder,
+    pictures_left_alone,
+    unreachable_in,
+)
 from retina_adapt.errors import RetinaAdaptError, printable
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -78,6 +83,7 @@ def process_photographs(
                 result.written += process(listed.path, output / listed.relative)
             except Exception as error:
                 result.failures.append(failure_message(listed.path, error))
+    result.failures += unreachable_in([source], output, results_mark)
     if left_alone := pictures_left_alone([source], output, results_mark):
         result.warnings.append(left_alone)
     return result

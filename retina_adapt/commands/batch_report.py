@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from retina_adapt.commands.journal import PhotographRecord, shown_sequence
+from retina_adapt.commands.records import require_own_record
 from retina_adapt.enhancement import EnhancementInputError, EnhancementSettings, Enhancer
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import FieldOfViewShape, Photograph, read_photograph
 from retina_adapt.report import ModelIdentity, ReportEntry, report_entry, write_report
 from retina_adapt.report.quality import measured_frame
 from retina_adapt.routing import CLEAR
+
+# By which a report is known: it stands in its first lines.
+_TITLE, _HEAD_BYTES = b"<title>Enhanced photographs</title>", 2048
 
 
 def require_report_seeds(seeds: int, settings: EnhancementSettings, report: Path | None) -> None:
@@ -26,6 +30,11 @@ def require_report_seeds(seeds: int, settings: EnhancementSettings, report: Path
         )
 
 
+def require_own_page(report: Path) -> None:
+    """Raises ForeignFileError if a page of this name is there that is no report of an earlier run."""
+    require_own_record(report, lambda content: _TITLE in content[:_HEAD_BYTES])
+
+
 def write_batch_report(
     path: Path,
     records: Sequence[PhotographRecord],
@@ -37,6 +46,7 @@ def write_batch_report(
     field_of_view: FieldOfViewShape,
     mask_of: Callable[[Path], np.ndarray | None],
     seeds: int = 1,
+    unreachable: Sequence[str] = (),
 ) -> None:
     """Read every original and its result again and write one page on them; what cannot be shown is named there.
 
@@ -50,11 +60,12 @@ def write_batch_report(
         field_of_view: where it was looked for.
         mask_of: gives a photograph's known field of view, bool (H, W), or None.
         seeds: versions of each result in the mode diffusion, for the uncertainty map.
+        unreachable: messages on what may hold more photographs.
 
     Raises:
         ReportInputError, ReportWriteError: see `write_report`.
     """
-    entries, failures, clear = [], [], 0
+    entries, failures, clear = [], list(unreachable), 0
     for record in records:
         if record.status == "failed":
             failures.append(record.message)

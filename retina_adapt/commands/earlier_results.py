@@ -1,12 +1,13 @@
 """What an earlier run left in the output folder, and whether it is what this one would make."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from retina_adapt.commands.journal import PhotographRecord
-from retina_adapt.commands.photograph_list import OutputFolderError, require_not_itself
+from retina_adapt.commands.photograph_list import OutputFolderError
 from retina_adapt.commands.used_models import AUTO
 from retina_adapt.imaging import ImageReadError, read_photograph, sha256_of
 
@@ -22,6 +23,34 @@ class EarlierResults:
 
     done: dict[str, PhotographRecord] = field(default_factory=dict)
     replaced: list[str] = field(default_factory=list)
+
+
+def size_and_time(path: Path) -> tuple[int, int] | None:
+    """Size in bytes and time of the last change in ns; None of a file that reading will find missing."""
+    state = _state_of(path)
+    return state and (state.st_size, state.st_mtime_ns)
+
+
+def number_and_change(path: Path) -> list[int]:
+    """Number of the file and time of its last change of any kind in ns; nothing of a missing one."""
+    state = _state_of(path)
+    return [] if state is None else [state.st_ino, state.st_ctime_ns]
+
+
+def require_photographs_stay(output: Path, planned: Sequence[PhotographRecord]) -> None:
+    """Refuse a result in the place of any photograph of this run, by whatever links and mounts that is reached.
+
+    Raises:
+        OutputFolderError: names the place and the photograph.
+    """
+    photographs = {place: record.photograph for record in planned if (place := _place_of(Path(record.photograph)))}
+    for record in planned:
+        target = output / record.output
+        if (place := _place_of(target)) in photographs:
+            raise OutputFolderError(
+                f"{target}: is the photograph {photographs[place]} itself, reached by a link or under another name of "
+                "its folder, and would be overwritten; name another folder for the results"
+            )
 
 
 def sort_earlier_results(
@@ -48,7 +77,6 @@ def sort_earlier_results(
         target = output / record.output
         if not target.is_file():
             continue
-        require_not_itself(target, Path(record.photograph))
         known = before.get(record.output)
         if known is None or not known.is_done:
             if skip_existing:
@@ -62,7 +90,7 @@ def sort_earlier_results(
             continue
         of_same = _of_one_photograph(known, record)
         # Where the photograph is now: it may have been moved, or be named otherwise.
-        now = dataclasses.replace(known, photograph=record.photograph)
+        now = dataclasses.replace(known, photograph=record.photograph, mask=record.mask)
         # A result of another size was cut off since, by a full disk for instance, or changed.
         is_same_request = known.request == record.request and _is_unchanged(known, record)
         if of_same and is_same_request and known.output_bytes == target.stat().st_size:
@@ -98,20 +126,34 @@ def _is_result_of(target: Path, record: PhotographRecord, *, may_be_copy: bool) 
 
 
 def _is_unchanged(known: PhotographRecord, record: PhotographRecord) -> bool:
-    """Whether the photograph's file holds what it held; size and time alone do not tell two files from each other."""
-    if known.file_state == record.file_state:
-        return True
-    try:
-        return known.input_sha256 == sha256_of(Path(record.photograph).read_bytes())
-    except OSError:
-        return False
+    """Whether photograph and mask hold what they held; size and time alone do not tell two files from each other."""
+    return (known.file_state == record.file_state or _holds(record.photograph, known.input_sha256)) and (
+        known.mask_state == record.mask_state or _holds(record.mask, known.mask_sha256)
+    )
 
 
 def _of_one_photograph(known: PhotographRecord, record: PhotographRecord) -> bool:
     """Whether both are of one file; one that was moved is known by what it holds."""
     if Path(known.photograph).resolve() == Path(record.photograph).resolve():
         return True
+    return _holds(record.photograph, known.input_sha256)
+
+
+def _holds(file: str, sha256: str) -> bool:
     try:
-        return known.input_sha256 == sha256_of(Path(record.photograph).read_bytes())
+        return sha256_of(Path(file).read_bytes()) == sha256
     except OSError:
         return False
+
+
+def _place_of(path: Path) -> tuple[int, int] | None:
+    """What is one for all names of one file; None where there is none."""
+    state = _state_of(path)
+    return state and (state.st_dev, state.st_ino)
+
+
+def _state_of(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None

@@ -1,6 +1,7 @@
 """`retina-adapt enhance`: enhance photographs with one adaptor or several, or with the one that each needs."""
 
 import dataclasses
+import json
 from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,15 @@ from rich.console import Console
 from retina_adapt import __version__
 from retina_adapt.commands.adaptor_choice import load_choices
 from retina_adapt.commands.batch import BatchResult
-from retina_adapt.commands.batch_report import require_report_seeds, write_batch_report
-from retina_adapt.commands.earlier_results import EarlierResults, sort_earlier_results
+from retina_adapt.commands.batch_report import require_own_page, require_report_seeds, write_batch_report
+from retina_adapt.commands.earlier_results import EarlierResults, require_photographs_stay, sort_earlier_results
 from retina_adapt.commands.enhancement_run import EnhancementRun
 from retina_adapt.commands.journal import (
     SUMMARY_JSON,
     Journal,
     PhotographRecord,
     read_journals,
+    require_own_summary,
     shown_sequence,
     write_summary,
 )
@@ -26,16 +28,16 @@ from retina_adapt.commands.photograph_list import (
     list_photographs,
     make_output_folder,
     pictures_left_alone,
+    unreachable_in,
 )
 from retina_adapt.commands.processes import Processes
-from retina_adapt.commands.records import write_json_record
-from retina_adapt.commands.sole_run import require_own_records, sole_run
+from retina_adapt.commands.records import require_own_record, write_json_record
+from retina_adapt.commands.sole_run import ending_on_sigterm, sole_run
 from retina_adapt.commands.used_models import AUTO, identities_of, request_identity
 from retina_adapt.embedded import router_folder
 from retina_adapt.enhancement import EnhancementInputError, EnhancementMode, EnhancementSettings, Enhancer
 from retina_adapt.errors import printable
 from retina_adapt.imaging import FieldOfViewShape
-from retina_adapt.imaging.photograph import unreachable_below
 from retina_adapt.report import require_report_path
 from retina_adapt.routing import Route
 
@@ -95,7 +97,8 @@ def enhance_photographs(
 
     Raises:
         UnknownModelError, BackboneFileError, AdaptorFileError, RouterFileError, EnhancementInputError,
-        OutputFolderError, ImageReadError, AdaptorNameError, DeviceError: before any photograph is enhanced.
+        OutputFolderError, ForeignFileError, ImageReadError, AdaptorNameError, DeviceError: before any photograph is
+            enhanced.
         RecordWriteError: what became of the photographs cannot be written down.
     """
     chosen_settings = EnhancementSettings(mode=mode, seed=seed, **settings)
@@ -123,6 +126,7 @@ def enhance_photographs(
     require_report_seeds(report_seeds, chosen_settings, report)
     if report is not None:
         require_report_path(report)
+        require_own_page(report)
     request = {
         "version": __version__,
         "backbone": fingerprint,
@@ -144,11 +148,14 @@ def enhance_photographs(
     )
     run.require_own_masks(listed)
 
+    planned = {photograph: run.planned_results(photograph) for photograph in listed}
+    all_planned = [record for records in planned.values() for record in records]
+    require_photographs_stay(output, all_planned)
+    require_own_summary(output)
+    if choices.router is not None:
+        require_own_record(run.folders[AUTO] / ROUTES_FILE, _are_routes)
     make_output_folder(output)
-    require_own_records(output)
     with sole_run(output, is_main=processes.is_main):
-        planned = {photograph: run.planned_results(photograph) for photograph in listed}
-        all_planned = [record for records in planned.values() for record in records]
         earlier = EarlierResults()
         if not overwrite:
             earlier = sort_earlier_results(output, all_planned, read_journals(output), skip_existing=skip_existing)
@@ -162,11 +169,12 @@ def enhance_photographs(
         journal = Journal(output, processes.index)
         own_console = console if processes.is_main else Console(quiet=True, markup=False)
         try:
-            for photograph, records in run.outcomes(share, waiting, own_console, workers):
-                for record in records:
-                    journal.append(record)
-                    if verbose or record.route is not None:
-                        own_console.print(_line(photograph, record), highlight=False, soft_wrap=True)
+            with ending_on_sigterm():
+                for photograph, records in run.outcomes(share, waiting, own_console, workers):
+                    for record in records:
+                        journal.append(record)
+                        if verbose or record.route is not None:
+                            own_console.print(_line(photograph, record), highlight=False, soft_wrap=True)
         except KeyboardInterrupt:
             own_console.print("Stopped; what is done is kept, and the same command goes on.", style="bold")
             raise
@@ -175,7 +183,8 @@ def enhance_photographs(
         if processes.is_main:
             after = read_journals(output)
             records = [earlier.done.get(record.output) or _newest(record, after) for record in all_planned]
-            write_summary(output, records, {**request, "sources": [str(path) for path in sources]})
+            unreachable = unreachable_in(sources, output)
+            write_summary(output, records, {**request, "sources": [str(path) for path in sources]}, unreachable)
             if choices.router is not None:
                 _write_routes(run.folders[AUTO], output, records)
             if report is not None:
@@ -190,10 +199,10 @@ def enhance_photographs(
                     field_of_view=field_of_view,
                     mask_of=lambda path: run.known_mask(by_path[path]),
                     seeds=report_seeds,
+                    unreachable=unreachable,
                 )
             result = _result(output, records, earlier.done)
-            folders = [path for path in sources if path.is_dir()]
-            result.failures += [reason for folder in folders for reason in unreachable_below(folder)]
+            result.failures += unreachable
             if replaced := [record for record in records if record.output in earlier.replaced and record.is_done]:
                 result.warnings.append(
                     f"{output}: {len(replaced)} results of an earlier run were replaced, for its adaptor, settings, "
@@ -243,6 +252,14 @@ def _result(output: Path, records: list[PhotographRecord], done: Container[str])
     result.failures = list(dict.fromkeys(result.failures))
     result.warnings = list(dict.fromkeys(result.warnings))
     return result
+
+
+def _are_routes(content: bytes) -> bool:
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and all(isinstance(route, dict) and "fault" in route for route in found.values())
 
 
 def _write_routes(folder: Path, output: Path, records: list[PhotographRecord]) -> None:

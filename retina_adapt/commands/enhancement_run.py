@@ -15,6 +15,7 @@ from rich.console import Console
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.commands.adaptor_choice import LoadedChoices
 from retina_adapt.commands.batch import Outcome, batch_progress, failure_message, overlapped
+from retina_adapt.commands.earlier_results import number_and_change, size_and_time
 from retina_adapt.commands.journal import PhotographRecord
 from retina_adapt.commands.photograph_list import ListedPhotograph
 from retina_adapt.commands.plausibility import doubt_about_colors, doubt_about_samples, require_fundus
@@ -53,6 +54,7 @@ class _ReadPhotograph:
     photograph: Photograph
     prepared: PhotographCopies
     doubt: str
+    mask_sha256: str
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class EnhancementRun:
     def planned_results(self, listed: ListedPhotograph) -> list[PhotographRecord]:
         """A record for each adaptor, as if the photograph had failed."""
         mask = self._mask_of(listed)
-        states = [_state_of(listed.path), None if mask is None else _state_of(mask)]
+        states = [size_and_time(listed.path), None if mask is None else size_and_time(mask)]
         return [
             PhotographRecord(
                 photograph=str(listed.path.absolute()),
@@ -126,7 +128,9 @@ class EnhancementRun:
                 message=f"{listed.path}: not enhanced: the process that it was given to was lost; run the same command "
                 "again",
                 request=self._key_of(name, states),
-                file_state=_file_state(listed.path),
+                file_state=number_and_change(listed.path),
+                mask="" if mask is None else str(mask.absolute()),
+                mask_state=[] if mask is None else number_and_change(mask),
             )
             for name in self.choices.names
         ]
@@ -200,7 +204,9 @@ class EnhancementRun:
             doubts.append(
                 f"{listed.path}: is a result of enhancement itself; enhance the photograph that it was made from"
             )
-        return _ReadPhotograph(encoded, photograph, prepared, "; ".join(filter(None, doubts)))
+        mask_path = self._mask_of(listed)
+        mask_sha256 = "" if mask_path is None else sha256_of(read_encoded(mask_path))
+        return _ReadPhotograph(encoded, photograph, prepared, "; ".join(filter(None, doubts)), mask_sha256)
 
     def _work(self, read: _ReadPhotograph, names: list[str]) -> _Made:
         made = _Made(read, {})
@@ -239,7 +245,11 @@ class EnhancementRun:
                 written = self._write_one(made, record, digest)
             except Exception as error:
                 written = dataclasses.replace(record, message=failure_message(Path(record.photograph), error))
-            finished.append(dataclasses.replace(written, input_sha256=digest, finished=time.time()))
+            finished.append(
+                dataclasses.replace(
+                    written, input_sha256=digest, mask_sha256=made.read.mask_sha256, finished=time.time()
+                )
+            )
         return finished
 
     def _write_one(self, made: _Made, record: PhotographRecord, digest: str) -> PhotographRecord:
@@ -289,20 +299,3 @@ class EnhancementRun:
             return outcome.result or []
         message = failure_message(outcome.item.path, outcome.error)
         return [dataclasses.replace(record, message=message, finished=time.time()) for record in waiting]
-
-
-def _state_of(path: Path) -> tuple[int, int] | None:
-    """Size in bytes and time of the last change in ns; None of a file that reading will find missing."""
-    try:
-        state = path.stat()
-    except OSError:
-        return None
-    return state.st_size, state.st_mtime_ns
-
-
-def _file_state(path: Path) -> list[int]:
-    try:
-        state = path.stat()
-    except OSError:
-        return []
-    return [state.st_ino, state.st_ctime_ns]

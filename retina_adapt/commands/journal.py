@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from retina_adapt.atomic_files import write_file_atomically
-from retina_adapt.commands.records import recording, write_json_record
+from retina_adapt.commands.records import recording, require_own_record, write_json_record
 
 JOURNAL_FOLDER = ".retina_adapt"
+# As a pattern below the folder of results: only a run that has begun its work leaves one.
+JOURNALS = f"{JOURNAL_FOLDER}/journal-*.jsonl"
 SUMMARY_JSON, SUMMARY_CSV = "summary.json", "summary.csv"
 # By which they are known from files of other programs.
 SUMMARY_BEGINS, TABLE_BEGINS = b'{\n "counts": {', b"photograph,output,adaptor,"
+# What the table leaves out.
+_JSON_ALONE = ("route", "file_state", "mask_state")
 Status = Literal["enhanced", "copied", "skipped", "failed"]
 
 
@@ -43,6 +47,8 @@ class PhotographRecord:
         file_state: number and time of the last change of any kind of the input file, by which one is told from another
             of the same size and time that has been put in its place; empty where it could not be read.
         input_sha256: of the input file; empty where it could not be read.
+        mask: path of the mask's file, absolute; empty where none was given.
+        mask_state, mask_sha256: of that file, as of the photograph's.
         output_bytes: size of the result.
         finished: seconds since 1970.
     """
@@ -61,6 +67,9 @@ class PhotographRecord:
     request: str = ""
     file_state: list[int] = field(default_factory=list)
     input_sha256: str = ""
+    mask: str = ""
+    mask_state: list[int] = field(default_factory=list)
+    mask_sha256: str = ""
     output_bytes: int = 0
     finished: float = field(default_factory=time.time)
 
@@ -98,7 +107,7 @@ class Journal:
 def read_journals(output: Path) -> dict[str, PhotographRecord]:
     """The newest record of each result, by `output`, of all processes of all runs; torn lines are passed over."""
     newest: dict[str, PhotographRecord] = {}
-    for path in sorted((output / JOURNAL_FOLDER).glob("journal-*.jsonl")):
+    for path in sorted(output.glob(JOURNALS)):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 record = PhotographRecord(**json.loads(line))
@@ -109,8 +118,16 @@ def read_journals(output: Path) -> dict[str, PhotographRecord]:
     return newest
 
 
-def write_summary(output: Path, records: Sequence[PhotographRecord], settings: dict[str, Any]) -> None:
-    """Write `summary.json` and `summary.csv`, a row a result.
+def require_own_summary(output: Path) -> None:
+    """Raises ForeignFileError if `summary.json` or `summary.csv` there is no earlier run's."""
+    require_own_record(output / SUMMARY_JSON, lambda content: content.startswith(SUMMARY_BEGINS))
+    require_own_record(output / SUMMARY_CSV, lambda content: content.startswith(TABLE_BEGINS))
+
+
+def write_summary(
+    output: Path, records: Sequence[PhotographRecord], settings: dict[str, Any], unreachable: Sequence[str]
+) -> None:
+    """Write `summary.json` and `summary.csv`, a row a result; `unreachable` is what may hold more photographs.
 
     A file name that is no UTF-8 has escapes such as `\\udcfc` in both, for each byte that is none.
 
@@ -121,10 +138,11 @@ def write_summary(output: Path, records: Sequence[PhotographRecord], settings: d
     summary = {
         "counts": {status: counts[status] for status in ("enhanced", "copied", "skipped", "failed")},
         "settings": settings,
+        "unreachable": list(unreachable),
         "photographs": [dataclasses.asdict(record) for record in records],
     }
     write_json_record(output / SUMMARY_JSON, summary)
-    columns = [field.name for field in dataclasses.fields(PhotographRecord) if field.name != "route"]
+    columns = [field.name for field in dataclasses.fields(PhotographRecord) if field.name not in _JSON_ALONE]
     table = output / SUMMARY_CSV
     with (
         recording(table),

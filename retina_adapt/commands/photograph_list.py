@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from retina_adapt.commands.journal import JOURNAL_FOLDER
+from retina_adapt.commands.journal import JOURNALS
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging import ImageReadError, find_photographs
+from retina_adapt.imaging import ImageReadError
 from retina_adapt.imaging.dicom import SIGNATURE_END, is_dicom
-from retina_adapt.imaging.photograph import SUFFIXES, visible_files, visible_folders
+from retina_adapt.imaging.photograph import SUFFIXES, search_photographs, visible_folders
 
 # Pictures that cameras and viewers write and this package does not read.
 _OTHER_PICTURES = (".bmp", ".gif", ".webp", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pdf", ".dng")
@@ -27,17 +27,15 @@ class ListedPhotograph:
     relative: Path
 
 
-def list_photographs(
-    sources: Sequence[Path], output: Path, results_mark: str = JOURNAL_FOLDER
-) -> list[ListedPhotograph]:
+def list_photographs(sources: Sequence[Path], output: Path, results_mark: str = JOURNALS) -> list[ListedPhotograph]:
     """Find photographs, sorted by their place in the output.
 
     Args:
         sources: files, folders that are searched with their subfolders, or patterns such as `scans/**/*.png`, whose
             results keep the folders behind the first wildcard.
         output: what lies in it is no input.
-        results_mark: the name of what the command leaves in each folder of results: what lies in such a folder below a
-            source is no input either, nor are results of `enhance`.
+        results_mark: the name, or a pattern, of what the command leaves in each folder of results: what lies in such a
+            folder below a source is no input either, nor are results of `enhance`.
 
     Raises:
         OutputFolderError: `output` is a source folder or holds all of a source, or two photographs would have the same
@@ -96,12 +94,32 @@ def result_folders(source: Path, results_mark: str) -> list[Path]:
     """The folders below a source folder that hold `results_mark`, or results of `enhance`."""
     if not source.is_dir():
         return []
-    marks = {results_mark, JOURNAL_FOLDER}
-    below = [folder for folder, _ in visible_folders(source) if folder != source]
-    return [folder for folder in below if any((folder / mark).exists() for mark in marks)]
+    below = [found.path for found in visible_folders(source) if found.path != source]
+    return [folder for folder in below if any(any(folder.glob(mark)) for mark in {results_mark, JOURNALS})]
 
 
-def pictures_left_alone(sources: Sequence[Path], output: Path, results_mark: str = JOURNAL_FOLDER) -> str:
+def unreachable_in(sources: Sequence[Path], output: Path, results_mark: str = JOURNALS) -> list[str]:
+    """A message for each thing in the sources that cannot be looked at, though it may hold photographs.
+
+    Args:
+        sources, output, results_mark: see `list_photographs`.
+    """
+    messages = []
+    for source in sources:
+        root = _root_of(source)
+        # A pattern without ** looks into few folders, and they are named in it.
+        if source.is_file() or not (source.is_dir() or "**" in source.parts):
+            continue
+        results = {output.resolve(), *(folder.resolve() for folder in result_folders(root, results_mark))}
+        for found in visible_folders(root):
+            place = found.path.resolve()
+            if found.unreachable and not results & {place, *place.parents}:
+                messages += found.unreachable
+    # Sources may overlap.
+    return list(dict.fromkeys(messages))
+
+
+def pictures_left_alone(sources: Sequence[Path], output: Path, results_mark: str = JOURNALS) -> str:
     """Which pictures in the source folders are not read, or are results, as a warning; "" if there are none."""
     warnings = []
     results = [
@@ -123,7 +141,8 @@ def pictures_left_alone(sources: Sequence[Path], output: Path, results_mark: str
 def unread_pictures(folders: Sequence[Path]) -> str:
     """Which pictures in the folders are of kinds that are not read, as a warning; "" if there are none."""
     found, unnamed = [], []
-    for path in (path for folder in folders if folder.is_dir() for path in visible_files(folder)):
+    searched = (found for folder in folders if folder.is_dir() for found in visible_folders(folder))
+    for path in (found.path / name for found in searched for name in found.files):
         suffix = path.suffix.lower()
         if suffix in SUFFIXES:
             continue
@@ -191,11 +210,18 @@ def _found_in(source: Path) -> tuple[Path, list[Path]]:
     """The folder that results are relative to, and the photographs."""
     pattern = str(source)
     if source.exists() or not glob.has_magic(pattern):
-        return (source if source.is_dir() else source.parent), find_photographs(source)
+        return _root_of(source), search_photographs(source)[0]
     matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 - takes any pattern
     found = [path for path in matches if path.is_file()]
     if not found:
         raise ImageReadError(f"{source}: no file matches this pattern; ** stands for any number of folders")
+    return _root_of(source), found
+
+
+def _root_of(source: Path) -> Path:
+    """The folder that a source's results are relative to; of a pattern, the one before its first wildcard."""
+    if source.exists() or not glob.has_magic(str(source)):
+        return source if source.is_dir() else source.parent
     parts = source.parts
     fixed = next(position for position, part in enumerate(parts) if glob.has_magic(part))
-    return Path(*parts[:fixed]), found
+    return Path(*parts[:fixed])

@@ -4,7 +4,7 @@ A file name that is no UTF-8 reaches Python with surrogates in it, which UTF-8 c
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,26 @@ from retina_adapt.errors import RetinaAdaptError
 
 class RecordWriteError(RetinaAdaptError):
     """A record that the disk or its permissions refuse."""
+
+
+class ForeignFileError(RetinaAdaptError):
+    """A file that something else has written, in the place of a record."""
+
+
+def require_own_record(path: Path, is_own: Callable[[bytes], bool]) -> None:
+    """Let a command write `path` where nothing is, or a record of its own.
+
+    Args:
+        is_own: tells it by what the file holds.
+
+    Raises:
+        ForeignFileError: it is somebody else's.
+    """
+    if path.exists() and not (path.is_file() and is_own(path.read_bytes())):
+        raise ForeignFileError(
+            f"{path}: is there already, was not written by this command, and would be replaced; move it away, or give "
+            "another name or folder"
+        )
 
 
 @contextmanager

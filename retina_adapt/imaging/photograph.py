@@ -4,15 +4,16 @@ Pixels are float32 in [0, 1], upright, RGB or grey; bit depth, alpha, colour pro
 that a photograph which is read and written again in a lossless format keeps every sample bit for bit.
 """
 
+import errno
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.errors import RetinaAdaptError, printable
 from retina_adapt.imaging.provenance import Provenance
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
@@ -55,13 +56,24 @@ class Photograph:
     dicom_header: bytes | None = None
 
 
-def visible_files(folder: Path) -> Iterator[Path]:
-    """All files in a folder and its subfolders, linked ones too, but for what is hidden."""
-    return (below / name for below, names in visible_folders(folder) for name in names)
+@dataclass(frozen=True)
+class VisibleFolder:
+    """What a search has found in one folder, but for what is hidden.
+
+    Attributes:
+        path: of the folder.
+        files: names of its files, linked ones too, sorted.
+        unreachable: a message for each of its entries that nobody can look at, or for the folder itself: its path, the
+            reason, the remedy.
+    """
+
+    path: Path
+    files: list[str] = field(default_factory=list)
+    unreachable: list[str] = field(default_factory=list)
 
 
-def visible_folders(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[Path, list[str]]]:
-    """A folder and all below it that are not hidden, each with the names of its files, sorted.
+def visible_folders(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[VisibleFolder]:
+    """A folder and all below it that are not hidden; linked folders are searched as if they were there.
 
     Args:
         above: where the search has come through, resolved: a link back to there would lead in circles.
@@ -70,58 +82,87 @@ def visible_folders(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tupl
     if own_place in above:
         return
     try:
-        entries = sorted(folder.iterdir())
-    except PermissionError:
+        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        modes = {}
+        for entry in entries:
+            # Another program may have removed it meanwhile.
+            with suppress(FileNotFoundError):
+                # Of a folder that may be listed and not entered, nothing is known but names.
+                modes[entry] = entry.lstat().st_mode
+    except OSError as error:
+        yield VisibleFolder(folder, unreachable=[_unreachable(folder, error)])
         return
-    visible = [entry for entry in entries if not entry.name.startswith(".")]
-    kinds = {entry: _kind_of(entry) for entry in visible}
-    yield folder, [entry.name for entry, kind in kinds.items() if kind == "file"]
-    for entry, kind in kinds.items():
-        if kind == "folder":
-            yield from visible_folders(entry, (*above, own_place))
+    found, below = VisibleFolder(folder), []
+    for entry, mode in modes.items():
+        try:
+            mode = entry.stat().st_mode if stat.S_ISLNK(mode) else mode
+        except OSError as error:
+            # What a link to itself means is nothing, as where one leads back.
+            if error.errno != errno.ELOOP:
+                found.unreachable.append(_unreachable(entry, error))
+            continue
+        if stat.S_ISREG(mode):
+            found.files.append(entry.name)
+        elif stat.S_ISDIR(mode):
+            below.append(entry)
+    yield found
+    for entry in below:
+        yield from visible_folders(entry, (*above, own_place))
 
 
-def unreachable_below(folder: Path) -> Iterator[str]:
-    """What `visible_folders` passes over though it may hold photographs, each with the reason and the remedy."""
-    for below, _ in visible_folders(folder):
-        for entry in sorted(below.iterdir()):
-            if entry.name.startswith("."):
-                continue
-            try:
-                if stat.S_ISDIR(entry.stat().st_mode):
-                    next(entry.iterdir(), None)
-            except FileNotFoundError:
-                if entry.suffix.lower() in ("", *SUFFIXES):
-                    yield f"{entry}: is a link that leads nowhere; is the disk that it leads to mounted?"
-            except OSError as error:
-                yield f"{entry}: cannot be reached ({error.strerror}); give the right to read it, or leave it out"
+def _unreachable(path: Path, error: OSError) -> str:
+    name = printable(str(path))
+    if isinstance(error, FileNotFoundError):
+        return (
+            f"{name}: is a link to what is not there, and may be photographs; mount the disk that this link points to, "
+            "or remove the link"
+        )
+    return (
+        f"{name}: cannot be looked at ({error.strerror}), and may hold photographs; make it readable, or move it away"
+    )
 
 
-def _kind_of(entry: Path) -> Literal["file", "folder", ""]:
-    """What it is, or leads to; "" for neither, and for what may not be looked at."""
-    try:
-        mode = entry.stat().st_mode
-    except OSError:
-        return ""
-    return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else ""
-
-
-def find_photographs(folder_or_file: Path | str) -> list[Path]:
+def search_photographs(folder_or_file: Path | str) -> tuple[list[Path], list[str]]:
     """All photographs in a folder and its subfolders, by suffix and sorted; a file stands for itself.
 
     Hidden files and folders are left out: they hold previews, partial files and the trash of other programs. Linked
     folders are searched as if they were there.
 
+    Returns:
+        The photographs, and a message for each file or folder that cannot be looked at.
+
     Raises:
-        ImageReadError: the path does not exist or holds no photograph.
+        ImageReadError: the path does not exist or holds no photograph that can be reached.
     """
     root = Path(folder_or_file)
     if root.is_file():
-        return [root]
+        return [root], []
     if not root.is_dir():
         looked_in = "" if root.is_absolute() else f" (it was looked for in {Path.cwd()})"
         raise ImageReadError(f"{root}: there is no such file or folder; check the path{looked_in}")
-    found = sorted(path for path in visible_files(root) if path.suffix.lower() in SUFFIXES)
-    if not found:
-        raise ImageReadError(f"{root}: no photograph in this folder; expected files ending in {', '.join(SUFFIXES)}")
-    return found
+    folders = list(visible_folders(root))
+    paths = (found.path / name for found in folders for name in found.files)
+    photographs = sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
+    unreachable = [message for found in folders for message in found.unreachable]
+    if photographs:
+        return photographs, unreachable
+    if unreachable:
+        raise ImageReadError(_with_count(unreachable))
+    raise ImageReadError(f"{root}: no photograph in this folder; expected files ending in {', '.join(SUFFIXES)}")
+
+
+def find_photographs(folder_or_file: Path | str) -> list[Path]:
+    """All photographs, as `search_photographs` finds them, where none may be missed: of pairs, masks, training.
+
+    Raises:
+        ImageReadError: the path does not exist or holds no photograph, or something in it cannot be looked at.
+    """
+    photographs, unreachable = search_photographs(folder_or_file)
+    if unreachable:
+        raise ImageReadError(_with_count(unreachable))
+    return photographs
+
+
+def _with_count(unreachable: list[str]) -> str:
+    first, *others = unreachable
+    return first + (f" ({len(others)} more of this kind)" if others else "")

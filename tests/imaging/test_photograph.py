@@ -1,8 +1,10 @@
 """Reading and writing photographs: samples survive bit for bit, nothing is misread, no file is left half."""
 
+import errno
 import struct
 import zlib
 from io import BytesIO
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -22,6 +24,7 @@ from retina_adapt.imaging import (
     write_photograph,
 )
 from retina_adapt.imaging.lossless_formats import encode_tiff
+from retina_adapt.imaging.photograph import search_photographs
 
 ICC_PROFILE = b"a profile that no program here interprets" * 5
 
@@ -421,6 +424,44 @@ def test_linked_folders_are_searched_and_circles_are_not_followed(tmp_path):
     (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "archive")
     (tmp_path / "archive" / "itself").symlink_to(tmp_path / "archive" / "itself")
     assert find_photographs(tmp_path / "archive") == [tmp_path / "archive" / "linked" / "a.png"]
+
+
+def test_what_cannot_be_reached_is_told_once_each_and_the_rest_is_found(tmp_path):
+    for name in ("a.jpg", "ward/b.png", ".hidden/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "2024.03").symlink_to(tmp_path / "unmounted")
+    (tmp_path / "ward" / "lost.png").symlink_to("nowhere.png")
+    (tmp_path / ".hidden" / "lost.png").symlink_to("nowhere.png")
+    found, unreachable = search_photographs(tmp_path)
+    assert found == [tmp_path / "a.jpg", tmp_path / "ward" / "b.png"]
+    for path, message in zip((tmp_path / "2024.03", tmp_path / "ward" / "lost.png"), unreachable, strict=True):
+        assert message.startswith(f"{path}: ")
+        assert "mount the disk that this link points to, or remove the link" in message
+    # Where none may be missed, among pairs for instance, it is an error.
+    with pytest.raises(ImageReadError, match=r"2024\.03: .*\(1 more of this kind\)"):
+        find_photographs(tmp_path)
+
+
+@pytest.mark.parametrize("refused", ["iterdir", "lstat"])
+def test_a_folder_that_may_not_be_looked_into_is_told_by_its_own_name(tmp_path, monkeypatch, refused):
+    """One that may not be listed, and one that may be, whose entries are unknown; root may look into any."""
+    (tmp_path / "locked").mkdir()
+    for name in ("a.png", "locked/b.png", "locked/c.png"):
+        (tmp_path / name).touch()
+    allowed = getattr(Path, refused)
+
+    def refuse(path):
+        if tmp_path / "locked" in ((path,) if refused == "iterdir" else path.parents):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return allowed(path)
+
+    monkeypatch.setattr(Path, refused, refuse)
+    found, (message,) = search_photographs(tmp_path)
+    assert found == [tmp_path / "a.png"]
+    assert message.startswith(f"{tmp_path / 'locked'}: cannot be looked at (Permission denied)")
+    with pytest.raises(ImageReadError, match="make it readable, or move it away"):
+        search_photographs(tmp_path / "locked")
 
 
 def test_no_photographs_to_find_is_an_error(tmp_path, monkeypatch):

@@ -84,21 +84,18 @@ def gather(config: EmbeddedConfig) -> dict:
         }
     evaluation = json.loads(Path(config.evaluation).read_text(encoding="utf-8"))
     scores: dict[str, dict[str, Means]] = {}
-    pairs: dict[str, dict[str, int]] = {}
+    draws: dict[str, int] = {}
+    images: dict[str, int] = {}
+    for data_set in dict.fromkeys(summary["data_set"] for summary in evaluation["summaries"]):
+        images[data_set] = len({row["image"] for row in evaluation["rows"] if row["data_set"] == data_set})
     for summary in evaluation["summaries"]:
         data_set, degradation = summary["data_set"], summary["degradation"]
-        pairs.setdefault(data_set, {})[degradation] = summary["images"]
+        # A degradation may be drawn several times for each photograph.
+        draws[degradation] = summary["images"] // images[data_set]
         method = summary["method"].removeprefix(f"{degradation}, ")
         scores.setdefault(data_set, {}).setdefault(degradation, {})[method] = {
             measure: summary["measures"][measure]["mean"] for measure in ("psnr", "ssim", "color_difference")
         }
-    # A degradation may be drawn several times for each photograph.
-    images = {data_set: min(counts.values()) for data_set, counts in pairs.items()}
-    draws = {
-        degradation: count // images[data_set]
-        for data_set, counts in pairs.items()
-        for degradation, count in counts.items()
-    }
     return {
         "trainings": trainings,
         "images": images,

@@ -19,7 +19,7 @@ def embedded() -> Iterator[ModuleType]:
 
 
 def evaluation(psnr: dict[str, float]) -> dict:
-    """One photograph of one data set, degraded by `light`, by method."""
+    """Two photographs of one data set, each degraded by `light` twice, by method."""
     means = {name: {"mean": 0.9, "deviation": None} for name in ("ssim", "color_difference")}
     return {
         "protocol": {"frame_size": 256},
@@ -28,7 +28,7 @@ def evaluation(psnr: dict[str, float]) -> dict:
                 "data_set": "HRF",
                 "degradation": "light",
                 "method": method,
-                "images": 1,
+                "images": 4,
                 "measures": {"psnr": {"mean": value, "deviation": None}, **means},
             }
             for method, value in psnr.items()
@@ -66,6 +66,7 @@ def test_an_input_asks_for_three_decibels_or_if_it_is_mild_for_no_loss(
     parts = embedded.section(embedded.gather(config))
     assert verdict in parts[-1]
     assert f"| HRF | light | {before:.2f} / 0.900 / 0.9 |" in parts[-3]
+    assert "HRF (2), degraded by the preset of the adaptor's name, each 2 times" in parts[-4]
     # The first photograph gains 1 dB less than the second.
     assert f"| {after - before - 0.5:+.2f} ± 0.50 |" in parts[-3]
 

@@ -1,7 +1,7 @@
 """`retina-adapt`: each verb a call of one function."""
 
+import os
 import sys
-import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ from retina_adapt.cli_recipes import recipes_app
 from retina_adapt.cli_runs import runs_app
 from retina_adapt.cli_shared import FieldOfViewChoice, Output, Seed, Shape, console, finish
 from retina_adapt.cli_training_data import training_data_app
-from retina_adapt.errors import RetinaAdaptError, in_one_line
+from retina_adapt.errors import RetinaAdaptError, in_one_line, ran_out_of_memory
 
 app = typer.Typer(
     help="Parameter-efficient fine-tuning for retinal image enhancement.",
@@ -210,14 +210,17 @@ def options(
 
 def main() -> None:
     """Run the command line; an error that the user can mend is one line and exit status 2."""
-    # Of photographs of 100 megapixels, which are read all the same, and of DICOM that is slightly amiss.
-    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
-    warnings.filterwarnings("ignore", module="pydicom")
+    if not sys.stderr.isatty():
+        # The package `datasets` would write the steps of its bars into logs.
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     try:
         app()
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not ran_out_of_memory(error):
+            raise
         console.print(
-            "error: not enough memory for the models; close other programs, or raise the limit that was set for memory",
+            "error: not enough memory; close other programs, raise the limit that was set for memory, or choose what "
+            "needs less: a lower --batch-size, --workers 1, --detail guided",
             style="red",
             highlight=False,
             soft_wrap=True,

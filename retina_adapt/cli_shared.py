@@ -2,17 +2,27 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from retina_adapt.commands.batch import BatchResult
+from retina_adapt.errors import printable_list
 
-# Brackets in names and messages are no markup: pip install '.[app]'.
-console = Console(stderr=True, markup=False)
+
+class MessageConsole(Console):
+    """Where messages go: names of files in them can neither begin a line of their own nor steer the terminal."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich's, with escapes for what is unprintable in strings; see `printable_list`."""
+        super().print(*(printable_list(it) if isinstance(it, str) else it for it in objects), **options)
+
+
+# Brackets in names and messages are no markup, pip install '.[app]', and words between colons no pictures.
+console = MessageConsole(stderr=True, markup=False, emoji=False)
 # What was asked for goes where other programs can read it.
-answers = Console(soft_wrap=True, highlight=False, markup=False)
+answers = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 class FieldOfViewChoice(StrEnum):

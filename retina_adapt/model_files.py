@@ -12,7 +12,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.errors import RetinaAdaptError, ran_out_of_memory
 
 # Holds the configuration and the card of an adaptor's single-file form, and some hundred tensors' names and places.
 MOST_HEADER_BYTES = 8 * 2**20
@@ -121,12 +121,19 @@ class ModelFileReader:
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[Any]:
-        """The open file; what reading a damaged one raises becomes the reader's error."""
+        """The open file; what reading a damaged one raises, or one that is too large, becomes the reader's error."""
         self.require_regular_file(path)
         try:
             _check_header_length(path)
             with safetensors.safe_open(path, framework="pt") as file:
                 yield file
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out_of_memory(error):
+                raise
+            raise self.error(
+                f"{path}: not enough memory for the {self.model}'s {path.stat().st_size:,} bytes; close other "
+                "programs, or raise the limit that was set for memory"
+            ) from error
         # A type that this PyTorch does not know is an AttributeError or a KeyError in the library.
         except (OSError, safetensors.SafetensorError, ValueError, KeyError, AttributeError) as error:
             raise self.error(f"{path}: not a whole safetensors file ({error}); get the {self.model} again") from error

@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Route
 
 from retina_adapt import __version__
-from retina_adapt.app.studio import LoadedPhotograph, Studio, StudioError, StudioResult
+from retina_adapt.app.studio import GoneError, LoadedPhotograph, Studio, StudioError, StudioResult
 from retina_adapt.enhancement import EnhancementSettings
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.report.page import ASSETS as REPORT_ASSETS
@@ -142,6 +142,7 @@ def _shown(number: int, loaded: LoadedPhotograph) -> dict[str, Any]:
         "width": width,
         "height": height,
         "preview": loaded.preview,
+        "doubt": loaded.doubt,
         "result": None if loaded.result is None else _shown_result(number, loaded.result),
     }
 
@@ -162,7 +163,7 @@ def _require_own_page(request: Request) -> None:
 
 
 async def _refuse(_: Request, error: Exception) -> Response:
-    return _json({"error": str(error)}, status_code=400)
+    return _json({"error": str(error)}, status_code=410 if isinstance(error, GoneError) else 400)
 
 
 def _json(content: dict[str, Any], status_code: int = 200) -> Response:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import secrets
 import shutil
 import tempfile
 import threading
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from retina_adapt.commands.plausibility import doubt_about_colors, doubt_about_samples
 from retina_adapt.enhancement import EnhancementSettings, Enhancer, provenance_of
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import (
@@ -34,6 +36,10 @@ _SUFFIXES = JPEG_SUFFIXES + PNG_SUFFIXES + TIFF_SUFFIXES
 
 class StudioError(RetinaAdaptError):
     """A request that cannot be fulfilled."""
+
+
+class GoneError(StudioError):
+    """A photograph was removed, or a result replaced, since the page that asks for it was made."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,7 @@ class LoadedPhotograph:
         size: width and height in pixels.
         preview: a small picture of it, as a `data:` address.
         is_dicom: whether it was read from DICOM.
+        doubt: what may be wrong with its file, in words; empty if nothing is.
         result: of its last enhancement; None before.
     """
 
@@ -71,6 +78,7 @@ class LoadedPhotograph:
     size: tuple[int, int]
     preview: str
     is_dicom: bool
+    doubt: str
     result: StudioResult | None = None
 
 
@@ -87,7 +95,8 @@ class Studio:
         self.adaptors = dict(adaptors)
         self.photographs: dict[int, LoadedPhotograph] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="retina_adapt_app_"))
-        self._numbers = itertools.count(1)
+        # Another start in every studio: a page that an earlier one had made must find none of this one's photographs.
+        self._numbers = itertools.count(1 + secrets.randbelow(2**40))
         self._lock = threading.Lock()
         # Not the same one, so that a photograph can be removed while another, or itself, is enhanced.
         self._files_lock = threading.Lock()
@@ -112,12 +121,14 @@ class Studio:
                 shutil.rmtree(file.parent, ignore_errors=True)
                 raise
         height, width = photograph.pixels.shape[:2]
+        doubts = doubt_about_samples(photograph, name), doubt_about_colors(photograph, name)
         self.photographs[number] = LoadedPhotograph(
             name=name,
             file=file,
             size=(width, height),
             preview=data_address(shown_picture(photograph.pixels, PREVIEW_SIDE)),
             is_dicom=photograph.dicom_header is not None,
+            doubt="; ".join(filter(None, doubts)),
         )
         return number
 
@@ -139,8 +150,8 @@ class Studio:
                 map.
 
         Raises:
-            StudioError: there is no such photograph, or it was removed meanwhile; a weight or number of seeds that is
-                out of range; or the disk refuses.
+            GoneError: there is no such photograph, or it was removed meanwhile.
+            StudioError: a weight or number of seeds that is out of range; or the disk refuses.
             RetinaAdaptError: as calling the enhancer and `write_photograph`.
         """
         loaded = self._loaded(number)
@@ -198,15 +209,16 @@ class Studio:
         """The file of a photograph's last enhancement.
 
         Raises:
-            StudioError: there is none, or it is not of this turn: the page that asks shows another one.
+            StudioError: there is none.
+            GoneError: it is not of this turn: the page that asks shows another one; or the photograph was removed.
         """
         loaded = self._loaded(number)
         if loaded.result is None:
             raise StudioError(f"{loaded.name}: is not enhanced yet; enhance it first")
         if loaded.result.turn != turn:
-            raise StudioError(
-                f"{loaded.name}: was enhanced again since, from another tab perhaps; reload the page to see the result "
-                "that there is now"
+            raise GoneError(
+                f"{loaded.name}: this result was replaced since, from another tab perhaps; enhance it again, or reload "
+                "the page to see the result that there is now"
             )
         return loaded.result.file
 
@@ -231,7 +243,7 @@ class Studio:
         """Forget a photograph and its result.
 
         Raises:
-            StudioError: there is no such photograph.
+            GoneError: there is no such photograph.
         """
         with self._files_lock:
             self._loaded(number)
@@ -246,7 +258,7 @@ class Studio:
 
     def _loaded(self, number: int) -> LoadedPhotograph:
         if number not in self.photographs:
-            raise StudioError("there is no such photograph any more; load it again")
+            raise GoneError("there is no such photograph any more; reload the page, and load it again")
         return self.photographs[number]
 
     def _result_path(self, loaded: LoadedPhotograph, photograph: Photograph) -> Path:

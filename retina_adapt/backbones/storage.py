@@ -26,7 +26,7 @@ from retina_adapt.backbones.parts import LatentAutoencoder, LatentDenoiser, part
 from retina_adapt.backbones.reconstruction_backbone import BackboneSettings, ReconstructionBackbone
 from retina_adapt.backbones.registry import BackboneEntryPointError, register_installed_backbones
 from retina_adapt.backbones.schedulers import SCHEDULER_CLASSES
-from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.errors import RetinaAdaptError, ran_out_of_memory
 from retina_adapt.model_files import ModelFileReader
 from retina_adapt.plain_values import fits_type
 
@@ -160,6 +160,8 @@ def _build_part(part_class: type[Any], config_file: Path) -> Any:
         # Some classes note down what follows from their options, beside these; it must follow again.
         noted = json.loads(part.to_json_string()) if further else {}
     except Exception as error:  # diffusers checks few values: any exception may come out of its constructors
+        if ran_out_of_memory(error):
+            raise
         raise BackboneFileError(f"{config_file}: describes no {part_class.__name__}: {error}") from error
     # diffusers would ignore unknown keys with a warning, and so build another network than the file describes.
     if unknown := [key for key, value in further.items() if key not in noted or noted[key] != value]:

@@ -19,7 +19,7 @@ from retina_adapt.commands.photograph_list import (
     pictures_left_alone,
     unreachable_in,
 )
-from retina_adapt.errors import RetinaAdaptError, printable
+from retina_adapt.errors import RetinaAdaptError, printable, ran_out_of_memory
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 Item = TypeVar("Item")
@@ -130,7 +130,7 @@ def overlapped(
 
 
 def batch_progress(console: Console) -> Progress:
-    """A bar with how many are done, how many a minute, and the time left."""
+    """A bar with how many are done, how many a minute, and the time left; none where there is no terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -139,6 +139,8 @@ def batch_progress(console: Console) -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
+        # A bar that is not shown would leave an empty line in a log.
+        disable=not console.is_terminal,
     )
 
 
@@ -146,7 +148,7 @@ def failure_message(path: Path, error: Exception) -> str:
     """One line that names the photograph."""
     if isinstance(error, RetinaAdaptError):
         message = str(error)
-    elif isinstance(error, MemoryError):
+    elif ran_out_of_memory(error):
         message = "not enough memory to hold it; close other programs, or lower --workers"
     elif isinstance(error, OSError):
         message = f"{error.strerror or error}; check the file and the free space"

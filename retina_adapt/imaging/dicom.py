@@ -1,5 +1,6 @@
 """Read DICOM ophthalmic photographs; needs the extra `dicom` (pydicom). Writing them: `dicom_derivation.py`."""
 
+import warnings
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.uid import UID
 
+# Of objects that are slightly amiss, in values that say nothing of the picture; as Pillow's in `reading.py`.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\.", append=True)
+
 PYDICOM_REMEDY = "install it, in this package's checkout: pip install '.[dicom]'"
 _PHOTOMETRIC = {
     "RGB",
@@ -23,6 +27,16 @@ _PHOTOMETRIC = {
     "MONOCHROME1",
     "MONOCHROME2",
 }
+# What pydicom cannot do without, nor guess (PS3.3, C.7.6.3, where each is required).
+_MEANING_OF_SAMPLES = (
+    "Rows",
+    "Columns",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "BitsAllocated",
+    "BitsStored",
+    "PixelRepresentation",
+)
 # Our own data element: PS3.5, 7.8, private data elements.
 PRIVATE_GROUP, PRIVATE_CREATOR, PROVENANCE_ELEMENT = 0x0071, "RETINA_ADAPT PROVENANCE", 0x01
 
@@ -33,6 +47,23 @@ SIGNATURE_END = 132
 def is_dicom(encoded: bytes) -> bool:
     """Whether a file's bytes begin as DICOM files do (PS3.10, 7.1)."""
     return encoded[128:SIGNATURE_END] == b"DICM"
+
+
+def is_bare_dicom(encoded: bytes) -> bool:
+    """Whether bytes look like a DICOM object without its file's beginning: an element of group 2 or 8 (PS3.5, 7.1)."""
+    return encoded[:2] in (b"\x02\0", b"\x08\0") and encoded[3:4] == b"\0"
+
+
+def has_burned_in_writing(header: bytes) -> bool:
+    """Whether the object says that there is writing in the picture (PS3.3, C.7.6.1.1), which may be a patient's name.
+
+    Args:
+        header: a photograph's `dicom_header`.
+    """
+    import pydicom
+
+    read = pydicom.dcmread(BytesIO(header), specific_tags=["BurnedInAnnotation"])
+    return read.get("BurnedInAnnotation") == "YES"
 
 
 def decode_dicom(encoded: bytes, name: str) -> Photograph:
@@ -64,7 +95,8 @@ def decode_dicom(encoded: bytes, name: str) -> Photograph:
         raise
     except Exception as error:  # whatever pydicom's many parts raise for damaged bytes
         raise ImageReadError(
-            f"{name}: the DICOM object is damaged, or its compression is unknown here ({error}); export it uncompressed"
+            f"{name}: the DICOM object is damaged, or its compression is unknown here ({error}); export it anew, "
+            "uncompressed"
         ) from error
     pixels = samples.reshape(*samples.shape[:2], -1).astype(np.float32) / np.float32(2**bits - 1)
     pixels = np.clip(1 - pixels if is_inverted else pixels, 0, 1)
@@ -80,6 +112,11 @@ def decode_dicom(encoded: bytes, name: str) -> Photograph:
 def _require_photograph(dataset: "Dataset", name: str) -> None:
     if "PixelData" not in dataset:
         raise ImageReadError(f"{name}: the DICOM object holds no picture; give the photographs of the study")
+    if missing := [keyword for keyword in _MEANING_OF_SAMPLES if dataset.get(keyword) is None]:
+        raise ImageReadError(
+            f"{name}: the DICOM object does not state {', '.join(missing)}, without which its samples mean nothing; "
+            "export it anew from where it was taken"
+        )
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
         raise ImageReadError(f"{name}: holds {frames} frames; export the one you mean as an object of its own")

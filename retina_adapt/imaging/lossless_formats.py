@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from retina_adapt.imaging.resolution import dots_per_inch
+
 _EXIF_PREFIX = b"Exif\x00\x00"
 _PNG_COLOR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # samples a pixel: grey, grey + alpha, RGB, RGB + alpha
 _PNG_FILTER_UP = 2
@@ -24,7 +26,7 @@ def encode_png(samples: np.ndarray, icc_profile: bytes | None, exif: bytes | Non
     Args:
         samples: (H, W, N), uint8 or uint16; N = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
         icc_profile: ICC profile as stored in image files.
-        exif: EXIF block, with or without its JPEG prefix.
+        exif: EXIF block, with or without its JPEG prefix; the file's resolution is what it states.
         xmp: XMP packet.
     """
     height, width, count = samples.shape
@@ -41,6 +43,10 @@ def encode_png(samples: np.ndarray, icc_profile: bytes | None, exif: bytes | Non
     chunks = [_png_chunk(b"IHDR", header)]
     if icc_profile:
         chunks.append(_png_chunk(b"iCCP", b"ICC profile\x00\x00" + zlib.compress(icc_profile)))
+    if (resolution := dots_per_inch(exif)) is not None:
+        per_metre = [round(100 * it / 2.54) for it in resolution]
+        if max(per_metre) < 2**31:
+            chunks.append(_png_chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1)))
     if exif:
         chunks.append(_png_chunk(b"eXIf", exif.removeprefix(_EXIF_PREFIX)))
     if xmp:

@@ -1,6 +1,7 @@
 """Read photographs: JPEG, PNG and TIFF of 8 or 16 bits, and DICOM."""
 
 import struct
+import warnings
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -10,9 +11,15 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from retina_adapt.imaging.dicom import decode_dicom, is_dicom
+from retina_adapt.imaging.dicom import decode_dicom, is_bare_dicom, is_dicom
 from retina_adapt.imaging.photograph import ImageReadError, Photograph
+from retina_adapt.imaging.png_colors import profile_of_chunks
 from retina_adapt.imaging.provenance import provenance_of_xmp
+from retina_adapt.imaging.resolution import note_resolution
+
+# Pillow warns of photographs from 90 megapixels on, which are read all the same, once a photograph, into every log.
+# Set here, since `warnings.catch_warnings` is not for threads; behind all others, so that a program's own count.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning, module=r"PIL\.Image", append=True)
 
 _ORIENTATION_TAG, _PLANES_TAG, _EXTRA_SAMPLES_TAG = 274, 284, 338
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -82,6 +89,11 @@ def decode_photograph(encoded: bytes, name: str) -> Photograph:
                 f"{name}: a TIFF of a kind that is not read (floating-point colours, for instance), or damaged; save "
                 "it with 8 or 16 unsigned bits a sample, grey or RGB"
             ) from error
+        if is_bare_dicom(encoded):
+            raise ImageReadError(
+                f"{name}: looks like a DICOM object without the beginning of a DICOM file (128 bytes and 'DICM'); "
+                "export it as a file"
+            ) from error
         raise ImageReadError(f"{name}: not a JPEG, PNG or TIFF image; convert it to one of these") from error
     except _DECODING_ERRORS as error:
         raise ImageReadError(
@@ -94,7 +106,7 @@ def decode_photograph(encoded: bytes, name: str) -> Photograph:
         pixels=np.ascontiguousarray(scaled[:, :, :color_count]),
         bit_depth=bit_depth,
         alpha=scaled[:, :, color_count].copy() if samples.shape[2] > color_count else None,
-        icc_profile=image.info.get("icc_profile"),
+        icc_profile=image.info.get("icc_profile") or (profile_of_chunks(image) if color_count == 3 else None),
         exif=_exif(image),
         provenance=provenance_of_xmp(image.info.get("xmp")),
     )
@@ -191,12 +203,13 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _exif(image: Image.Image) -> bytes | None:
-    """EXIF without orientation; None where there is none, or where it is damaged, which spoils no picture."""
+    """EXIF with the resolution and without orientation; None where it is empty or damaged, which spoils no picture."""
     try:
         tags = image.getexif()
         for tag in list(tags):
             if tag == _ORIENTATION_TAG or (image.format == "TIFF" and tag not in _DESCRIPTIVE_TAGS):
                 del tags[tag]
+        note_resolution(tags, image)
         # An EXIF block is a small TIFF file, never a BigTIFF.
         tags.bigtiff = False
         return tags.tobytes() if len(tags) else None

@@ -19,6 +19,7 @@ from retina_adapt.imaging.photograph import (
     Photograph,
 )
 from retina_adapt.imaging.provenance import xmp_packet
+from retina_adapt.imaging.resolution import dots_per_inch
 
 # Of libjpeg; the format itself ends a little above.
 LONGEST_JPEG_SIDE = 65_500
@@ -27,7 +28,8 @@ LONGEST_JPEG_SIDE = 65_500
 def write_photograph(photograph: Photograph, path: Path | str) -> None:
     """Write a photograph with its bit depth, alpha, colour profile, EXIF and provenance; the suffix decides the format.
 
-    PNG and TIFF are lossless. JPEG is written at quality 95 without chroma subsampling, since fine red
+    The resolution that EXIF states is also written where the format has a place of its own for it. PNG and TIFF are
+    lossless. JPEG is written at quality 95 without chroma subsampling, since fine red
     vessels live in the chroma planes. DICOM is written of what was read from DICOM, as a new, derived image.
     Missing folders are made. The file appears whole or not at all, so a file that was there before survives a
     failed write.
@@ -95,10 +97,17 @@ def _encode(photograph: Photograph, path: Path) -> bytes:
             icc_profile=photograph.icc_profile,
             exif=photograph.exif or b"",
             xmp=xmp or b"",
+            dpi=_jfif_density(photograph.exif),
         )
     except ValueError as error:  # a segment of JPEG holds 64 kB; other formats have no such limit
         raise ImageWriteError(f"{path}: JPEG cannot hold its metadata ({error}); write it as .png or .tif") from error
     return buffer.getvalue()
+
+
+def _jfif_density(exif: bytes | None) -> tuple[int, int]:
+    """Whole dots per inch, as JFIF holds them in 16 bits; zeros where it cannot, or the EXIF block states none."""
+    density = tuple(round(it) for it in dots_per_inch(exif) or ())
+    return density if len(density) == 2 and max(density) < 2**16 else (0, 0)
 
 
 def _integer_samples(photograph: Photograph, path: Path) -> np.ndarray:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from retina_adapt.imaging import read_photograph
+from retina_adapt.enhancement import EnhancementSettings
+from retina_adapt.imaging import Photograph, read_photograph, write_photograph
+from retina_adapt.imaging.synthetic_fundus import draw_fundus
 
 
 @pytest.fixture
@@ -92,6 +94,17 @@ def test_sampling_with_several_seeds_shows_uncertainty(page, files):
     assert viewer.find_element("css selector", "[data-layer=uncertainty]").is_displayed()
 
 
+def test_the_download_of_a_result_that_was_replaced_since_says_so(page, files, studio, downloads):
+    load(page, files[0])
+    page.find_element("id", "enhance").click()
+    wait_for(page, "#result .viewer")
+    before = set(downloads.iterdir())
+    studio.enhance(next(iter(studio.photographs)), {"haze": 1}, EnhancementSettings())
+    page.find_element("id", "download").click()
+    assert "this result was replaced since" in wait_for(page, "#message").text
+    assert set(downloads.iterdir()) == before
+
+
 def test_a_broken_file_is_named_and_does_not_stop_the_rest(page, files):
     page.find_element("id", "files").send_keys(f"{files[1]}\n{files[0]}")
     wait_for(page, ".photographs li")
@@ -108,6 +121,18 @@ def test_a_page_that_is_loaded_anew_finds_its_photographs_and_results(page, file
     assert wait_for(page, "#result .viewer")
     page.find_element("css selector", ".photographs .remove").click()
     wait_for(page, ".photographs li", visible=False)
+
+
+def test_what_may_be_wrong_with_a_file_is_shown_before_and_after_enhancing_it(page, tmp_path, files):
+    deep = Photograph(draw_fundus(0, 160)[0] / 16, bit_depth=16)
+    write_photograph(deep, tmp_path / "12 bits.png")
+    load(page, tmp_path / "12 bits.png")
+    assert "12 bits.png: its brightest sample is" in wait_for(page, "#doubt").text
+    page.find_element("id", "enhance").click()
+    wait_for(page, "#result .viewer")
+    assert page.find_element("id", "doubt").is_displayed()
+    page.find_element("id", "files").send_keys(str(files[0]))
+    wait_for(page, "#doubt", visible=False)
 
 
 def test_a_removed_photograph_is_gone(page, files, studio):

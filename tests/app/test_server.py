@@ -50,7 +50,18 @@ def test_a_photograph_goes_in_is_enhanced_and_comes_out(address, eye):
     assert ask(address, "GET", "/photographs", headers={})[0] == 400
     assert b"a b.png" in ask(address, "GET", "/report.html")[2]
     assert ask(address, "DELETE", f"/photographs/{loaded['number']}")[0] == 200
-    assert ask(address, "GET", answer["download"])[0] == 400
+    assert ask(address, "GET", answer["download"])[0] == 410
+
+
+def test_the_download_of_a_result_that_another_tab_has_replaced_is_gone(address, eye):
+    number = json.loads(ask(address, "POST", "/photographs?name=eye.png", eye)[2])["number"]
+    links = []
+    for adaptor in ("light", "haze"):
+        wanted = json.dumps({**WANTED, "weights": [[adaptor, 1]]}).encode()
+        links.append(json.loads(ask(address, "POST", f"/photographs/{number}/enhance", wanted)[2])["download"])
+    status, _, body = ask(address, "GET", links[0])
+    assert (status, "enhance it again" in json.loads(body)["error"]) == (410, True)
+    assert ask(address, "GET", links[1])[0] == 200
 
 
 @pytest.mark.parametrize(

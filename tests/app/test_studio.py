@@ -11,6 +11,7 @@ import pytest
 from retina_adapt.app import StudioError
 from retina_adapt.app import studio as module
 from retina_adapt.app.launch import load_studio
+from retina_adapt.app.studio import GoneError
 from retina_adapt.enhancement import EnhancementSettings
 from retina_adapt.imaging import (
     ImageReadError,
@@ -194,9 +195,19 @@ def test_a_result_that_was_replaced_since_is_not_handed_out_as_the_one_before(st
     first = studio.enhance(number, {"light": 1}, FAST)
     assert studio.result_file(number, first.turn).is_file()
     second = studio.enhance(number, {"haze": 1}, FAST)
-    with pytest.raises(StudioError, match="enhanced again since"):
+    with pytest.raises(StudioError, match="this result was replaced since"):
         studio.result_file(number, first.turn)
     assert studio.result_file(number, second.turn).is_file()
+
+
+def test_a_page_of_an_earlier_studio_finds_none_of_a_later_ones_photographs(studio, eye, model_folders):
+    backbone, adaptors = model_folders
+    later = load_studio(adaptors, backbone, "cpu")
+    number = studio.add("first.png", eye)
+    later.add("second.png", eye)
+    with pytest.raises(GoneError, match="no such photograph any more"):
+        later.enhance(number, {"light": 1}, FAST)
+    later.close()
 
 
 def test_a_file_that_is_another_format_than_its_name_says_is_enhanced_all_the_same(studio, tmp_path):

@@ -35,6 +35,12 @@ def test_an_unexpected_error_says_where_in_the_package_it_came_up(tmp_path: Path
     assert message.endswith("please report it")
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_too_little_memory_is_no_defect(error: Exception) -> None:
+    message = failure_message(Path("a.png"), error)
+    assert message == "a.png: not enough memory to hold it; close other programs, or lower --workers"
+
+
 def test_an_unexpected_error_from_elsewhere_has_no_place() -> None:
     message = failure_message(Path("a.png"), raised(lambda: {}["missing"]))
     assert message == "a.png: unexpected KeyError: 'missing'; please report it"

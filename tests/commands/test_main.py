@@ -18,6 +18,8 @@ from retina_adapt.cli import main
         ("demo {file}/out", r"file/out: .*name another one"),
         # Brackets in a name are no markup.
         ("degrade {photographs} {file}/[b]out[/od]", r"file/\[b\]out\[/od\]: .*name another one"),
+        # Nor are words between colons pictures.
+        ("degrade {photographs} {file}/a:eye:b", r"file/a:eye:b: .*name another one"),
         ("enhance {photographs} {blocked} --adaptor light --device cpu", r"\.retina_adapt/lock: .*make space"),
         ("degrade {photographs} {blocked}", r"degradations\.json: .*make space"),
         # An error of the system that no command expects.
@@ -42,3 +44,38 @@ def test_a_mistake_is_one_line_that_says_what_to_do(
     assert not any("Traceback" in other or "rror" in other for other in above)
     assert line.startswith("error: ")
     assert re.search(said, line), line
+
+
+def ended_with(monkeypatch: pytest.MonkeyPatch, capsys, *words: object) -> list[str]:
+    """Lines on standard error of a command that ends with exit status 2."""
+    monkeypatch.setattr(sys, "argv", ["retina-adapt", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    return capsys.readouterr().err.splitlines()
+
+
+def test_a_name_can_neither_forge_a_line_nor_steer_the_terminal(tmp_path: Path, monkeypatch, capsys) -> None:
+    name = tmp_path / "half\nfailed: x.jpg \x1b(B"
+    (line,) = ended_with(monkeypatch, capsys, "degrade", name, tmp_path / "out")
+    assert line.startswith(f"error: {tmp_path}/half\\nfailed: x.jpg \\x1b(B: there is no such file")
+
+
+def test_the_lines_of_a_list_stay_lines(drawn: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    (tmp_path / "high").mkdir()
+    (drawn / "drawn_0000.png").rename(tmp_path / "high" / "drawn_0000.png")
+    first, *others = ended_with(monkeypatch, capsys, "register-pairs", drawn, tmp_path / "high", tmp_path / "out")
+    assert "do not pair up" in first
+    assert others
+    assert all(line.startswith("  ") for line in others)
+
+
+@pytest.mark.parametrize("raised", [MemoryError("Unable to allocate 3 GiB"), RuntimeError("… can't allocate memory …")])
+def test_too_little_memory_is_one_line_too(drawn: Path, tmp_path: Path, monkeypatch, capsys, raised) -> None:
+    def draw_too_much(*_: object, **__: object) -> None:
+        raise raised
+
+    # What asks for more than the machine has would stop other programs as well.
+    monkeypatch.setattr("retina_adapt.commands.draw.draw_photographs", draw_too_much)
+    (line,) = ended_with(monkeypatch, capsys, "draw", tmp_path / "out")
+    assert re.fullmatch(r"error: not enough memory; close other programs.*--batch-size.*--detail guided", line)

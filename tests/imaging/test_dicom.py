@@ -1,6 +1,7 @@
 """DICOM photographs are read as they are; what is written is a derived image that nobody takes for the original."""
 
 import dataclasses
+import subprocess
 import sys
 import warnings
 from io import BytesIO
@@ -221,6 +222,25 @@ def test_what_is_no_photograph_is_an_error_that_names_file_and_reason(tmp_path, 
         read_photograph(tmp_path / "eye.dcm")
 
 
+@pytest.mark.parametrize("keyword", ["BitsStored", "PhotometricInterpretation", "PixelRepresentation", "Rows"])
+def test_an_object_that_does_not_say_what_its_samples_mean_is_an_error_that_names_what_is_missing(keyword):
+    dataset = dicom_object(random_samples())
+    delattr(dataset, keyword)
+    with pytest.raises(ImageReadError, match=rf"^report: .*does not state {keyword}, .*export it anew from where"):
+        decode_photograph(encoded(dataset), "report")
+
+
+@pytest.mark.parametrize("has_meta", [True, False])
+def test_an_object_without_the_beginning_of_its_file_is_called_what_it_is(has_meta):
+    dataset = dicom_object(random_samples())
+    if not has_meta:
+        dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    buffer = BytesIO()
+    pydicom.dcmwrite(buffer, dataset, implicit_vr=False, little_endian=True)
+    with pytest.raises(ImageReadError, match=r"^eye\.dcm: looks like a DICOM object without the beginning"):
+        decode_photograph(buffer.getvalue(), "eye.dcm")
+
+
 def test_an_object_without_a_picture_is_an_error():
     dataset = dicom_object(random_samples())
     del dataset.PixelData
@@ -310,3 +330,15 @@ def test_curves_that_were_made_for_the_originals_samples_are_left_out(tmp_path):
     original.save_as(path)
     write_photograph(read_photograph(path), tmp_path / "derived.dcm")
     assert "VOILUTSequence" not in pydicom.dcmread(tmp_path / "derived.dcm")
+
+
+def test_of_an_object_that_is_slightly_amiss_nothing_is_written_to_standard_error(tmp_path):
+    dataset = dicom_object(random_samples())
+    dataset.PixelData += b"\0" * 10
+    (tmp_path / "eye.dcm").write_bytes(encoded(dataset))
+    # In a process of its own, since pytest has filters of its own.
+    read = "import sys; from retina_adapt.imaging import read_photograph; read_photograph(sys.argv[1])"
+    for options, is_silent in (([], True), (["-W", "always"], False)):
+        command = [sys.executable, *options, "-c", read, str(tmp_path / "eye.dcm")]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+        assert ("excess padding" not in said) == is_silent, said

@@ -1,5 +1,5 @@
 "use strict";
-// Photographs by the server's number: {name, width, height, preview, result}.
+// Photographs by the server's number: {name, width, height, preview, doubt, result}.
 const photographs = new Map();
 let current = null;
 // Adaptors that are on, in the order in which they were switched on: a sequence takes them so.
@@ -52,6 +52,8 @@ function show(number) {
   $("welcome").hidden = Boolean(photograph);
   $("preview").hidden = !photograph || Boolean(result);
   $("download").hidden = !result;
+  $("doubt").textContent = photograph?.doubt ?? "";
+  $("doubt").hidden = !photograph?.doubt;
   $("result").replaceChildren();
   if (result) {
     // Made by the app's own templates, which escape what they are given.
@@ -86,6 +88,20 @@ async function forget(number) {
   await ask(`/photographs/${number}`, { method: "DELETE" }).catch(() => {});
   photographs.delete(number);
   show(current === number ? [...photographs.keys()][0] ?? null : current);
+}
+
+async function download(event) {
+  // A link that is refused would leave an empty tab, or a failed download without a reason.
+  event.preventDefault();
+  const { download, file } = photographs.get(current).result;
+  try {
+    const response = await fetch(download);
+    if (!response.ok) throw new Error((await response.json()).error);
+    const content = URL.createObjectURL(await response.blob());
+    Object.assign(document.createElement("a"), { href: content, download: file }).click();
+    setTimeout(() => URL.revokeObjectURL(content), 60000);
+    say("");
+  } catch (error) { say(error.message); }
 }
 
 function inSequence() {
@@ -148,6 +164,7 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   enhance([current]);
 });
+$("download").addEventListener("click", download);
 $("enhance-all").addEventListener("click", () => enhance([...photographs.keys()]));
 form.dispatchEvent(new Event("change"));
 list();

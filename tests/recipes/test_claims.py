@@ -358,7 +358,7 @@ def test_other_backbones_are_held_against_their_input_and_all_training_from_scra
 
 
 @pytest.mark.parametrize(("best_step", "met"), [(50, True), (150, False), (None, False)])
-def test_convergence_is_held_against_the_best_of_the_long_trainings(
+def test_convergence_is_held_against_each_of_the_long_trainings(
     module: Callable[[str], ModuleType], best_step: int | None, met: bool
 ) -> None:
     steps = (50, 150)

@@ -169,7 +169,7 @@ def test_one_seed_of_the_arms_comes_first_and_questions_share_trainings(
     ordered = module("claims").in_order(questions)
     assert [training.arm for training in ordered[: len(full.arms)]] == full.arms
     assert [training.seed for training in ordered] == sorted(training.seed for training in ordered)
-    assert questions["degradations"]["light"][:1] == questions["ablations"]["ours"]
+    assert questions["arms"]["ours"][:1] == questions["ablations"]["ours"]
     assert {len(rows) for rows in questions["unseen"].values()} == {1}
 
 
@@ -191,6 +191,9 @@ def test_the_long_trainings_are_tried_at_other_rates_and_share_that_of_their_own
     )
     assert own == questions["convergence"]["scratch"][0]
     assert other == replace(own, learning_rate=0.002)
+    control = "scratch with input skip with branches"
+    (short, *_), (long, *_) = questions["arms"][control], questions["convergence"][control]
+    assert (short.learning_rate, long.learning_rate) == (0.001, 0.0005)
 
 
 def test_a_degradation_with_values_of_its_own_is_trained_without_them_besides(

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from retina_adapt.commands.plausibility import doubt_about_colors, doubt_about_samples
 from retina_adapt.enhancement import EnhancementSettings, Enhancer, provenance_of
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import (
@@ -24,6 +23,7 @@ from retina_adapt.imaging import (
     write_photograph,
 )
 from retina_adapt.imaging.photograph import JPEG_SUFFIXES, PNG_SUFFIXES, TIFF_SUFFIXES
+from retina_adapt.imaging.plausibility import doubt_about_colors, doubt_about_samples
 from retina_adapt.report import ModelIdentity, ReportEntry, report_entry, write_report
 from retina_adapt.report.pictures import data_address, shown_picture
 from retina_adapt.report.quality import measured_frame

@@ -18,7 +18,6 @@ from retina_adapt.commands.batch import Outcome, batch_progress, failure_message
 from retina_adapt.commands.earlier_results import number_and_change, size_and_time
 from retina_adapt.commands.journal import PhotographRecord
 from retina_adapt.commands.photograph_list import ListedPhotograph
-from retina_adapt.commands.plausibility import doubt_about_colors, doubt_about_samples, require_fundus
 from retina_adapt.commands.used_models import AUTO, BACKBONE
 from retina_adapt.enhancement import (
     EnhancementInputError,
@@ -44,6 +43,7 @@ from retina_adapt.imaging import (
     write_photograph,
 )
 from retina_adapt.imaging.photograph import JPEG_SUFFIXES
+from retina_adapt.imaging.plausibility import doubt_about_colors, doubt_about_samples, require_fundus
 from retina_adapt.report import ModelIdentity
 from retina_adapt.routing import Route
 

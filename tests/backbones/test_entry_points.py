@@ -4,9 +4,11 @@ import re
 import sys
 import tomllib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from installed_package import install_package
 from new_process import run_script
 
 from retina_adapt.backbones import (
@@ -21,6 +23,7 @@ from retina_adapt.backbones import (
 from retina_adapt.backbones.registry import ENTRY_POINT_GROUP
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "backbones.md"
+install = partial(install_package, ENTRY_POINT_GROUP)
 
 BUILD_AND_SAVE = """
 import sys
@@ -60,15 +63,6 @@ with torch.no_grad():
     assert not torch.equal(backbone.decode(latents), frozen)
     assert sample_latents(backbone, latents, steps=2, seeds=[1, 2]).shape == latents.shape
 """
-
-
-def install(folder: Path, package: str, entries: dict[str, str]) -> None:
-    """What an installer leaves behind for a package's entry points."""
-    information = folder / f"{package}-1.0.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-    lines = [f"{name} = {value}" for name, value in entries.items()]
-    (information / "entry_points.txt").write_text("\n".join([f"[{ENTRY_POINT_GROUP}]", *lines, ""]))
 
 
 def printed_block(language: str) -> str:

@@ -4,11 +4,13 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from drawn_fundus import draw_fundus
+from installed_package import install_package
 from new_process import run_script
 
 from retina_adapt.degradations import (
@@ -25,6 +27,7 @@ from retina_adapt.degradations import (
 from retina_adapt.degradations.registry import ENTRY_POINT_GROUP
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "data.md"
+install = partial(install_package, ENTRY_POINT_GROUP)
 
 LIST_AND_DEGRADE = """
 from pathlib import Path
@@ -66,15 +69,6 @@ def printed_block(language: str, containing: str) -> str:
     found = re.findall(rf"^```{language}\n(.*?)^```", DOCUMENTATION.read_text(encoding="utf-8"), re.M | re.S)
     (block,) = [block for block in found if containing in block]
     return block
-
-
-def install(folder: Path, package: str, entries: dict[str, str]) -> None:
-    """What an installer leaves behind for a package's entry points."""
-    information = folder / f"{package}-1.0.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-    lines = [f"{name} = {value}" for name, value in entries.items()]
-    (information / "entry_points.txt").write_text("\n".join([f"[{ENTRY_POINT_GROUP}]", *lines, ""]))
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from retina_adapt.commands.plausibility import doubt_about_colors
 from retina_adapt.imaging import decode_photograph, read_photograph, write_photograph
+from retina_adapt.imaging.plausibility import doubt_about_colors
 
 SRGB = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 ADOBE_RGB = (31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000)

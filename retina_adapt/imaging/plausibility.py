@@ -7,8 +7,9 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging import FieldOfView, Photograph
 from retina_adapt.imaging.dicom import has_burned_in_writing
+from retina_adapt.imaging.field_of_view import FieldOfView
+from retina_adapt.imaging.photograph import Photograph
 
 # Light comes back from a fundus red: through the blood of the choroid. Those of the corpus are well above these ratios.
 _LEAST_RED_IN_A_DISC = 1.0

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from retina_adapt.commands.plausibility import doubt_about_colors, doubt_about_samples, require_fundus
 from retina_adapt.imaging import (
     Photograph,
     decode_photograph,
@@ -17,6 +16,7 @@ from retina_adapt.imaging import (
     find_photographs,
     read_photograph,
 )
+from retina_adapt.imaging.plausibility import doubt_about_colors, doubt_about_samples, require_fundus
 from retina_adapt.imaging.synthetic_fundus import draw_fundus
 
 

@@ -30,6 +30,7 @@ from retina_adapt.markdown import markdown_table
 MASK_THRESHOLD = 0.5
 KEPT, NEW, LOST = (0.75, 0.75, 0.75), (1.0, 0.2, 0.1), (0.2, 0.5, 1.0)
 MEASURES = {"dice": dice, "clDice": centerline_dice}
+INVENTED = {"invented": "as a share of those found", "false positives": "as a share of the field without vessels"}
 PICTURES = ("degraded", "enhanced", "clear")
 GUIDED = "guided"
 THEN = ", then "
@@ -117,7 +118,7 @@ def measure(config: StructureConfig) -> dict:
                     name: vessel_map(picture, photograph.mask)
                     for name, picture in (pictures | {GUIDED: one_look}).items()
                 }
-                found.append(_scores(vessels, expected & photograph.mask))
+                found.append(_scores(vessels, expected, photograph.mask))
                 if index < config.pictures:
                     overlays = [_overlay(vessels[name], vessels["clear"]) for name in ("degraded", "enhanced")]
                     label = f"{data_set} {row}"
@@ -132,7 +133,8 @@ def measure(config: StructureConfig) -> dict:
 
 def section(results: dict) -> list[str]:
     """The section of the document from the results alone."""
-    settings, rows, short, above = results["settings"], [], [], []
+    settings, rows, short = results["settings"], [], []
+    above: dict[str, list[str]] = {measure: [] for measure in INVENTED}
     judged = total = 0
     for data_set, by_degradation in results["rows"].items():
         for degradation, scores in by_degradation.items():
@@ -143,11 +145,13 @@ def section(results: dict) -> list[str]:
                 judged += won is not None
                 if won is not None and won < SHARE_TO_WIN_BACK:
                     short.append(f"{name} ({won:.0%})")
-                if scores["invented enhanced"] > scores["invented clear"]:
-                    above.append(f"{name} ({scores['invented enhanced']:.3f} to {scores['invented clear']:.3f})")
+                for measure, missed in above.items():
+                    enhanced, clear = scores[f"{measure} enhanced"], scores[f"{measure} clear"]
+                    if enhanced > clear:
+                        missed.append(f"{name} ({enhanced:.3f} to {clear:.3f})")
             shown = [
                 ", ".join(f"{scores[f'{measure} {picture}']:.3f}" for picture in PICTURES)
-                for measure in ("dice", "clDice", "invented", "lost")
+                for measure in (*MEASURES, *INVENTED, "lost")
             ]
             shown[1:1] = ["–" if share is None else f"{share:.0%}" for share in (won, won_guided)]
             rows.append([data_set, degradation, *shown])
@@ -161,14 +165,20 @@ def section(results: dict) -> list[str]:
         "the clear photograph, whose figures a cell gives in this order, and compared with an observer's mask. "
         "`won back`: of the Dice that the degradation took away; a dash where it took less than "
         f"{LEAST_LOSS} (the filter normalises light locally), so that there is nothing to win back; "
-        f"`{GUIDED}`: the same with a single look at the frame (`--detail {GUIDED}`). `invented`: share "
-        "of the vessels found that the observer has not drawn, so that an adaptor that finds few invents few. `lost`: "
-        "share of the observer's that are not found. A "
-        "row `a, then b` is the degradation `a` enhanced by the adaptors `a` and `b` in sequence (`--then b`); the "
-        "targets are those of one adaptor.",
-        markdown_table(["data set", "degradation", "Dice", "won back", GUIDED, "clDice", "invented", "lost"], rows),
+        f"`{GUIDED}`: the same with a single look at the frame (`--detail {GUIDED}`). `invented`: what is found "
+        "and the observer has not drawn, as a share of what is found, which rises where fewer of the observer's are "
+        "found; `false positives`: the same as a share of the field without vessels. `lost`: share of the observer's "
+        "that are not found. A row `a, then b` is the degradation `a` enhanced by the adaptors `a` and `b` in sequence "
+        "(`--then b`); the targets are those of one adaptor.",
+        markdown_table(
+            ["data set", "degradation", "Dice", "won back", GUIDED, "clDice", "invented", "false positives", "lost"],
+            rows,
+        ),
         _verdict(f"at least {SHARE_TO_WIN_BACK:.0%} of the Dice lost is won back", judged, short),
-        _verdict("no more invented vessels than on the clear photograph itself", total, above),
+        *(
+            _verdict(f"no more invented vessels than on the clear photograph itself, {share}", total, above[measure])
+            for measure, share in INVENTED.items()
+        ),
     ]
 
 
@@ -189,12 +199,17 @@ def _with_mask(row: dict[str, Any], split: str) -> dict[str, Any]:
     return {"vessels": {"path": None, "bytes": encoded.getvalue()}}
 
 
-def _scores(vessels: dict[str, np.ndarray], expected: np.ndarray) -> Scores:
+def _scores(vessels: dict[str, np.ndarray], expected: np.ndarray, mask: np.ndarray) -> Scores:
+    """All masks bool (H, W): vessels found in each picture, the observer's, the field of view."""
+    expected = expected & mask
+    background = max(1, int((mask & ~expected).sum()))
     scores = {}
     for name, found in vessels.items():
         for measure_name, function in MEASURES.items():
             scores[f"{measure_name} {name}"] = function(found, expected)
-        scores[f"invented {name}"] = float((found & ~expected).sum() / max(1, found.sum()))
+        invented = int((found & ~expected).sum())
+        scores[f"invented {name}"] = invented / max(1, int(found.sum()))
+        scores[f"false positives {name}"] = invented / background
         scores[f"lost {name}"] = float((expected & ~found).sum() / max(1, expected.sum()))
     return scores
 

@@ -88,12 +88,11 @@ def first_reaching(results: Results, trainings: Sequence[Training], level: float
 def variants(rows: Rows, results: Results) -> str:
     """A table of trainings that differ in something, mean of their test sets."""
     return markdown_table(
-        ["variant", "trainable parameters", "seconds", "degraded", "PSNR", "SSIM", "clear in, clear out"],
+        ["variant", "trainable parameters", "degraded", "PSNR", "SSIM", "clear in, clear out"],
         (
             [
                 name.replace(" | ", ", "),
                 parameters(results, trainings),
-                cell(seconds(results, trainings), 0),
                 cell(measure(results, trainings[:1], "psnr_degraded")),
                 cell(measure(results, trainings, "psnr_enhanced")),
                 cell(measure(results, trainings, "ssim_enhanced"), 3),

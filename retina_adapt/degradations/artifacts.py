@@ -30,7 +30,7 @@ _EDGE_SOFTNESS = 0.3
 def draw_spots(generator: np.random.Generator, severity: float) -> Parameters:
     """Draw 10 to 20 specks of dust, radius 0.01 to 0.05 (Shen et al. 2020), all whitish or all brownish.
 
-    Severity decides how many of them show; the last one is fading in.
+    Severity decides how many of them show, the last one fading in.
     """
     color = _BRIGHT_DUST if float(generator.random()) < _BRIGHT_SHARE else _DARK_DUST
     count = 10 + int(generator.random() * 11)
@@ -46,18 +46,18 @@ def draw_spots(generator: np.random.Generator, severity: float) -> Parameters:
 
 
 def apply_spots(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
-    """Lay soft dust over the frame: I + cover x (min(mean(I) x color, 1) - I).
+    """Lay soft dust over the frame: I + cover x (min(mean(I) x colour, 1) - I).
 
     Opacity of one spot after Shen et al. 2020: k x (1 - exp(-beta x d)) with r = radius / 0.05,
-    k = 14 / 25 + 1 - r, beta = 0.5 + r, d = 0.3 r: thick dust blocks more. Theirs adds light; here the dust
-    covers, with three times the opacity, since it hides the vessels behind it.
+    k = 14 / 25 + 1 - r, beta = 0.5 + r, d = 0.3 r: thick dust blocks more. Their dust adds light; here it covers, with
+    three times the opacity, since it hides the vessels behind it.
     """
     x, y = centered_coordinates(pixels)
     clear_share = np.ones(pixels.shape[:2], dtype=np.float32)
     for spot in parameters["spots"]:
         center_x, center_y = spot["center"]
         reach = _SPOT_REACH * spot["radius"]
-        # Only the spot's own window is touched: whole frames would cost more than all other steps.
+        # Only the spot's own window is changed: whole frames would cost more than all other steps.
         columns = slice(*np.searchsorted(x[0], (center_x - reach, center_x + reach)))
         rows = slice(*np.searchsorted(y[:, 0], (center_y - reach, center_y + reach)))
         distance = np.hypot(x[:, columns] - center_x, y[rows] - center_y)
@@ -83,10 +83,10 @@ def draw_noise(generator: np.random.Generator, severity: float) -> Parameters:
 def apply_noise(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
     """Add noise of variance shot^2 x I + read^2 (Foi et al. 2008, Poissonian-Gaussian noise of raw sensors).
 
-    The grain is a fraction of the frame, not a pixel: noise is drawn on a grid of cells of `grain` shorter
-    sides and resized to the frame. One record thus gives one pattern at all sizes, averaged away where
-    pixels are larger than its cells, as when a noisy photograph is scaled down. The variance is that of the
-    grid: where pixels are smaller than its cells, interpolation between them leaves about three quarters of it.
+    The grain is a fraction of the frame, not a pixel: noise is drawn on a grid whose cells are `grain` shorter sides
+    wide, then resized to the frame. So one record gives one pattern at all sizes, averaged away where pixels are larger
+    than its cells, as when a noisy photograph is scaled down. The variance is that of the grid: where pixels are
+    smaller than its cells, interpolation between them leaves about three quarters of it.
     """
     height, width, channels = pixels.shape
     cells_per_pixel = 1 / (parameters["grain"] * shorter_side(pixels))
@@ -102,7 +102,7 @@ def apply_noise(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, A
 
 
 def draw_jpeg_compression(generator: np.random.Generator, severity: float) -> Parameters:
-    """Draw a JPEG quality, from 60 down to 10 to 20 at severity 1; none (no compression) at severity 0."""
+    """Draw a JPEG quality: from 60 down to between 10 and 20 at severity 1; None (no compression) at severity 0."""
     worst_quality = draw_uniform(generator, 10, 20)
     return {"quality": round(60 - severity * (60 - worst_quality)) if severity > 0 else None}
 
@@ -110,8 +110,8 @@ def draw_jpeg_compression(generator: np.random.Generator, severity: float) -> Pa
 def apply_jpeg_compression(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
     """Encode as JPEG in memory, and decode.
 
-    The one degradation that depends on the frame's size: the format's blocks are 8 pixels wide whatever the
-    frame, so the same quality harms a small frame more, as it does a small file.
+    The one degradation that depends on the frame's size: the format's blocks are 8 pixels wide whatever the frame, so
+    the same quality harms a small frame more, as it would a file of that size.
     """
     if parameters["quality"] is None:
         return pixels

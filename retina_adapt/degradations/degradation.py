@@ -1,7 +1,7 @@
-"""What a degradation is: a pure pair of functions under a name, drawn from a seed, replayed from a record.
+"""Draw degradations from a seed, and apply them: each is a pair of pure functions under a name.
 
-Drawing and applying are kept apart so that one record, a few numbers in JSON, degrades a photograph at any
-size and on any day in the same way. Named degradations are the single faults; presets combine them.
+Drawing and applying are kept apart so that one record, a few numbers in JSON, degrades a photograph in the same way at
+any size and on any day. Named degradations are the single faults; presets combine them.
 """
 
 import json
@@ -21,15 +21,15 @@ from retina_adapt.degradations.errors import (
 from retina_adapt.degradations.record import DrawnDegradation, DrawnStep
 from retina_adapt.degradations.registry import PresetStep, find_degradation, find_preset
 
-# The two random streams of one seed: severity has its own, so that drawing it leaves the steps as they are.
+# The two random streams of one seed: severity has its own, so that drawing it does not change the steps.
 _SEVERITY_STREAM, _STEPS_STREAM = 0, 1
 
 
 def draw_uniform(generator: np.random.Generator, low: float, high: float) -> float:
     """A uniform draw from [low, high) as a Python float.
 
-    Plain arithmetic on the generator's doubles gives the same value on every machine, which library
-    distributions do not promise between versions.
+    Plain arithmetic on the generator's doubles gives the same value on every machine; the distributions of libraries
+    do not promise that across versions.
     """
     return low + (high - low) * float(generator.random())
 
@@ -40,7 +40,7 @@ def draw_step(name: str, *, generator: np.random.Generator, severity: float) -> 
     Raises:
         UnknownDegradationError: nothing is registered under `name`.
         SeverityError: severity outside [0, 1].
-        DegradationResultError: what was drawn are not JSON values.
+        DegradationResultError: the parameters drawn are not JSON values.
     """
     _require_severity(severity)
     parameters = find_degradation(name).draw(generator, float(severity))
@@ -62,7 +62,7 @@ def apply_step(pixels: np.ndarray, mask: np.ndarray, step: DrawnStep) -> np.ndar
             f"the stored step '{step.name}' lacks the parameter {error}; draw it anew"
         ) from error
     except (ValueError, cv2.error) as error:
-        # NumPy and OpenCV say no more than this of what they may not write to.
+        # NumPy and OpenCV give no other sign of a write to a read-only array.
         if not re.search("read-?only", str(error)):
             raise
         raise DegradationResultError(
@@ -88,7 +88,7 @@ def draw_degradation(preset: str, *, seed: int, severity: float | None = None) -
         UnknownPresetError: nothing is registered under `preset`.
         SeverityError: severity outside [0, 1].
         DegradationEntryPointError: the installed package that offers `preset` is defective.
-        DegradationResultError: a degradation drew something else than JSON values.
+        DegradationResultError: a degradation drew something other than JSON values.
     """
     chosen = find_preset(preset)
     if severity is None:
@@ -104,8 +104,8 @@ def apply_degradation(pixels: np.ndarray, mask: np.ndarray, drawn: DrawnDegradat
     """Degrade a photograph inside its field of view.
 
     Args:
-        pixels: float32 (H, W, C) with C = 1 or 3 (RGB), values in [0, 1]; not changed. Positions
-            and lengths refer to the frame's center and shorter side: crop it to the field of view first.
+        pixels: float32 (H, W, C) with C = 1 or 3 (RGB), values in [0, 1]; not changed. Positions and lengths refer to
+            the frame's centre and shorter side: crop it to the field of view first.
         mask: the field of view, bool (H, W).
         drawn: from `draw_degradation`, or restored from its record.
 
@@ -114,10 +114,10 @@ def apply_degradation(pixels: np.ndarray, mask: np.ndarray, drawn: DrawnDegradat
         bit for bit.
 
     Raises:
-        DegradationInputError: pixels or mask are not of the shape and type above.
+        DegradationInputError: pixels or mask do not have the shape and type above.
         UnknownDegradationError: the record names a degradation that is not registered here.
         DegradationRecordError: the record lacks a parameter of a step.
-        DegradationResultError: a degradation works in place, or returned no finite picture of the shape of `pixels`.
+        DegradationResultError: a degradation works in place, or did not return a finite picture shaped like `pixels`.
     """
     _require_frame(pixels, mask)
     degraded = pixels
@@ -171,8 +171,8 @@ def _require_json(parameters: Any, name: str) -> None:
         is_kept = False
     if not is_kept:
         raise DegradationResultError(
-            f"degradation '{name}' drew {parameters!r}, which a record in JSON would not give back; let it return a "
-            "dictionary whose keys are strings and whose values are finite numbers (float(x) of NumPy's), strings, "
+            f"degradation '{name}' drew {parameters!r}, which JSON would not give back unchanged; let it return a "
+            "dictionary whose keys are strings and whose values are finite numbers (float(x) for NumPy's), strings, "
             "lists or dictionaries"
         )
 
@@ -182,7 +182,7 @@ def _require_picture(degraded: Any, pixels: np.ndarray, mask: np.ndarray, name: 
         found = type(degraded).__name__
     elif degraded.shape != pixels.shape or not np.issubdtype(degraded.dtype, np.floating):
         found = f"{degraded.dtype} {degraded.shape}"
-    # Outside the field of view values are meaningless, and replaced.
+    # Outside the field of view values are meaningless, and will be replaced.
     elif not np.isfinite(degraded).all() and not np.isfinite(degraded[mask]).all():
         found = "values that are not finite"
     else:

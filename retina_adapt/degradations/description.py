@@ -1,4 +1,4 @@
-"""What a preset does, in words made of what is registered."""
+"""Describe in words what a preset does, from what is registered."""
 
 from retina_adapt.degradations.registry import Choice, PresetStep, find_preset
 
@@ -20,7 +20,7 @@ def describe_preset(name: str) -> str:
 def _described(step: PresetStep) -> str:
     if isinstance(step, str):
         return step
-    # A choice among choices is one of its options.
+    # An option that is itself a choice stands in brackets.
     options = ", ".join(f"({_described(option)})" if isinstance(option, Choice) else option for option in step.options)
     least, most = step.at_least, step.at_most
     count = str(least) if least == most else f"{least} {'or' if most == least + 1 else 'to'} {most}"

@@ -16,19 +16,19 @@ class SeverityError(RetinaAdaptError):
 
 
 class DegradationRecordError(RetinaAdaptError):
-    """A stored degradation lacks a field or has one that is unknown."""
+    """A stored degradation lacks a field or parameter, or has an unknown field."""
 
 
 class DegradationInputError(RetinaAdaptError):
-    """Pixels or mask do not have the shape and type that degradations work on."""
+    """Pixels or mask do not have the shape and type that degradations need."""
 
 
 class DegradationResultError(RetinaAdaptError):
-    """A degradation drew or returned what it must not, or changed its input; the message names the degradation."""
+    """A degradation drew or returned what it must not, or tried to change its input; the message names it."""
 
 
 class DegradationSourceError(RetinaAdaptError):
-    """What a degradation does cannot be told from its source, which is not there."""
+    """A degradation has no readable source, so changes to it would go unnoticed."""
 
 
 class DegradationEntryPointError(RetinaAdaptError):

@@ -1,7 +1,7 @@
-"""Positions, lengths and colors of degradations, independent of how many pixels the frame has.
+"""Positions, lengths and colours of degradations, independent of the frame's size in pixels.
 
-Every length is a fraction of the frame's shorter side and every position is counted from its center, so that
-the same parameters draw the same picture at any size.
+Every length is a fraction of the frame's shorter side and every position is relative to its centre, so that the same
+parameters draw the same picture at any size.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 # Smooth fields are computed at this many points along the shorter side and enlarged: at 512 pixels a sixteenth of the
-# work, and what the enlargement misses is below a quarter of an 8-bit grey level.
+# work, with an error below a quarter of an 8-bit grey level.
 _FIELD_POINTS = 128
 
 
@@ -20,7 +20,7 @@ def shorter_side(pixels: np.ndarray) -> int:
 
 
 def centered_coordinates(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixel centers as float32 x (1, W) and y (H, 1), in shorter sides from the center; y points down."""
+    """Pixel centres as float32 x (1, W) and y (H, 1), in shorter sides from the frame's centre; y points down."""
     height, width = pixels.shape[:2]
     side = shorter_side(pixels)
     x = (np.arange(width, dtype=np.float32) + 0.5 - width / 2) / side
@@ -29,11 +29,11 @@ def centered_coordinates(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def smooth_field(pixels: np.ndarray, formula: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
-    """A field without edges over the frame, float32 (H, W) or (H, W, C).
+    """Evaluate a field without edges over the frame, float32 (H, W) or (H, W, C).
 
     Args:
-        pixels: (H, W, C), for the frame's size.
-        formula: gives the field, (h, w) or (h, w, C), at x (1, w) and y (h, 1), coordinates as from
+        pixels: (H, W, C); only the frame's size matters.
+        formula: gives the field, (h, w) or (h, w, C), at coordinates x (1, w) and y (h, 1) as from
             `centered_coordinates`.
     """
     height, width = pixels.shape[:2]
@@ -51,17 +51,17 @@ def smooth_field(pixels: np.ndarray, formula: Callable[[np.ndarray, np.ndarray],
 
 
 def for_each_channel(field: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """A field (H, W) repeated for every channel of `pixels`, (H, W, C): much faster than broadcasting it."""
+    """Repeat a field (H, W) for every channel of `pixels`, giving (H, W, C): much faster than broadcasting it."""
     return cv2.merge([field] * pixels.shape[2]).reshape(pixels.shape)
 
 
 def change_colors(pixels: np.ndarray, matrix: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """matrix @ color + offset for every pixel; matrix (C, C), offset (C,)."""
+    """matrix @ colour + offset for every pixel; matrix (C, C), offset (C,)."""
     return cv2.transform(pixels, np.column_stack([matrix, offset]).astype(np.float32)).reshape(pixels.shape)
 
 
 def soft_disc(distance: np.ndarray, radius: float, softness: float) -> np.ndarray:
-    """A disc without an edge: 1 inside, one half at `radius`, 0 outside, over about 4 x `softness`.
+    """A disc with a soft edge: 1 inside, one half at `radius`, 0 outside, over about 4 x `softness`.
 
     The logistic profile stands for the Gaussian-blurred disc of Shen et al. 2020, without a convolution.
     """
@@ -75,6 +75,6 @@ def mean_color(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def fit_channels(color: Sequence[float], pixels: np.ndarray) -> np.ndarray:
-    """An RGB color as (C,) for these pixels; a grey frame takes its strongest channel."""
+    """An RGB colour as (C,) for these pixels; a grey frame takes its strongest channel."""
     rgb = np.asarray(color, dtype=np.float32)
     return rgb if pixels.shape[2] == 3 else rgb.max(keepdims=True)

@@ -1,4 +1,4 @@
-"""By what a preset is told from an earlier version of itself, for whoever keeps what was made with it."""
+"""Tell a preset from its earlier versions, for whoever keeps what was made with it."""
 
 import hashlib
 import inspect
@@ -11,14 +11,14 @@ from retina_adapt.degradations.registry import find_degradation, find_preset, na
 
 
 def preset_fingerprint(name: str) -> str:
-    """A sha256, equal in every process, over a preset's steps and the source of the degradations that they may draw.
+    """The sha256, equal in every process, of a preset's definition and the source of the degradations it may draw.
 
-    The source is the whole file that a function stands in, with the constants and functions beside it that it may
-    use. What it imports from other files is not seen.
+    The source is the whole file that defines a function, with the constants and functions beside it that it may use.
+    What it imports from other files is not covered.
 
     Raises:
         UnknownPresetError: no preset has this name.
-        DegradationSourceError: a function of a degradation has no source that could be read.
+        DegradationSourceError: a function of a degradation has no readable source.
     """
     preset = find_preset(name)
     parts = [repr(preset)]
@@ -30,11 +30,11 @@ def preset_fingerprint(name: str) -> str:
 
 
 def _file_of(function: Callable[..., Any], degradation: str) -> list[str]:
-    """The lines of the file that a function stands in."""
+    """The lines of the file that defines a function."""
     try:
         return inspect.findsource(inspect.unwrap(function))[0]
     except (OSError, TypeError) as error:
         raise DegradationSourceError(
-            f"degradation '{degradation}': the source of {function!r} cannot be read ({error}), so that nothing tells "
-            "when it changes; let draw and apply be functions (def) in a file"
+            f"degradation '{degradation}': the source of {function!r} cannot be read ({error}), so a change to it "
+            "would go unnoticed; define draw and apply as functions (def) in a file"
         ) from error

@@ -1,6 +1,6 @@
-"""Faults of illumination and color: halo, hole, uneven illumination, low light, low contrast, color shift.
+"""Faults of illumination and colour: halo, hole, uneven illumination, low light, low contrast, colour shift.
 
-Halo, hole and color shift follow Shen, Fu, Shen and Shao, "Modeling and Enhancing Low-Quality Retinal Fundus
+Halo, hole and colour shift follow Shen, Fu, Shen and Shao, "Modeling and Enhancing Low-Quality Retinal Fundus
 Images" (IEEE Transactions on Medical Imaging, 2020). Severity scales every change linearly, so no pixel comes
 closer to the clear photograph as severity grows.
 """
@@ -23,7 +23,7 @@ from retina_adapt.degradations.frame import (
 from retina_adapt.degradations.record import Parameters
 from retina_adapt.degradations.registry import register_degradation
 
-# Shen et al. 2020: the colors of stray light, white or greenish.
+# Shen et al. 2020: the colours of stray light, white or greenish.
 _HALO_COLORS = (
     (251 / 255, 249 / 255, 246 / 255),
     (141 / 255, 238 / 255, 238 / 255),
@@ -34,7 +34,7 @@ _LUMINANCE_WEIGHTS = (0.299, 0.587, 0.114)
 
 
 def draw_halo(generator: np.random.Generator, severity: float) -> Parameters:
-    """Draw a ring of stray light near the rim: center within 1/8 of the middle, inner diameter 0.75 to 1."""
+    """Draw a ring of stray light near the rim: centre within 1/8 of the middle, inner diameter 0.75 to 1."""
     inner_radius = draw_uniform(generator, 0.375, 0.5)
     return {
         "center": [draw_uniform(generator, -0.125, 0.125), draw_uniform(generator, -0.125, 0.125)],
@@ -46,10 +46,10 @@ def draw_halo(generator: np.random.Generator, severity: float) -> Parameters:
 
 
 def apply_halo(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
-    """Add a blurred ring: I + |disc_outer - disc_inner| x mean(I) x color x brightness (Shen et al. 2020)."""
+    """Add a blurred ring: I + |disc_outer - disc_inner| x mean(I) x colour x brightness (Shen et al. 2020)."""
     center_x, center_y = parameters["center"]
     inner, outer = parameters["inner_radius"], parameters["outer_radius"]
-    # Blurred about as widely as the ring itself, so that no edge of it can be seen.
+    # Blurred about as widely as the ring itself, so that none of its edges shows.
     softness = 0.35 * (outer - inner)
     light = mean_color(pixels, mask).mean() * fit_channels(parameters["color"], pixels) * parameters["brightness"]
 
@@ -62,7 +62,7 @@ def apply_halo(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, An
 
 
 def draw_hole(generator: np.random.Generator, severity: float) -> Parameters:
-    """Draw a dark area: center x within 1/4 and y within 1/8 of the frame's center, diameter 0.4 to 0.7."""
+    """Draw a dark area: centre x within 1/4 and y within 1/8 of the frame's centre, diameter 0.4 to 0.7."""
     return {
         "center": [draw_uniform(generator, -0.25, 0.25), draw_uniform(generator, -0.125, 0.125)],
         "radius": draw_uniform(generator, 0.2, 0.35),
@@ -73,8 +73,8 @@ def draw_hole(generator: np.random.Generator, severity: float) -> Parameters:
 def apply_hole(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
     """Take light away inside a very soft disc: I x (1 - depth x disc).
 
-    Shape after Shen et al. 2020. They subtract a constant where the photograph is bright enough; missing
-    light is a factor, which darkens as much without a color cast and needs no threshold.
+    Shape after Shen et al. 2020. They subtract a constant where the photograph is bright enough; here missing light is
+    a factor, which darkens as much without a colour cast and needs no threshold.
     """
     radius, (center_x, center_y) = parameters["radius"], parameters["center"]
 
@@ -85,7 +85,7 @@ def apply_hole(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, An
 
 
 def draw_uneven_illumination(generator: np.random.Generator, severity: float) -> Parameters:
-    """Draw light that falls off from one side to the other and toward the rim; some always remains."""
+    """Draw light that falls off from one side to the other and towards the rim; some always remains."""
     return {
         "turn": draw_uniform(generator, 0.0, 1.0),
         "side_loss": severity * draw_uniform(generator, 0.5, 0.65),
@@ -95,7 +95,7 @@ def draw_uneven_illumination(generator: np.random.Generator, severity: float) ->
 
 
 def apply_uneven_illumination(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
-    """A slow factor: 1 + side_gain at one side, 1 - side_loss at the other, less rim_loss at the rim.
+    """Multiply by a gradual factor: 1 + side_gain at one side, 1 - side_loss at the other, less rim_loss at the rim.
 
     `turn` is the direction of the brighter side as a fraction of a full turn.
     """
@@ -127,13 +127,13 @@ def draw_low_contrast(generator: np.random.Generator, severity: float) -> Parame
 
 
 def apply_low_contrast(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
-    """Draw pixels toward the mean color m of the field of view: I + (1 - contrast) x (m - I)."""
+    """Pull pixels towards the mean colour m of the field of view: I + (1 - contrast) x (m - I)."""
     lost = 1 - parameters["contrast"]
     return change_colors(pixels, (1 - lost) * np.eye(pixels.shape[2]), lost * mean_color(pixels, mask))
 
 
 def draw_color_shift(generator: np.random.Generator, severity: float) -> Parameters:
-    """Draw brightness 0.7 to 1.2, contrast and saturation 0.6 to 1.4 (Shen et al. 2020); white balance."""
+    """Draw brightness 0.7 to 1.2, contrast and saturation 0.6 to 1.4 (Shen et al. 2020), and white balance."""
     return {
         "brightness": draw_uniform(generator, 0.7, 1.2),
         "contrast": draw_uniform(generator, 0.6, 1.4),
@@ -144,12 +144,12 @@ def draw_color_shift(generator: np.random.Generator, severity: float) -> Paramet
 
 
 def apply_color_shift(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
-    """Blend by `strength` toward the frame with shifted brightness, contrast, saturation and white balance.
+    """Blend by `strength` towards the frame with shifted brightness, contrast, saturation and white balance.
 
     A grey frame has neither saturation nor white balance: only brightness and contrast change.
     """
     channels = pixels.shape[2]
-    # Each change is linear in the color, so that all of them together are one matrix and one offset.
+    # Each change is linear in the colour, so that all of them together are one matrix and one offset.
     matrix = parameters["contrast"] * parameters["brightness"] * np.eye(channels)
     mean = parameters["brightness"] * float(mean_color(pixels, mask).mean())
     offset = np.full(channels, (1 - parameters["contrast"]) * mean)

@@ -16,8 +16,8 @@ from retina_adapt.degradations.frame import fit_channels, for_each_channel, mean
 from retina_adapt.degradations.record import Parameters
 from retina_adapt.degradations.registry import register_degradation
 
-# From these widths (pixels) on, a blurred frame holds so little detail that a smaller one will do: on photographs
-# within a tenth of an 8-bit grey level of the direct filter on average, within 2.5 at the sharpest edge.
+# From these widths (pixels) on, a blurred frame holds so little detail that a smaller one will do: on photographs it
+# stays within a tenth of an 8-bit grey level of the direct filter on average, within 2.5 at the sharpest edge.
 _SIGMA_WORTH_SHRINKING = 4.0
 _LARGEST_DISC = 5.0
 
@@ -44,7 +44,7 @@ def apply_defocus(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str,
 
 
 def draw_cataract_haze(generator: np.random.Generator, severity: float) -> Parameters:
-    """Draw the veil that a clouded lens lays over the retina: its density, unevenness, color, and blur.
+    """Draw the veil that a clouded lens lays over the retina: its density, unevenness, colour, and blur.
 
     Chosen beside photographs of CSDI (Xie et al. 2025) with cataract scores 6 to 9: veils from greyish brown
     to yellow green, often glowing on one side, and as little fine detail as theirs at severity 0.4 to 0.7.
@@ -62,12 +62,11 @@ def draw_cataract_haze(generator: np.random.Generator, severity: float) -> Param
 
 
 def apply_cataract_haze(pixels: np.ndarray, mask: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
-    """Scatter light before the retina: T x blur(I) + (1 - T) x veil, where T = exp(-density x unevenness).
+    """Scatter light in front of the retina: T x blur(I) + (1 - T) x veil, where T = exp(-density x unevenness).
 
-    The atmospheric form of haze, as in FD3. That a cataract also blurs, and that scattered light grows away
-    from a center, follow the simulation of Li et al. 2022 (ArcNet, SCRNet). The veil is lit by the same flash
-    as the retina, so its brightness is relative to the photograph's own mean; `turn` is the
-    direction of the denser side as a fraction of a full turn.
+    The atmospheric form of haze, as in FD3. The blur, and scattered light that grows away from a centre, follow the
+    simulation of Li et al. 2022 (ArcNet, SCRNet). The veil is lit by the same flash as the retina, so its brightness
+    is relative to the photograph's own mean; `turn` is the direction of the denser side as a fraction of a full turn.
     """
     blurred = blur_within(pixels, mask, parameters["sigma"] * shorter_side(pixels))
     angle = 2 * math.pi * parameters["turn"]
@@ -89,7 +88,7 @@ def apply_cataract_haze(pixels: np.ndarray, mask: np.ndarray, parameters: Mappin
 
 
 def blur_within(pixels: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur of the field of view by itself alone.
+    """Gaussian blur that averages over the field of view alone.
 
     Args:
         pixels: float32 (H, W, C).
@@ -105,7 +104,7 @@ def blur_within(pixels: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarra
 
 
 def _average_within(pixels: np.ndarray, mask: np.ndarray, average: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    # The mask is the last plane: its average is the weight that the others got.
+    # The mask is the last plane: its average is the weight of the others.
     planes = cv2.merge([*cv2.split(pixels), np.ones(mask.shape, dtype=np.float32)])
     *colors, weight = cv2.split(average(cv2.copyTo(planes, mask.view(np.uint8))))
     np.maximum(weight, 1e-6, out=weight)

@@ -1,4 +1,4 @@
-"""What was drawn: a few numbers as JSON, which degrade a photograph again, bit for bit."""
+"""Records of what was drawn: a few numbers in JSON, which degrade a photograph again, bit for bit."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class DrawnStep:
 
 @dataclass(frozen=True)
 class DrawnDegradation:
-    """What a preset drew for a seed and a severity: all that replaying it, bit for bit, needs."""
+    """What a preset drew for a seed and a severity: all that is needed to replay it bit for bit."""
 
     preset: str
     severity: float

@@ -1,8 +1,8 @@
-"""Degradations and presets by name, those of other packages among them.
+"""Degradations and presets by name, including those of other packages.
 
-Other packages add theirs through the entry point group `retina_adapt.degradations`: the entry's name is a preset's, its
-object the module that registers it. docs/data.md shows one. A package is imported when its preset is asked for, or
-when a degradation is that is not known yet; one that cannot be imported disturbs nobody else.
+Other packages add theirs through the entry point group `retina_adapt.degradations`: an entry is named after a preset,
+and its object is the module that registers that preset. docs/data.md shows one. The module is imported when its preset,
+or a degradation not known yet, is asked for; one that cannot be imported affects no other.
 """
 
 import sys
@@ -33,7 +33,7 @@ ApplyParameters = Callable[[np.ndarray, np.ndarray, Mapping[str, Any]], np.ndarr
 class Choice:
     """A step of a preset that draws between `at_least` and `at_most` of its options, in the order listed.
 
-    Options are degradation names or further choices. ValueError where the counts do not fit the options.
+    Options are degradation names or further choices. Raises ValueError if the counts do not fit the options.
     """
 
     options: tuple["str | Choice", ...]
@@ -73,12 +73,12 @@ def register_degradation(name: str, *, draw: DrawParameters, apply: ApplyParamet
 
     Args:
         name: how presets and records refer to it; part of stored records, so never renamed.
-        draw: `draw(generator, severity)` returns the parameters as JSON values. It makes the same calls to
-            the generator at every severity, so that for one seed the effect only grows with severity; at
-            severity 0 the parameters leave the pixels exactly as they are.
+        draw: `draw(generator, severity)` returns the parameters as JSON values. It must make the same calls to the
+            generator at every severity, so that for one seed the effect only grows with severity; at severity 0 its
+            parameters must leave the pixels exactly as they are.
         apply: `apply(pixels, mask, parameters)` returns the degraded float pixels (H, W, C). Pixels and mask are
-            read-only. It is deterministic, works for one channel as for three, and may leave [0, 1] or
-            change pixels outside the mask: `apply_degradation` clips, and restores what lies outside.
+            read-only. It must be deterministic and work for one channel as for three. It may leave [0, 1] or change
+            pixels outside the mask: `apply_degradation` clips, and restores what lies outside.
 
     Raises:
         DuplicateNameError: the name is taken.
@@ -93,7 +93,7 @@ def register_preset(name: str, *, steps: Sequence[PresetStep], severity_range: t
     Args:
         name: the name users write in configurations.
         steps: degradation names and choices among them, in the order in which they are applied.
-        severity_range: the lowest and highest severity drawn where a caller asks for none in particular.
+        severity_range: the lowest and highest severity drawn when a caller gives none.
 
     Raises:
         DuplicateNameError: the name is taken.
@@ -110,25 +110,25 @@ def register_preset(name: str, *, steps: Sequence[PresetStep], severity_range: t
 
 
 def degradation_names() -> list[str]:
-    """Names of all registered degradations, sorted; those of installed packages too, unless one cannot be imported."""
+    """Names of all registered degradations, sorted, including those of installed packages that can be imported."""
     _import_installed()
     return sorted(_DEGRADATIONS)
 
 
 def preset_names() -> list[str]:
-    """Names of all registered presets, those of installed packages among them, sorted.
+    """Names of all registered presets, sorted, including those of installed packages.
 
     Raises:
-        DegradationEntryPointError: an installed package takes a name that is another preset's.
+        DegradationEntryPointError: an installed package claims a name that another preset has.
     """
     return sorted(_PRESETS.keys() | _new_entries().keys())
 
 
 def find_degradation(name: str) -> Degradation:
-    """What is registered under a name.
+    """Look up a degradation, importing installed packages if it is not registered yet.
 
     Raises:
-        UnknownDegradationError: nothing is; the message suggests the nearest name.
+        UnknownDegradationError: nothing is registered under `name`; the message suggests the nearest one.
         DegradationEntryPointError: nothing is, and an installed package that may bring it is defective.
     """
     if name not in _DEGRADATIONS:
@@ -136,7 +136,8 @@ def find_degradation(name: str) -> Degradation:
         defects = _import_installed()
         if defects and name not in _DEGRADATIONS:
             raise DegradationEntryPointError(
-                f"there is no degradation '{name}', perhaps for want of {'; '.join(str(defect) for defect in defects)}"
+                f"there is no degradation '{name}', perhaps for this reason: "
+                f"{'; '.join(str(defect) for defect in defects)}"
             ) from defects[0]
     if name not in _DEGRADATIONS:
         raise UnknownDegradationError(_unknown_name_message("degradation", name, sorted(_DEGRADATIONS)))
@@ -144,10 +145,10 @@ def find_degradation(name: str) -> Degradation:
 
 
 def find_preset(name: str) -> Preset:
-    """What is registered under a name.
+    """Look up a preset, importing the installed package that offers it if it is not registered yet.
 
     Raises:
-        UnknownPresetError: nothing is; the message suggests the nearest name.
+        UnknownPresetError: nothing is registered under `name`; the message suggests the nearest one.
         DegradationEntryPointError: the installed package that offers this name cannot be imported, or does not
             register it.
     """
@@ -160,7 +161,7 @@ def find_preset(name: str) -> Preset:
 
 
 def names_in(steps: Iterable[PresetStep]) -> Iterable[str]:
-    """The degradations that these steps may draw."""
+    """Names of the degradations that these steps may draw."""
     for step in steps:
         if isinstance(step, str):
             yield step
@@ -169,11 +170,11 @@ def names_in(steps: Iterable[PresetStep]) -> Iterable[str]:
 
 
 def _new_entries() -> dict[str, EntryPoint]:
-    """What installed packages offer and nobody has asked for yet, by the preset's name."""
+    """Entries of installed packages whose preset is not registered yet, by its name."""
     found: dict[str, EntryPoint] = {}
     for entry in entry_points(group=ENTRY_POINT_GROUP):
-        # What an imported module has to register is registered, whoever imported it.
-        if entry.module in sys.modules:
+        # Whoever imported the module.
+        if entry.module in sys.modules and entry.name in _PRESETS:
             continue
         if entry.name in _PRESETS or entry.name in found:
             raise DegradationEntryPointError(
@@ -185,7 +186,7 @@ def _new_entries() -> dict[str, EntryPoint]:
 
 
 def _import_installed() -> list[DegradationEntryPointError]:
-    """Import whatever installed packages offer; what is wrong with those that cannot be is returned."""
+    """Import whatever installed packages offer; return the defects of those that fail."""
     defects = []
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         if entry.module in sys.modules:
@@ -200,7 +201,7 @@ def _import_installed() -> list[DegradationEntryPointError]:
 def _import_entry(entry: EntryPoint) -> None:
     try:
         entry.load()
-    except Exception as error:  # another package's module: any exception may come out of it
+    except Exception as error:  # another package's module may raise anything
         raise DegradationEntryPointError(
             f"{_origin(entry)}: cannot be imported: {error!r}; repair or uninstall its package"
         ) from error

@@ -17,9 +17,9 @@ class ClaheOptionError(RetinaAdaptError):
 def apply_clahe(pixels: np.ndarray, mask: np.ndarray, *, clip_limit: float = 2.0, tiles: int = 8) -> np.ndarray:
     """Equalize the lightness of an image tile by tile; hue and chroma stay.
 
-    CLAHE (Zuiderveld 1994, OpenCV's implementation) on the L channel of CIELAB with 256 bins. OpenCV's 16-bit
-    mode spreads a tile's few thousand pixels over 65536 bins, where the clip limit no longer limits anything.
-    So the mapping is found at 8 bits, and what rounding to 8 bits took away is added back.
+    CLAHE (Zuiderveld 1994, OpenCV's implementation) on the L channel of CIELAB with 256 bins. OpenCV's 16-bit mode
+    spreads a tile's few thousand pixels over 65536 bins, where the clip limit no longer limits anything. So lightness
+    is equalized at 8 bits, and what rounding to 8 bits took away is added back.
 
     Args:
         pixels: float array (H, W, C), RGB (C=3) or grey (C=1), values in [0, 1].
@@ -47,7 +47,7 @@ def apply_clahe(pixels: np.ndarray, mask: np.ndarray, *, clip_limit: float = 2.0
     equalized = equalizer.apply(rounded.astype(np.uint8)) + (lightness - rounded)
     lab[..., 0] = equalized * (100 / 255)
     with warnings.catch_warnings():
-        # A darkened saturated color can leave the sRGB gamut; it is clipped, which needs no warning.
+        # A darkened saturated colour can leave the sRGB gamut; it is clipped, which needs no warning.
         warnings.filterwarnings("ignore", message=".*negative Z values", category=UserWarning)
         equalized_rgb = np.clip(lab2rgb(lab), 0, 1)
     return np.where(mask[..., None], equalized_rgb[..., : pixels.shape[2]], pixels)

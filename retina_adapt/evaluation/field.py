@@ -1,4 +1,4 @@
-"""What measures of photographs share: lengths, distances and means that know the field of view."""
+"""Lengths, distances and means within the field of view, which several measures share."""
 
 import math
 
@@ -12,7 +12,7 @@ def field_diameter(mask: np.ndarray) -> float:
 
 
 def distance_inside(mask: np.ndarray) -> np.ndarray:
-    """Distance in pixels, float32 (H, W), to the nearest pixel outside the field of view; the frame's edge is one."""
+    """Distance in pixels, float32 (H, W), to the nearest pixel outside the field of view or beyond the frame."""
     padded = np.pad(mask.astype(np.uint8), 1)
     return cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
 

@@ -1,4 +1,4 @@
-"""What every function of this room asks of the arrays it is given."""
+"""What every function of this room requires of its arrays."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def require_frame(pixels: np.ndarray, mask: np.ndarray, *, role: str) -> None:
         role: what the message calls the image, for example "result".
 
     Raises:
-        FrameError: an array of another shape or type, an empty mask, or values that are not in [0, 1].
+        FrameError: an array has another shape or type, the mask is empty, or values are not in [0, 1].
     """
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
         raise FrameError(f"the {role} has shape {pixels.shape}; give (height, width, 3) or (height, width, 1)")

@@ -15,7 +15,7 @@ WINDOW_SIGMA = 1.5
 K1, K2 = 0.01, 0.03
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
-# Stands beside every table of scores: SSIM figures differ with window and frame.
+# Accompanies every table of scores: SSIM figures differ with window and frame.
 SCORING_PROTOCOL = {
     "region": "field of view; outside it both images are set to black",
     "psnr": f"dB, peak 1, mean square error over all channels, at most {PSNR_CEILING:g}",
@@ -34,8 +34,8 @@ class ImageScores:
         psnr: peak signal-to-noise ratio in dB. Identical images score `PSNR_CEILING` (100) instead of
             infinity, which JSON cannot hold; nothing scores more.
         ssim: structural similarity, at most 1.
-        ms_ssim: multi-scale structural similarity in [0, 1]; None where the frame is too small for five
-            scales, that is below 176 px a side.
+        ms_ssim: multi-scale structural similarity in [0, 1]; None if no window fits at the coarsest of the five
+            scales, as in frames below 176 px a side.
         color_difference: mean CIEDE2000 difference (1 is about just noticeable); None for grey images.
     """
 
@@ -48,8 +48,8 @@ class ImageScores:
 def score_image(result: np.ndarray, target: np.ndarray, mask: np.ndarray) -> ImageScores:
     """Score an enhanced image against the clear image of the same eye.
 
-    Only the field of view counts. SSIM windows near the rim look across it, so both images are set to black
-    outside the mask first: nothing out there can change a score.
+    Only the field of view counts. SSIM windows near the rim reach across it, so both images are first set to black
+    outside the mask: nothing out there can change a score.
 
     Formulas: SSIM from Wang, Bovik, Sheikh, Simoncelli 2004, as in their code: windows that leave the frame
     are not counted. MS-SSIM from Wang, Simoncelli, Bovik 2003, with negative scales counted as 0. CIEDE2000
@@ -88,7 +88,7 @@ def _color_difference(result: np.ndarray, target: np.ndarray) -> float:
 
 def _structural_similarity(result: np.ndarray, target: np.ndarray, mask: np.ndarray) -> tuple[float, float | None]:
     """SSIM and MS-SSIM together: the first of the five scales is the SSIM window at full resolution."""
-    # Variances are differences of near-equal numbers in flat regions: float32 would show in the fourth digit.
+    # In flat regions variances are differences of near-equal numbers: float32 would show in the fourth digit.
     visible = mask[..., None]
     result = np.where(visible, result, 0).astype(np.float64)
     target = np.where(visible, target, 0).astype(np.float64)
@@ -97,7 +97,7 @@ def _structural_similarity(result: np.ndarray, target: np.ndarray, mask: np.ndar
     window_centers = _window_centers(weights)
     if not window_centers.any():
         raise FrameError(
-            f"no {WINDOW_SIZE} px SSIM window centered in the field of view fits in the {mask.shape[0]}x"
+            f"no {WINDOW_SIZE} px SSIM window centred in the field of view fits in the {mask.shape[0]}x"
             f"{mask.shape[1]} frame; score at a larger frame or check the mask"
         )
     similarity, contrast_structure = _similarity_maps(result, target)

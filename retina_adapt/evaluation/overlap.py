@@ -42,6 +42,4 @@ def centerline_dice(found: np.ndarray, expected: np.ndarray) -> float:
 
 def _require_same_shape(found: np.ndarray, expected: np.ndarray) -> None:
     if found.shape != expected.shape or found.ndim != 2:
-        raise FrameError(
-            f"two vessel maps of one shape (height, width) are compared, not {found.shape} and {expected.shape}"
-        )
+        raise FrameError(f"two vessel maps must have one shape (height, width), not {found.shape} and {expected.shape}")

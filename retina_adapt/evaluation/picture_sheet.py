@@ -37,8 +37,7 @@ class PictureRow:
 
     Attributes:
         label: written to the left of the pictures; long labels are wrapped.
-        pictures: one array (H, W, C) for each column, RGB (C=3) or grey (C=1), values in [0, 1]; of any
-            size.
+        pictures: one array (H, W, C) of any size for each column, RGB (C=3) or grey (C=1), values in [0, 1].
         scores: written under each picture; None leaves the space empty, as under the target.
     """
 
@@ -58,8 +57,8 @@ def write_picture_sheet(path: str | Path, rows: Sequence[PictureRow], column_tit
         column_titles: one for each column, for example "degraded", "enhanced", "target".
 
     Raises:
-        PictureSheetError: no rows, a row with more or fewer pictures or scores than there are titles, a name
-            that does not end in `.png`, or a folder that cannot be written.
+        PictureSheetError: there are no rows or no titles, a row has more or fewer pictures or scores than there are
+            titles, the name does not end in `.png`, or the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() != ".png":

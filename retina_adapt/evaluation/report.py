@@ -1,4 +1,4 @@
-"""Scores of many images, gathered into one table that says how it was measured."""
+"""Scores of many images, gathered into one table that says how they were measured."""
 
 import json
 import statistics
@@ -29,13 +29,13 @@ class ReportRow:
 
     Attributes:
         data_set: for example "hrf".
-        degradation: the preset that was applied, with its severities where they are not its own; "none" where nothing
-            was, "real" where a camera took the degraded photograph.
+        degradation: the preset applied, with the severities if they are not its own; "none" if there was none, "real"
+            if a camera took the degraded photograph.
         method: what made the scored image: "degraded" for the input itself, "CLAHE", or an adaptor's name and mode.
         image: name of the photograph.
         scores: quality against the target.
         seconds: time the method took for this image; None if it took none.
-        vessels: vessels kept and invented, and their contrast; None where it was not measured.
+        vessels: vessels kept and invented, and their contrast; None if not measured.
     """
 
     data_set: str
@@ -59,8 +59,8 @@ class MeanAndDeviation:
 class Summary:
     """All images of one data set, degradation and method.
 
-    `measures` maps the name of each measure to its mean and deviation over the images for which it is
-    defined, and to None where it is defined for none.
+    `measures` maps the name of each measure to its mean and deviation over the images for which it is defined, or to
+    None if it is defined for none.
     """
 
     data_set: str
@@ -104,7 +104,7 @@ class EvaluationReport:
         self.protocol: dict[str, str | int] = {**SCORING_PROTOCOL, "frame_size": frame_size}
 
     def add(self, row: ReportRow) -> None:
-        """Append one image's scores."""
+        """Add one image's scores."""
         self.rows.append(row)
 
     def summaries(self) -> list[Summary]:

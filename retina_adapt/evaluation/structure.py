@@ -1,11 +1,12 @@
 """Are the vessels of the clear image still there, and are there any that it does not have?
 
-A classical line filter finds vessels in both images. It has no learned weights and is the same for every
-method. It is no segmentation network: use it to compare images of one eye, not to measure vessels. Against
-the observers' masks of the training photographs (24 of HRF, 12 of CHASE_DB1), cropped to the field of view,
-on which its thresholds were chosen, its mean Dice is 0.68 at 256 px and at 512 px; on the 10 validation
-photographs it is 0.66 and 0.67. Before hysteresis, with one threshold on 12 of the training photographs at
-512 px, it reached 0.62, scikit-image's `sato` 0.59 and `frangi` 0.58.
+A classical line filter finds vessels in both images. It has no learned weights and is the same for every method. It is
+no segmentation network: use it to compare images of one eye, not to measure vessels.
+
+Its thresholds were chosen on the training photographs (24 of HRF, 12 of CHASE_DB1), cropped to the field of view. There
+its mean Dice against the observers' masks is 0.68, both at 256 px and at 512 px; on the 10 validation photographs it is
+0.66 and 0.67. Before it had hysteresis, it reached 0.62 with one threshold on 12 of the training photographs at 512 px,
+where scikit-image's `sato` reached 0.59 and `frangi` 0.58.
 
 Known limits: below about 200 px the finer vessels are thinner than a pixel; at 256 px, pixel noise of
 deviation 0.02 makes a quarter of the vessels found look invented (none at 512 px); a blur that hides thin
@@ -40,7 +41,9 @@ FLAT_SHARE = 0.5
 
 @dataclass(frozen=True)
 class VesselAgreement:
-    """How the vessels found in a result match those found in its target; all are fractions of area in [0, 1].
+    """How the vessels found in a result match those found in its target.
+
+    Shares are fractions of area in [0, 1].
 
     Attributes:
         kept: share of the target's vessels that the result shows in the same place; 1 if the target has none.
@@ -59,8 +62,8 @@ class VesselAgreement:
 def vessel_agreement(result: np.ndarray, target: np.ndarray, mask: np.ndarray) -> VesselAgreement:
     """Compare the vessels of an enhanced image with those of the clear image of the same eye.
 
-    A vessel pixel is matched if the other image has one within 0.4 % of the field of view's diameter, at
-    least 1 px: a vessel drawn slightly wider is neither lost nor invented.
+    A vessel pixel is matched if the other image has one within 0.4 % of the field of view's diameter, but at least
+    1 px: a vessel drawn slightly wider is neither lost nor invented.
 
     Args:
         result: float array (H, W, C), RGB (C=3) or grey (C=1), values in [0, 1].
@@ -86,10 +89,10 @@ def vessel_agreement(result: np.ndarray, target: np.ndarray, mask: np.ndarray) -
 def vessel_map(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Find vessels: dark lines in the green channel, in which blood absorbs most.
 
-    The channel is brought to zero mean and about unit deviation in a sliding window inside the field of view,
-    so that a change of brightness or contrast of the whole image alone changes nothing; filtered with
-    elongated second derivatives of a Gaussian in 12 directions and two widths (a matched filter, after
-    Chaudhuri et al. 1989); and thresholded with hysteresis.
+    The channel is brought to zero mean and about unit deviation in a sliding window inside the field of view, so that
+    changing only the brightness or contrast of the whole image changes nothing; filtered with elongated second
+    derivatives of a Gaussian in 12 directions and two widths (a matched filter, after Chaudhuri et al. 1989); and
+    thresholded with hysteresis.
 
     Args:
         pixels: float array (H, W, C), RGB (C=3) or grey (C=1), values in [0, 1].
@@ -135,18 +138,18 @@ def vessel_response(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def vessels_of_response(response: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The vessels, bool (H, W), of a `vessel_response` (H, W), by hysteresis; specks are left out."""
+    """Threshold a `vessel_response` (H, W) by hysteresis: bool (H, W), True on vessels, without specks."""
     vessels = apply_hysteresis_threshold(response, POSSIBLE_RESPONSE, CERTAIN_RESPONSE)
     return remove_small_objects(vessels, max_size=round((SMALLEST_VESSEL_SIDE * field_diameter(mask)) ** 2))
 
 
 def match_tolerance(mask: np.ndarray) -> int:
-    """Pixels that a vessel may lie beside its match: 0.4 % of the field of view's diameter, at least 1."""
+    """How far in pixels a vessel may lie from its match: 0.4 % of the field of view's diameter, at least 1."""
     return max(1, round(MATCH_DISTANCE * field_diameter(mask)))
 
 
 def _vessel_contrast(pixels: np.ndarray, vessels: np.ndarray, mask: np.ndarray) -> float:
-    """Mean over the vessels of what the tissue around them is brighter by; 0 without vessels."""
+    """How much brighter the tissue around the vessels is, on average over them; 0 without vessels."""
     if not vessels.any():
         return 0.0
     green = green_channel(pixels).astype(np.float32)
@@ -155,7 +158,7 @@ def _vessel_contrast(pixels: np.ndarray, vessels: np.ndarray, mask: np.ndarray) 
 
 
 def _normalize_locally(channel: np.ndarray, mask: np.ndarray, inside: np.ndarray, *, sigma: float) -> np.ndarray:
-    """Zero mean and about unit deviation in a Gaussian window over the field of view only; 0 outside it."""
+    """Bring to zero mean and about unit deviation in a Gaussian window over the field of view only; 0 outside it."""
     difference = (channel - smoothed_inside(channel, mask, sigma)) * mask
     deviation = np.sqrt(smoothed_inside(difference**2, mask, sigma))
     overall = float(np.sqrt(np.mean(difference[inside] ** 2)))

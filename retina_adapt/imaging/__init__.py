@@ -1,4 +1,4 @@
-"""Reading and writing photographs, finding the field of view, cropping to it and back."""
+"""Read and write photographs, find the field of view, crop to it and paste the result back."""
 
 from retina_adapt.imaging.circle_fit import Circle
 from retina_adapt.imaging.crop import SquareCrop, require_compact, resize, resize_mask

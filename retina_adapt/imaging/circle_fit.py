@@ -1,8 +1,8 @@
-"""Fit a circle to points of which many lie on it and some do not.
+"""Fit a circle to points, some of which are outliers.
 
-Rim points of a fundus photograph include outliers that no least-squares fit survives: orientation tabs and
-notches, flat cuts, rims that vanish in the dark. RANSAC (Fischler and Bolles 1981) finds the circle that most
-points agree on; Gauss-Newton steps on the geometric distance then refine it on those points alone.
+Rim points of a fundus photograph include outliers that would ruin a least-squares fit: orientation tabs and notches,
+flat cuts, rims that vanish in the dark. RANSAC (Fischler and Bolles 1981) finds the circle that most points agree on;
+Gauss-Newton steps on the geometric distance then refine it on those points alone.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,7 @@ import numpy as np
 _TRIALS = 250
 _TRIAL_POINTS = 400
 _REFINEMENT_STEPS = 10
-# Largest distance of an inlier from the circle, in radii: fundus cameras' apertures are round within half a
-# percent.
+# Largest distance of an inlier from the circle, in radii: fundus cameras' apertures are round to half a percent.
 _TOLERANCE = 0.006
 
 
@@ -35,7 +34,7 @@ class Circle:
 
 
 def fit_circle(points: np.ndarray, smallest_radius: float, largest_radius: float) -> Circle | None:
-    """The circle that most points lie on, or None where no three points make one of an allowed radius.
+    """Find the circle that most points lie on; None if there is none of an allowed radius.
 
     Args:
         points: (N, 2), x and y in pixels.
@@ -63,7 +62,7 @@ def is_on_circle(points: np.ndarray, circle: Circle) -> np.ndarray:
 
 
 def _circumscribed_circles(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centres x, y and radii of the circles through (N, 3, 2) corners; infinite for corners in line."""
+    """Centres x, y and radii of the circles through (N, 3, 2) corners; the radius is infinite for collinear ones."""
     first = corners[:, 0]
     (second_x, second_y), (third_x, third_y) = (corners[:, 1] - first).T, (corners[:, 2] - first).T
     doubled_area = 2.0 * (second_x * third_y - second_y * third_x)
@@ -76,7 +75,7 @@ def _circumscribed_circles(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
 
 def _refine(points: np.ndarray, circle: Circle) -> Circle:
-    """Least squares of the distance between rim and inliers, which are chosen anew at each step."""
+    """Minimise the squared distance between rim and inliers, choosing the inliers anew at each step."""
     for _ in range(_REFINEMENT_STEPS):
         inliers = points[is_on_circle(points, circle)]
         if len(inliers) < 3:

@@ -1,8 +1,8 @@
 """Cut a photograph to the square around its field of view, and put the square back exactly where it was.
 
-Networks want squares, cameras deliver 3:2 frames with a black surround. The hard edge of that surround is the
-strongest edge of the picture: a network spends its capacity on it and bleeds it into the tissue beside the
-rim. So the square is filled beyond the field of view with mirrored tissue (`mirror.py`).
+Networks want squares; cameras deliver 3:2 frames with a black surround. The hard edge of that surround is the
+strongest edge of the picture: a network spends its capacity on it and bleeds it into the tissue beside the rim. So
+beyond the field of view the square is filled with mirrored tissue (`mirror.py`).
 """
 
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ import numpy as np
 from retina_adapt.imaging.field_of_view import FieldOfView, FieldOfViewError
 from retina_adapt.imaging.mirror import fill_places, mirror_places
 
-# Of a square in the field of view; a disc has 0.79. The square around a strip or a few specks would be nearly all
-# mirrored, and around a damaged file's strip of 2 x 40,000 pixels too large for memory.
+# Share of the square that the field of view must fill; a disc fills 0.79. The square around a strip or a few specks
+# would be nearly all mirrored tissue, and that around a damaged file's strip of 2 x 40,000 pixels too large for memory.
 _SMALLEST_SHARE = 1 / 16
 
 
@@ -33,7 +33,7 @@ class SquareCrop:
     left: int
     side: int
     mask: np.ndarray = field(repr=False)
-    # Kept because the two pictures of a pair, and a photograph and its mask, are cut with one crop.
+    # Kept because one crop cuts both pictures of a pair, or a photograph and its mask.
     _mirrors: dict[int | None, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -52,15 +52,15 @@ class SquareCrop:
         return cls(top=top, left=left, side=side, mask=mask)
 
     def extract(self, pixels: np.ndarray, *, reach: int | None = None) -> np.ndarray:
-        """Cut out the square; what lies outside the field of view is mirrored tissue.
+        """Cut out the square, filled with mirrored tissue outside the field of view.
 
         Args:
             pixels: (H, W, C) of the photograph that the crop was made for, any dtype.
-            reach: fill only what lies within this many pixels of the field of view, for where the rest is not
-                looked at; None fills the square.
+            reach: fill only what lies within this many pixels of the field of view, for callers that never look
+                beyond; None fills the square.
 
         Returns:
-            (side, side, C), same dtype; inside the field of view the very values of `pixels`.
+            (side, side, C), same dtype; inside the field of view exactly the values of `pixels`.
         """
         self._check_frame(pixels, "pixels")
         in_square, in_frame = self._overlap
@@ -80,14 +80,14 @@ class SquareCrop:
         return square
 
     def restore(self, square: np.ndarray, onto: np.ndarray) -> np.ndarray:
-        """Paste the field of view of a square back; the exact inverse of `extract`.
+        """Paste a square's field of view back into a photograph; the exact inverse of `extract`.
 
         Args:
             square: (side, side, C), for example an enhanced version of what `extract` returned.
             onto: (H, W, C) photograph; not modified.
 
         Returns:
-            Copy of `onto` whose field-of-view pixels come from `square`. All others keep every bit.
+            Copy of `onto` with the field of view from `square`; all other pixels keep every bit.
         """
         self._check_frame(onto, "onto")
         if square.shape != (self.side, self.side, onto.shape[2]):
@@ -122,8 +122,8 @@ class SquareCrop:
 def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resize (H, W, C) pixels to (height, width, C) float32 in [0, 1].
 
-    Shrinking averages over areas, so fine vessels fade instead of aliasing; enlarging is bicubic, its
-    overshoot clipped. At the same size the values come back unchanged (apart from the clip).
+    Shrinking averages over areas, so fine vessels fade instead of aliasing; enlarging is bicubic, its overshoot
+    clipped. At the same size values come back unchanged, apart from the clip.
     """
     channels = pixels.shape[2]
     resized: np.ndarray = pixels.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Read DICOM ophthalmic photographs; needs the extra `dicom` (pydicom). Writing them: `dicom_derivation.py`."""
+"""Read DICOM ophthalmic photographs; needs the extra `dicom` (pydicom). `dicom_derivation.py` writes them."""
 
 import warnings
 from io import BytesIO
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.uid import UID
 
-# Of objects that are slightly amiss, in values that say nothing of the picture; as Pillow's in `reading.py`.
+# pydicom warns of malformed values that do not concern the picture. Filtered in the way explained in `reading.py`.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\.", append=True)
 
 PYDICOM_REMEDY = "install it, in this package's checkout: pip install '.[dicom]'"
@@ -27,7 +27,7 @@ _PHOTOMETRIC = {
     "MONOCHROME1",
     "MONOCHROME2",
 }
-# What pydicom cannot do without, nor guess (PS3.3, C.7.6.3, where each is required).
+# What pydicom needs and cannot guess; PS3.3, C.7.6.3 requires each.
 _MEANING_OF_SAMPLES = (
     "Rows",
     "Columns",
@@ -41,7 +41,7 @@ _MEANING_OF_SAMPLES = (
 PRIVATE_GROUP, PRIVATE_CREATOR, PROVENANCE_ELEMENT = 0x0071, "RETINA_ADAPT PROVENANCE", 0x01
 
 SIGNATURE_END = 132
-"""How many of a file's first bytes `is_dicom` needs."""
+"""Number of leading bytes of a file that `is_dicom` needs."""
 
 
 def is_dicom(encoded: bytes) -> bool:
@@ -50,12 +50,12 @@ def is_dicom(encoded: bytes) -> bool:
 
 
 def is_bare_dicom(encoded: bytes) -> bool:
-    """Whether bytes look like a DICOM object without its file's beginning: an element of group 2 or 8 (PS3.5, 7.1)."""
+    """Whether bytes begin with an element of group 2 or 8 (PS3.5, 7.1), as a DICOM object without preamble does."""
     return encoded[:2] in (b"\x02\0", b"\x08\0") and encoded[3:4] == b"\0"
 
 
 def has_burned_in_writing(header: bytes) -> bool:
-    """Whether the object says that there is writing in the picture (PS3.3, C.7.6.1.1), which may be a patient's name.
+    """Whether the object declares writing in the picture (PS3.3, C.7.6.1.1), which may be a patient's name.
 
     Args:
         header: a photograph's `dicom_header`.
@@ -69,14 +69,15 @@ def has_burned_in_writing(header: bytes) -> bool:
 def decode_dicom(encoded: bytes, name: str) -> Photograph:
     """Decode a DICOM image of one frame, 8 to 16 bits, grey or colour.
 
-    All that the object says of patient, study and camera travels along in `Photograph.dicom_header`.
+    All that the object says about patient, study and camera is kept in `Photograph.dicom_header`.
 
     Args:
         encoded: the file's bytes.
         name: what error messages call it.
 
     Raises:
-        ImageReadError: pydicom is missing, or the object is damaged, holds several frames or no photograph.
+        ImageReadError: pydicom is missing; or the object is damaged, incomplete or too large, or holds no picture,
+            several frames, or samples of another kind.
     """
     try:
         import pydicom
@@ -95,7 +96,7 @@ def decode_dicom(encoded: bytes, name: str) -> Photograph:
         raise
     except Exception as error:  # whatever pydicom's many parts raise for damaged bytes
         raise ImageReadError(
-            f"{name}: the DICOM object is damaged, or its compression is unknown here ({error}); export it anew, "
+            f"{name}: the DICOM object is damaged, or its compression is not supported ({error}); export it again, "
             "uncompressed"
         ) from error
     pixels = samples.reshape(*samples.shape[:2], -1).astype(np.float32) / np.float32(2**bits - 1)
@@ -115,7 +116,7 @@ def _require_photograph(dataset: "Dataset", name: str) -> None:
     if missing := [keyword for keyword in _MEANING_OF_SAMPLES if dataset.get(keyword) is None]:
         raise ImageReadError(
             f"{name}: the DICOM object does not state {', '.join(missing)}, without which its samples mean nothing; "
-            "export it anew from where it was taken"
+            "export it again from the system it came from"
         )
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
@@ -140,7 +141,7 @@ def _header_of(dataset: "Dataset") -> bytes:
 
     if _is_lossy(dataset.file_meta.TransferSyntaxUID):
         dataset.LossyImageCompression = "01"  # once lost, always lost: PS3.3, C.7.6.1.1.5
-    # Programs that remove names from objects may leave what identifies the object to the file around it alone.
+    # De-identified objects may have their own identifiers in the file meta information alone.
     for keyword in ("SOPClassUID", "SOPInstanceUID"):
         if keyword not in dataset:
             setattr(dataset, keyword, getattr(dataset.file_meta, f"MediaStorage{keyword}"))
@@ -168,7 +169,7 @@ def _is_lossy(transfer_syntax: "UID") -> bool:
 
 
 def _icc_profile(dataset: "Dataset") -> bytes | None:
-    """From the object, or from the Optical Path Sequence where some devices put it."""
+    """The object's ICC profile, or that of its Optical Path Sequence, where some devices put it."""
     holders = [dataset, *(dataset.get("OpticalPathSequence") or [])]
     profiles = [bytes(holder.ICCProfile) for holder in holders if holder.get("ICCProfile")]
     return profiles[0] if profiles else None

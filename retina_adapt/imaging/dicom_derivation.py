@@ -1,8 +1,8 @@
-"""Write DICOM images derived from the photographs that were read; needs the extra `dicom` (pydicom).
+"""Write DICOM images derived from photographs read from DICOM; needs the extra `dicom` (pydicom).
 
-What is written is always a new image (DICOM PS3.3, General Image and General Reference modules): it has its own UIDs,
-names the image that it was derived from, says how, and stays in the patient's study. The pixels are stored
-uncompressed, so that nothing is lost a second time.
+The result is always a new image (DICOM PS3.3, General Image and General Reference modules): it has its own UIDs, states
+from which image it was derived and how, and stays in the patient's study. Pixels are stored uncompressed, so that
+nothing is lost a second time.
 """
 
 import contextlib
@@ -61,17 +61,17 @@ def encode_dicom(photograph: Photograph, samples: np.ndarray, path: Path) -> byt
     Args:
         photograph: with `dicom_header`.
         samples: its pixels (H, W, N), uint8 or uint16 over the full range; N = 1 grey, 3 RGB.
-        path: where it is going to be.
+        path: where the result will be written.
 
     Raises:
-        ImageWriteError: `path` is the photograph's original.
+        ImageWriteError: pydicom is missing, or `path` is the photograph's original.
     """
     try:
         import pydicom
         from pydicom.uid import ExplicitVRLittleEndian
     except ImportError as error:
         raise ImageWriteError(f"{path}: writing DICOM needs pydicom; {PYDICOM_REMEDY}") from error
-    assert photograph.dicom_header is not None  # or `require_format_for` has refused it
+    assert photograph.dicom_header is not None  # `require_format_for` refuses all others
     original = pydicom.dcmread(BytesIO(photograph.dicom_header))
     _require_not_the_original(original, path)
     derived = _derive(original, photograph.provenance)
@@ -96,7 +96,7 @@ def _require_not_the_original(original: "Dataset", path: Path) -> None:
 
 
 def _derive(original: "Dataset", provenance: Provenance | None) -> "Dataset":
-    """A new object of the same study, without pixels."""
+    """A new object in the same study, without pixels."""
     import pydicom
 
     derived = copy.deepcopy(original)
@@ -105,11 +105,11 @@ def _derive(original: "Dataset", provenance: Provenance | None) -> "Dataset":
             delattr(derived, keyword)
     now = datetime.datetime.now(datetime.UTC).astimezone()
     sentence = provenance.sentence() if provenance else f"Changed, not enhanced, by retina_adapt {__version__}."
-    # Whatever character set the object has; what is not in it would be written as question marks.
+    # ASCII fits whatever character set the object has; characters that it lacks would be written as question marks.
     sentence = sentence.encode("ascii", "backslashreplace").decode()
 
     derived.SOPInstanceUID = pydicom.uid.generate_uid(prefix=None)
-    # One series for all images of a series that were enhanced in one way; UIDs from UUIDs: PS3.5, B.2.
+    # Images of one series that are enhanced in the same way share a new series; UIDs from UUIDs: PS3.5, B.2.
     series = f"{original.get('SeriesInstanceUID')} {sentence}"
     derived.SeriesInstanceUID = f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, series).int}"
     derived.file_meta.MediaStorageSOPClassUID = original.SOPClassUID
@@ -117,8 +117,8 @@ def _derive(original: "Dataset", provenance: Provenance | None) -> "Dataset":
     image_type = original.get("ImageType") or []
     image_type = [image_type] if isinstance(image_type, str) else list(image_type)
     derived.ImageType = ["DERIVED", *(image_type[1:] or ["PRIMARY"])]
-    derived.DerivationDescription = sentence[:1024]  # the value representation ST holds no more
-    # What has no provenance was not enhanced: a simulated fault, for instance.
+    derived.DerivationDescription = sentence[:1024]  # the most that the value representation ST holds
+    # Without provenance it was not enhanced: it shows a simulated fault, for instance.
     made = "enhanced" if provenance else "changed"
     derived.SeriesDescription = f"{str(original.get('SeriesDescription') or '')[:40]} {made}".strip()
     derived.InstanceCreationDate = derived.ContentDate = now.strftime("%Y%m%d")
@@ -138,7 +138,7 @@ def _derive(original: "Dataset", provenance: Provenance | None) -> "Dataset":
     equipment.ContributionDescription = sentence[:1024]
     derived.ContributingEquipmentSequence = [*(original.get("ContributingEquipmentSequence") or []), equipment]
     with contextlib.suppress(KeyError):
-        # Of the enhancement that the original came from, if it came from one.
+        # Left by the enhancement that made the original, if one did.
         del derived.private_block(PRIVATE_GROUP, PRIVATE_CREATOR)[PROVENANCE_ELEMENT]
     if provenance:
         block = derived.private_block(PRIVATE_GROUP, PRIVATE_CREATOR, create=True)
@@ -147,7 +147,7 @@ def _derive(original: "Dataset", provenance: Provenance | None) -> "Dataset":
 
 
 def _set_pixels(derived: "Dataset", samples: np.ndarray, icc_profile: bytes | None) -> None:
-    """`samples` (H, W, N) over the full range of uint8 or uint16, in as many bits as the original's had."""
+    """Store `samples`, (H, W, N) over the full range of uint8 or uint16, in as many bits as the original had."""
     channels = samples.shape[2]
     stored_bits = int(derived.BitsStored) if samples.dtype == np.uint16 else 8
     scaled = np.rint(samples * ((2**stored_bits - 1) / np.iinfo(samples.dtype).max)).astype(samples.dtype)

@@ -2,9 +2,8 @@
 
 The camera's aperture is round, but sensors cut it off at top and bottom or at the sides, makers add tabs and
 notches to its rim, labels sit in the corners, and the tissue beside the rim may be nearly as dark as the
-surround. A plain threshold follows all of these. Here a threshold only proposes rim points; a robust circle
-fit decides, and the field of view is the whole disc: dark lesions, shadows and vignettes inside it belong to
-it.
+surround. A plain threshold would follow all of these. Here a threshold only proposes rim points; a robust circle
+fit decides, and the field of view is the whole disc, with any dark lesions, shadows and vignettes inside it.
 """
 
 from dataclasses import dataclass
@@ -20,28 +19,27 @@ FieldOfViewShape = Literal["auto", "circle", "full_frame"]
 
 # The fit works on a small copy: fast, and JPEG noise and dust in the surround average out.
 _WORKING_SIZE = 640
-# Of a smaller picture the surround, the rim and the tissue would share a dozen pixels.
+# In a smaller picture the surround, the rim and the tissue would share a dozen pixels.
 _SMALLEST_SIDE = 16
-# Where between surround (0) and bright tissue (1) the rim may lie. High levels stay clear of noise, stray
-# light and blur; a lower one, which follows dim rims, has to show this much more of the circle to be
-# preferred.
+# Brightness at which the rim is sought, from surround (0) to bright tissue (1). High levels stay clear of noise, stray
+# light and blur; a lower one, which follows dim rims, is preferred only if it shows this much more of the circle.
 _RIM_LEVELS = (0.3, 0.12, 0.05, 0.02)
 _WORTHWHILE_GAIN = 0.04
 _SMALLEST_CONTRAST = 1.5 / 255  # below this the whole picture is within the rounding of an 8-bit file
-_BRIGHTEST_SURROUND = 0.5  # a surround brighter than this share of the tissue is tissue itself
+_BRIGHTEST_SURROUND = 0.5  # a surround brighter than this share of the tissue's brightness is tissue itself
 _SMALLEST_RADIUS, _LARGEST_RADIUS = 0.12, 1.0  # of the frame's longer side
 _SMALLEST_RIM_SHARE = 0.4  # of the part of the circle that lies in the frame
-_SMALLEST_ARC = 0.08  # of the full circle: a shorter one does not tell a radius
+_SMALLEST_ARC = 0.08  # of the full circle: a shorter arc does not determine the radius
 _REMEDY = (
     "where tissue fills the frame, give the shape full_frame (--field-of-view full_frame); retina-adapt enhance also "
     "takes a mask of the tissue (--masks)"
 )
-_LARGEST_OTHER_SHARE = 0.25  # of the disc, in one piece beside it: labels are smaller, a second eye is larger
+_LARGEST_OTHER_SHARE = 0.25  # of the disc's area, in one piece beside it: labels are smaller, a second eye is larger
 _RIM_MARGIN = 0.006  # of the radius: keeps the blurred rim out of the mask, about 1.5 px at 512 px
 
 
 class FieldOfViewError(RetinaAdaptError):
-    """No field of view was found, or the given one does not fit; the message tells the remedy."""
+    """No field of view was found, or the given one does not fit; the message names the remedy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +68,14 @@ def find_field_of_view(
     Args:
         pixels: (H, W, C) in [0, 1].
         name: what error messages call the photograph, usually its file name.
-        mask: (H, W) mask known from elsewhere, nonzero on tissue; taken as it is.
+        mask: (H, W) mask from another source, nonzero on tissue; used as it is.
         field_of_view: "circle" expects a round aperture in a dark surround, "full_frame" takes every pixel, "auto"
-            looks for the circle and takes the full frame of photographs without a dark surround, for example
-            of blood smears.
+            looks for the circle and takes the full frame if there is no dark surround, as in photographs of blood
+            smears.
 
     Raises:
-        FieldOfViewError: the given mask is empty or misshapen; or the photograph has fewer than 16 px a side, no
-            contrast, a dark surround but no plausible circle, or two fields of view.
+        FieldOfViewError: the given mask is empty or of another shape; or the photograph is smaller than 16 px a side,
+            or has no contrast, no plausible circle where one is expected, or two fields of view.
     """
     frame_shape = pixels.shape[:2]
     if mask is not None:
@@ -117,9 +115,9 @@ def _given(mask: np.ndarray, frame_shape: tuple[int, int], name: str) -> FieldOf
 
 
 def _working_copy(pixels: np.ndarray) -> tuple[np.ndarray, float]:
-    """Small copy of the brightest channel, and its size over the photograph's.
+    """Small, slightly blurred copy of each pixel's brightest channel, and its scale relative to the photograph.
 
-    The brightest channel, since tissue is dark in blue, and in green too where much pigment absorbs.
+    The brightest, since tissue is dark in blue, and where it is heavily pigmented in green too.
     """
     height, width = pixels.shape[:2]
     scale = min(1.0, _WORKING_SIZE / max(height, width))
@@ -130,7 +128,7 @@ def _working_copy(pixels: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _find_circle(brightness: np.ndarray, dark: float, bright: float) -> tuple[Circle, np.ndarray] | None:
-    """The most complete circle over all rim levels, with the tissue (bool) that its level showed."""
+    """Find the most complete circle over all rim levels, with the tissue (bool) at its level."""
     longer_side = max(brightness.shape)
     best, share_to_beat = None, _SMALLEST_RIM_SHARE
     for level in _RIM_LEVELS:
@@ -149,7 +147,7 @@ def _find_circle(brightness: np.ndarray, dark: float, bright: float) -> tuple[Ci
 
 
 def _require_no_other(brightness: np.ndarray, dark: float, bright: float, circle: Circle, name: str) -> None:
-    """Refuse two eyes in one picture, of which one would be enhanced and the other be left as it is."""
+    """Refuse a picture of two eyes: one would be enhanced and the other left as it is."""
     y, x = np.ogrid[: brightness.shape[0], : brightness.shape[1]]
     distance = (x - circle.center_x) ** 2 + (y - circle.center_y) ** 2
     beside = (brightness > dark + _RIM_LEVELS[0] * (bright - dark)) & (distance > (1.05 * circle.radius) ** 2)
@@ -162,7 +160,7 @@ def _require_no_other(brightness: np.ndarray, dark: float, bright: float, circle
 
 
 def _largest_component(tissue: np.ndarray) -> np.ndarray:
-    """Without the labels that some cameras print into the corners."""
+    """Keep the largest connected piece alone, without the labels that some cameras print into the corners."""
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(tissue.astype(np.uint8))
     if count == 1:
         return tissue
@@ -170,10 +168,10 @@ def _largest_component(tissue: np.ndarray) -> np.ndarray:
 
 
 def _rim_points(brightness: np.ndarray, tissue: np.ndarray, threshold: float) -> np.ndarray:
-    """(N, 2) points x, y where rows and columns first and last cross the threshold, to a fraction of a pixel.
+    """Points x, y, (N, 2), where each row and column first and last crosses the threshold, to a fraction of a pixel.
 
-    Only outermost crossings: dark lesions and shadows inside the disc cannot contribute. Crossings at the
-    frame are where the sensor ends, not where the aperture does.
+    Only outermost crossings count, so dark lesions and shadows inside the disc contribute none. Crossings at the
+    frame's edge are left out: there the sensor ends, not the aperture.
     """
     points = []
     for transposed in (False, True):
@@ -194,9 +192,9 @@ def _rim_points(brightness: np.ndarray, tissue: np.ndarray, threshold: float) ->
 
 
 def _rim_share(points: np.ndarray, circle: Circle, brightness: np.ndarray, brightest_surround: float) -> float:
-    """Share of the circle's part in the frame where a rim point lies on it and the surround beyond is dark.
+    """Share of the circle inside the frame that has a rim point on it and dark surround beyond it.
 
-    0 where that part is too short an arc to be trusted.
+    0 if that arc is too short to be trusted.
     """
     bins = 180
     angle = (np.arange(bins) + 0.5) * (2 * np.pi / bins)
@@ -217,9 +215,9 @@ def _rim_share(points: np.ndarray, circle: Circle, brightness: np.ndarray, brigh
 
 
 def _uncut_box(tissue: np.ndarray, circle: Circle) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom limits of the disc, in pixels, where a black band cuts it straight.
+    """Left, top, right and bottom limits, in pixels, where black bands cut the disc straight.
 
-    Infinite where nothing but the frame limits the disc.
+    Infinite on sides that no band cuts.
     """
     height, width = tissue.shape
     mirrored = Circle(width - 1 - circle.center_x, height - 1 - circle.center_y, circle.radius)
@@ -233,7 +231,7 @@ def _uncut_box(tissue: np.ndarray, circle: Circle) -> tuple[float, float, float,
 def _straight_cut(tissue: np.ndarray, center_x: float, center_y: float, radius: float) -> float:
     """First row of tissue below a straight cut across the top of the disc; minus infinity without such a cut.
 
-    A cut differs from a shadow by its straight edge: nearly all columns of the chord begin in the same row.
+    A cut differs from a shadow in its straight edge: nearly all columns along the chord begin in the same row.
     """
     columns = np.arange(tissue.shape[1])
     half_chord = np.sqrt(np.maximum(radius**2 - (columns - center_x) ** 2, 0.0))
@@ -252,7 +250,7 @@ def _straight_cut(tissue: np.ndarray, center_x: float, center_y: float, radius: 
 def _disc(
     circle: Circle, box: tuple[float, float, float, float], scale: float, frame_shape: tuple[int, int]
 ) -> FieldOfView:
-    """The mask at the photograph's own size."""
+    """The field of view at the photograph's own size."""
     circle = circle.scaled(1.0 / scale)
     margin = _RIM_MARGIN * circle.radius
     left, top, right, bottom = ((limit + 0.5) / scale - 0.5 for limit in box)

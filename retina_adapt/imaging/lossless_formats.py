@@ -1,8 +1,8 @@
-"""Encode PNG and TIFF files of 8 or 16 bits a sample, with their colour profile and EXIF.
+"""Encode PNG and TIFF files of 8 or 16 bits per sample, with colour profile, EXIF and XMP.
 
 Written here because no library at hand does all of it: Pillow has no 16-bit colour, OpenCV drops the
-metadata. Both formats are simple when only written: a few header fields and one zlib stream (PNG
-specification, 3rd edition; TIFF 6.0 with the Deflate compression of its Technical Note 2).
+metadata. Both formats are simple to write: a few header fields and one zlib stream (PNG specification, 3rd edition;
+TIFF 6.0 with the Deflate compression of its Technical Note 2).
 """
 
 import struct
@@ -16,24 +16,23 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from retina_adapt.imaging.resolution import dots_per_inch
 
 _EXIF_PREFIX = b"Exif\x00\x00"
-_PNG_COLOR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # samples a pixel: grey, grey + alpha, RGB, RGB + alpha
+_PNG_COLOR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # samples per pixel: grey, grey + alpha, RGB, RGB + alpha
 _PNG_FILTER_UP = 2
 
 
 def encode_png(samples: np.ndarray, icc_profile: bytes | None, exif: bytes | None, xmp: bytes | None = None) -> bytes:
-    """A PNG file.
+    """Encode a PNG file.
 
     Args:
         samples: (H, W, N), uint8 or uint16; N = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
         icc_profile: ICC profile as stored in image files.
-        exif: EXIF block, with or without its JPEG prefix; the file's resolution is what it states.
+        exif: EXIF block, with or without its JPEG prefix; the resolution it states is also written as `pHYs`.
         xmp: XMP packet.
     """
     height, width, count = samples.shape
     bit_depth = 8 * samples.itemsize
     rows = samples.astype(samples.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
-    # Of PNG's fixed filters "up" came closest to libpng's search over all of them on fundus photographs (2 %
-    # larger).
+    # On fundus photographs, "up" came closest of PNG's fixed filters to libpng's search over all of them (2 % larger).
     filtered = np.empty((height, rows.shape[1] + 1), dtype=np.uint8)
     filtered[:, 0] = _PNG_FILTER_UP
     filtered[:, 1:] = rows
@@ -61,7 +60,7 @@ def _png_chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def encode_tiff(samples: np.ndarray, icc_profile: bytes | None, exif: bytes | None, xmp: bytes | None = None) -> bytes:
-    """A TIFF file of one Deflate-compressed strip; arguments as for `encode_png`."""
+    """Encode a TIFF file of one Deflate-compressed strip; arguments as for `encode_png`."""
     height, width, count = samples.shape
     strip = zlib.compress(samples.astype(samples.dtype.newbyteorder("<")).tobytes())
 
@@ -74,13 +73,13 @@ def encode_tiff(samples: np.ndarray, icc_profile: bytes | None, exif: bytes | No
     directory[258] = (8 * samples.itemsize,) * count
     directory[259] = 8  # compression: Deflate
     directory[262] = 2 if count >= 3 else 1  # RGB, or grey where 0 is black
-    directory[273] = 0  # place of the strip; Pillow adds the length of all that it writes before
+    directory[273] = 0  # offset of the strip; Pillow adds the length of all it writes before
     directory[277] = count
     directory[278] = height  # rows of the one strip
     directory[279] = len(strip)
-    directory[284] = 1  # samples of a pixel lie together
+    directory[284] = 1  # the samples of a pixel lie together
     if count in (2, 4):
-        directory[338] = 2  # the extra sample is alpha that colours were not multiplied with
+        directory[338] = 2  # the extra sample is alpha, by which colours were not multiplied
     if xmp:
         directory.tagtype[700] = 1  # bytes
         directory[700] = xmp

@@ -1,7 +1,7 @@
-"""A photograph with what the camera recorded, and the files that may hold one.
+"""A photograph with what the camera recorded, and the search for files that may hold one.
 
-Pixels are float32 in [0, 1], upright, RGB or grey; bit depth, alpha, colour profile and EXIF travel along, so
-that a photograph which is read and written again in a lossless format keeps every sample bit for bit.
+Pixels are float32 in [0, 1], upright, RGB or grey. Bit depth, alpha, colour profile and EXIF are kept with them, so
+that a photograph read and written again in a lossless format keeps every sample bit for bit.
 """
 
 import errno
@@ -37,13 +37,14 @@ class Photograph:
 
     Attributes:
         pixels: float32 (H, W, 3) RGB or (H, W, 1) grey, in [0, 1]: the stored integer over 255 or 65535.
-        bit_depth: bits a sample in the file, 8 or 16.
-        alpha: opacity, float32 (H, W) in [0, 1]; None where the file has none.
+        bit_depth: bits per sample in the file, 8 or 16.
+        alpha: opacity, float32 (H, W) in [0, 1]; None if the file has none.
         icc_profile: embedded colour profile. Pixels are in its colour space, not converted.
-        exif: EXIF block without its orientation tag, which `pixels` already obey.
-        source: file that it was read from; None where it was decoded from bytes.
-        provenance: what made an enhanced image; None for a camera's own.
-        dicom_header: of a photograph read from DICOM, what the object says of patient, study and camera.
+        exif: EXIF block without the orientation tag, which `pixels` already follow.
+        source: file it was read from; None if decoded from bytes.
+        provenance: what made an enhanced image; None for a camera's own photograph.
+        dicom_header: the DICOM object without its pixels, which tells of patient, study and camera; None if the
+            photograph was not read from DICOM.
     """
 
     pixels: np.ndarray
@@ -58,13 +59,13 @@ class Photograph:
 
 @dataclass(frozen=True)
 class VisibleFolder:
-    """What a search has found in one folder, but for what is hidden.
+    """What a search found in one folder, leaving out hidden entries.
 
     Attributes:
         path: of the folder.
-        files: names of its files, linked ones too, sorted.
-        unreachable: a message for each of its entries that nobody can look at, or for the folder itself: its path, the
-            reason, the remedy.
+        files: names of its files, sorted, including links to files.
+        unreachable: a message with path, reason and remedy for each entry that cannot be accessed, or for the folder
+            itself.
     """
 
     path: Path
@@ -73,10 +74,10 @@ class VisibleFolder:
 
 
 def visible_folders(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[VisibleFolder]:
-    """A folder and all below it that are not hidden; linked folders are searched as if they were there.
+    """Yield a folder and all folders below it that are not hidden, following links to folders.
 
     Args:
-        above: where the search has come through, resolved: a link back to there would lead in circles.
+        above: resolved folders that the search came through: a link back to one would lead in circles.
     """
     own_place = folder.resolve()
     if own_place in above:
@@ -85,9 +86,9 @@ def visible_folders(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Visi
         entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
         modes = {}
         for entry in entries:
-            # Another program may have removed it meanwhile.
+            # Another program may have removed it in the meantime.
             with suppress(FileNotFoundError):
-                # Of a folder that may be listed and not entered, nothing is known but names.
+                # Fails in a folder that may be listed but not entered: only names are known there.
                 modes[entry] = entry.lstat().st_mode
     except OSError as error:
         yield VisibleFolder(folder, unreachable=[_unreachable(folder, error)])
@@ -97,7 +98,7 @@ def visible_folders(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Visi
         try:
             mode = entry.stat().st_mode if stat.S_ISLNK(mode) else mode
         except OSError as error:
-            # What a link to itself means is nothing, as where one leads back.
+            # A link to itself means nothing, like one that leads back, and is passed over.
             if error.errno != errno.ELOOP:
                 found.unreachable.append(_unreachable(entry, error))
             continue
@@ -114,25 +115,23 @@ def _unreachable(path: Path, error: OSError) -> str:
     name = printable(str(path))
     if isinstance(error, FileNotFoundError):
         return (
-            f"{name}: is a link to what is not there, and may be photographs; mount the disk that this link points to, "
-            "or remove the link"
+            f"{name}: links to something that is not there, perhaps photographs; mount the disk that this link points "
+            "to, or remove the link"
         )
-    return (
-        f"{name}: cannot be looked at ({error.strerror}), and may hold photographs; make it readable, or move it away"
-    )
+    return f"{name}: cannot be accessed ({error.strerror}), and may hold photographs; make it readable, or move it away"
 
 
 def search_photographs(folder_or_file: Path | str) -> tuple[list[Path], list[str]]:
-    """All photographs in a folder and its subfolders, by suffix and sorted; a file stands for itself.
+    """Find all photographs in a folder and its subfolders by suffix, sorted; a file stands for itself.
 
-    Hidden files and folders are left out: they hold previews, partial files and the trash of other programs. Linked
-    folders are searched as if they were there.
+    Hidden files and folders are left out: they hold previews, partial files and the trash of other programs. Links to
+    folders are followed.
 
     Returns:
-        The photographs, and a message for each file or folder that cannot be looked at.
+        The photographs, and a message for each file or folder that cannot be accessed.
 
     Raises:
-        ImageReadError: the path does not exist or holds no photograph that can be reached.
+        ImageReadError: the path does not exist or holds no photograph that can be accessed.
     """
     root = Path(folder_or_file)
     if root.is_file():
@@ -152,10 +151,10 @@ def search_photographs(folder_or_file: Path | str) -> tuple[list[Path], list[str
 
 
 def find_photographs(folder_or_file: Path | str) -> list[Path]:
-    """All photographs, as `search_photographs` finds them, where none may be missed: of pairs, masks, training.
+    """Find all photographs as `search_photographs` does, where none may be missed: of pairs, masks, training.
 
     Raises:
-        ImageReadError: the path does not exist or holds no photograph, or something in it cannot be looked at.
+        ImageReadError: the path does not exist or holds no photograph, or something in it cannot be accessed.
     """
     photographs, unreachable = search_photographs(folder_or_file)
     if unreachable:

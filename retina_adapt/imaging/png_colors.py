@@ -1,7 +1,7 @@
-"""What a PNG file's `gAMA` and `cHRM` chunks say of its colours, as a colour profile, which every format can hold.
+"""Turn a PNG file's `gAMA` and `cHRM` chunks into a colour profile, which every format can hold.
 
-PNG specification, 3rd edition, 11.3.2; profiles of three primaries and a power: ICC.1:2001-04, 6.3.1.2. White is
-adapted to that of profiles by the Bradford transform (ibid., annex E).
+PNG specification, 3rd edition, 11.3.2; profiles of three primaries and a gamma: ICC.1:2001-04, 6.3.1.2. The white point
+is adapted to D50, that of profiles, by the Bradford transform (ibid., annex E).
 """
 
 import struct
@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 _SRGB_GAMMA = 1 / 2.2
-# White, red, green, blue, x and y of each.
+# x and y of white, red, green and blue.
 _SRGB_CHROMATICITY = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
-# Programs round them, to hundredths some.
+# Programs round them, some to hundredths.
 _ROUNDING = 0.01
 _D50 = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
@@ -20,9 +20,9 @@ _HEADER_BYTES, _ENTRY_BYTES = 128, 12
 
 
 def profile_of_chunks(image: Image.Image) -> bytes | None:
-    """A profile of the colours that the chunks of an RGB image state.
+    """Make a profile of the colours that the chunks of an RGB image state.
 
-    None where they state none, or sRGB's, or what cannot be; and where a chunk that outranks them does.
+    None if they state no colours, sRGB's or impossible ones, or if there is a chunk that outranks them.
     """
     stated = image.info.keys()
     if image.format != "PNG" or "icc_profile" in stated or "srgb" in stated or not {"gamma", "chromaticity"} & stated:
@@ -37,12 +37,12 @@ def profile_of_chunks(image: Image.Image) -> bytes | None:
     try:
         return _profile(1 / gamma, _colorants(white, primaries))
     except (np.linalg.LinAlgError, struct.error):
-        # Primaries that are none.
+        # Impossible primaries: they lie in line, or their numbers do not fit into a profile.
         return None
 
 
 def _colorants(white: tuple[float, float], primaries: list[tuple[float, float]]) -> np.ndarray:
-    """(3, 3) XYZ of red, green and blue, in columns, where white is D50."""
+    """XYZ of red, green and blue as columns (3, 3), adapted to D50 white."""
     white_xyz = _xyz(*white)
     directions = np.stack([_xyz(*primary) for primary in primaries], axis=1)
     columns = directions * np.linalg.solve(directions, white_xyz)

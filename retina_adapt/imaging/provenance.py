@@ -1,7 +1,7 @@
-"""Where an enhanced image comes from, written into its file: what enhanced it, with which settings, from what.
+"""Record in an enhanced image's file where it comes from: what enhanced it, with which settings, from which input.
 
-JPEG, PNG and TIFF hold it as an XMP packet (ISO 16684-1), beside the camera's own EXIF, which stays as it was. The
-packet has a sentence for readers and the whole record as JSON. DICOM objects hold the same record, see `dicom.py`.
+JPEG, PNG and TIFF hold the record as an XMP packet (ISO 16684-1), beside the camera's own EXIF, which stays as it was.
+The packet has a sentence for readers and the whole record as JSON. DICOM objects hold the same record, see `dicom.py`.
 """
 
 import dataclasses
@@ -28,13 +28,13 @@ _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 @dataclass(frozen=True)
 class UsedAdaptor:
-    """One adaptor that took part.
+    """One adaptor that took part in an enhancement.
 
     Attributes:
         name: for readers.
         sha256: over its configuration and tensors, 64 hexadecimal digits.
-        weight: 1 as it was trained; others where several act together.
-        turn: 1 for those that saw the photograph, 2 for those that saw what came of that, and so on.
+        weight: 1 as trained; other values where several adaptors act together.
+        turn: 1 if it saw the photograph, 2 if it saw the result of turn 1, and so on.
     """
 
     name: str
@@ -53,13 +53,13 @@ class Provenance:
         backbone_fingerprint: sha256 over its tensors, 64 hexadecimal digits.
         adaptors: those that took part.
         mode: fast or diffusion.
-        steps: sampling steps; None in the mode fast.
-        seed: of the noise; None in the mode fast.
-        scheduler: of the sampling, by name; None in the mode fast, or for the backbone's own.
+        steps: sampling steps; None in mode fast.
+        seed: of the noise; None in mode fast.
+        scheduler: name of the sampling scheduler; None in mode fast, or for the backbone's own.
         detail: where detail finer than the backbone's frame came from.
-        working_size, tile_size: sides in pixels that were asked for, with the detail tiles; None for the defaults.
+        working_size, tile_size: sides in pixels, if asked for with the detail tiles; None for the defaults.
         precision: of the network's convolutions.
-        input_sha256: of the input file's bytes, see `sha256_of`; None where it was no file.
+        input_sha256: of the input file's bytes, see `sha256_of`; None if the input was no file.
     """
 
     software: str
@@ -77,7 +77,7 @@ class Provenance:
     input_sha256: str | None = None
 
     def sentence(self) -> str:
-        """For readers, in one line."""
+        """The record in one line, for readers."""
         parts = [
             ("" if adaptor.turn == 1 else "then ")
             + f"{adaptor.name} ({adaptor.sha256[:12]})"
@@ -96,12 +96,12 @@ class Provenance:
         )
 
     def to_json(self) -> str:
-        """The record; `from_json` restores an equal one."""
+        """The record as JSON; `from_json` restores an equal one."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "Provenance | None":
-        """The record in a text; None where there is none that this version understands."""
+        """Read a record from JSON; None if the text holds none that this version understands."""
         try:
             values = json.loads(text)
             adaptors = tuple(UsedAdaptor(**adaptor) for adaptor in values.pop("adaptors"))
@@ -123,16 +123,16 @@ def xmp_packet(provenance: Provenance) -> bytes:
 
 
 def provenance_of_xmp(packet: object) -> Provenance | None:
-    """The record in an XMP packet; None where it has none: other programs write XMP too, and not always as bytes."""
+    """Read the record from an XMP packet; None if it has none: other programs write XMP too, not always as bytes."""
     if not isinstance(packet, bytes) or len(packet) > _MOST_BYTES:
         return None
     try:
-        # Ours are UTF-8. In another encoding the parser could see what the next check does not.
+        # Ours are UTF-8. In another encoding the parser could see what the next check misses.
         text = packet.decode("utf-8").strip("\x00 \r\n")
     except UnicodeDecodeError:
         return None
     if NAMESPACE not in text or "<!" in text:
-        # '<!' begins a document type, the only place from which entities can be blown up; XMP has none.
+        # '<!' begins a document type declaration, without which no entity can blow up; XMP has none.
         return None
     try:
         root = ElementTree.fromstring(text)
@@ -143,7 +143,7 @@ def provenance_of_xmp(packet: object) -> Provenance | None:
 
 
 def sha256_of(content: bytes) -> str:
-    """64 hexadecimal digits: the identity of a file's content."""
+    """Identity of a file's content: 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
 
 

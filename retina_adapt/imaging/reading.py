@@ -17,37 +17,36 @@ from retina_adapt.imaging.png_colors import profile_of_chunks
 from retina_adapt.imaging.provenance import provenance_of_xmp
 from retina_adapt.imaging.resolution import note_resolution
 
-# Pillow warns of photographs from 90 megapixels on, which are read all the same, once a photograph, into every log.
-# Set here, since `warnings.catch_warnings` is not for threads; behind all others, so that a program's own count.
+# Pillow warns of every photograph above 90 megapixels, although it reads them, which would fill logs. The filter is set
+# here, since `warnings.catch_warnings` is not thread-safe, and behind all others, so that a program's own come first.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning, module=r"PIL\.Image", append=True)
 
 _ORIENTATION_TAG, _PLANES_TAG, _EXTRA_SAMPLES_TAG = 274, 284, 338
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-# A TIFF file's directory mixes how its samples are stored with what they show; only the latter survives a
-# change of format: description, maker, model, resolution, software, date, artist, copyright, EXIF and GPS
-# directories.
+# A TIFF file's directory mixes how its samples are stored with what they show. Only the latter survives a change of
+# format: description, maker, model, resolution, software, date, artist, copyright, EXIF and GPS directories.
 _DESCRIPTIVE_TAGS = {270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, 0x8769, 0x8825}
-# What Pillow and OpenCV raise at damaged files, found by decoding files with random bytes changed.
+# What Pillow and OpenCV raise on damaged files, found by decoding files with random bytes changed.
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, cv2.error)
 
 
 def read_photograph(path: Path | str) -> Photograph:
     """Read a JPEG, PNG or TIFF photograph of 8 or 16 bits, grey or RGB, with or without alpha or palette; or DICOM.
 
-    CMYK is read from JPEG files that programs of Adobe's convention wrote without a colour profile: there
-    R = (1 - C) (1 - K), and so on, undoes how RGB was converted. With a profile the colours mean what a
-    printing press makes of them, and the file is refused. EXIF that is damaged is left out.
+    CMYK is read only from JPEG files in Adobe's convention without a colour profile: there R = (1 - C) (1 - K), and so
+    on, undoes the conversion from RGB. With a profile the colours depend on a printing press, and the file is refused.
+    Damaged EXIF is left out.
 
     Raises:
-        ImageReadError: the file is missing, empty, truncated, not an image, too large to be one (Pillow's
-            limit against decompression bombs), or holds samples that are no 8- or 16-bit grey or RGB values.
+        ImageReadError: the file is missing, empty, truncated, not an image, or too large (Pillow's limit against
+            decompression bombs), or holds several pictures or samples that are no 8- or 16-bit grey or RGB values.
     """
     path = Path(path)
     return replace(decode_photograph(read_encoded(path), str(path)), source=path)
 
 
 def read_encoded(path: Path) -> bytes:
-    """What a photograph's file holds.
+    """Read the bytes of a photograph's file.
 
     Raises:
         ImageReadError: it is missing or cannot be opened.
@@ -61,7 +60,7 @@ def read_encoded(path: Path) -> bytes:
 
 
 def decode_photograph(encoded: bytes, name: str) -> Photograph:
-    """Decode what a photograph's file holds; formats and errors as for `read_photograph`.
+    """Decode the bytes of a photograph's file; formats and errors as for `read_photograph`.
 
     Args:
         encoded: the file's bytes.
@@ -74,12 +73,10 @@ def decode_photograph(encoded: bytes, name: str) -> Photograph:
     try:
         image = Image.open(BytesIO(encoded), formats=("JPEG", "PNG", "TIFF"))
         bit_depth = _bit_depth(image, encoded, name)
-        # Pillow decodes 16-bit files too, although OpenCV delivers their samples: it alone reports every
-        # damage.
+        # Pillow decodes 16-bit files too, although their samples come from OpenCV: it alone reports all damage.
         image.load()
         samples = _samples_8bit(image) if bit_depth == 8 else _samples_16bit(image, encoded, name)
-        # After loading, since Pillow and OpenCV turn TIFF pictures upright themselves and Pillow then drops
-        # the tag.
+        # After loading, since Pillow and OpenCV turn TIFF pictures upright themselves and Pillow then drops the tag.
         samples = _turn_upright(samples, _orientation(image))
     except Image.DecompressionBombError as error:
         raise ImageReadError(f"{name}: too large ({error}); cut the picture to the eye or scale it down") from error
@@ -92,7 +89,7 @@ def decode_photograph(encoded: bytes, name: str) -> Photograph:
         if is_bare_dicom(encoded):
             raise ImageReadError(
                 f"{name}: looks like a DICOM object without the beginning of a DICOM file (128 bytes and 'DICM'); "
-                "export it as a file"
+                "export it as a DICOM file"
             ) from error
         raise ImageReadError(f"{name}: not a JPEG, PNG or TIFF image; convert it to one of these") from error
     except _DECODING_ERRORS as error:
@@ -114,12 +111,11 @@ def decode_photograph(encoded: bytes, name: str) -> Photograph:
 
 def _bit_depth(image: Image.Image, encoded: bytes, name: str) -> int:
     """8 or 16, from the file's header: Pillow's mode is "RGB" for both."""
-    # MPO is a JPEG with further pictures behind it, as some handheld cameras write: the first is the
-    # photograph.
+    # MPO, which some handheld cameras write, is a JPEG followed by further pictures: the first is the photograph.
     pictures = getattr(image, "n_frames", 1)
     if pictures > 1 and image.format != "MPO":
         raise ImageReadError(f"{name}: holds {pictures} pictures; save the one you mean as a file of its own")
-    # Pillow takes every CMYK JPEG for one of Adobe's, which store ink inverted; only those with its marker are.
+    # Pillow takes every CMYK JPEG for one of Adobe's, which store ink inverted; only those with Adobe's marker are.
     is_plain_cmyk = image.format == "JPEG" and "adobe" in image.info and "icc_profile" not in image.info
     if image.mode == "CMYK" and not is_plain_cmyk:
         raise ImageReadError(
@@ -176,14 +172,14 @@ def _samples_16bit(image: Image.Image, encoded: bytes, name: str) -> np.ndarray:
 
 
 def _without_alpha_in_colors(samples: np.ndarray) -> np.ndarray:
-    """(H, W, 4) uint16 whose colours were multiplied with alpha ("associated"), as they were before."""
+    """Undo the multiplication of colours by ("associated") alpha in (H, W, 4) uint16 samples."""
     colors, alpha = samples[:, :, :3].astype(np.float64), samples[:, :, 3:]
     divided = np.divide(65535 * colors, alpha, out=np.zeros_like(colors), where=alpha > 0)
     return np.concatenate([divided.round().clip(0, 65535).astype(np.uint16), alpha], axis=2)
 
 
 def _turn_upright(samples: np.ndarray, orientation: int) -> np.ndarray:
-    """Undo the camera's rotation and mirroring as told by EXIF orientation 1 to 8 (EXIF 2.32, tag 274)."""
+    """Undo the camera's rotation and mirroring as given by EXIF orientation 1 to 8 (EXIF 2.32, tag 274)."""
     if orientation in (5, 6, 7, 8):
         samples = samples.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):
@@ -194,7 +190,7 @@ def _turn_upright(samples: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _orientation(image: Image.Image) -> int:
-    """From 1 to 8; 1, upright, where EXIF does not say or is damaged."""
+    """EXIF orientation; 1, upright, if EXIF states none or is damaged."""
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG, 1)
     except Exception:  # whatever Pillow raises for damaged metadata
@@ -203,7 +199,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _exif(image: Image.Image) -> bytes | None:
-    """EXIF with the resolution and without orientation; None where it is empty or damaged, which spoils no picture."""
+    """EXIF with resolution, without orientation; None if it is empty, or damaged, which does not spoil the picture."""
     try:
         tags = image.getexif()
         for tag in list(tags):

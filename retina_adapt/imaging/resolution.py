@@ -1,7 +1,7 @@
-"""Dots per inch: each format has its own place for them, and EXIF one that all formats hold.
+"""Dots per inch: each format has its own place for them, and every format can hold EXIF, which has one too.
 
-A photograph carries them in its EXIF (EXIF 2.32, tags 282, 283 and 296); what JFIF (1.02) and PNG (3rd edition, `pHYs`)
-say is put there by reading, and taken from there by writing. TIFF's own tags are EXIF's.
+A photograph carries them in its EXIF (EXIF 2.32, tags 282, 283 and 296). Reading copies what JFIF (1.02) and PNG
+(3rd edition, `pHYs`) state into it; writing copies it back. TIFF's own tags are the same as EXIF's.
 """
 
 import math
@@ -15,11 +15,11 @@ _CM_PER_INCH = 2.54
 
 
 def note_resolution(tags: Image.Exif, image: Image.Image) -> None:
-    """Put an image's own resolution among its EXIF tags, unless they state one."""
+    """Copy the resolution that an image's format states into its EXIF tags, unless they state one already."""
     if _X in tags:
         return
     if image.format == "PNG" and "dpi" in image.info:
-        # The file has whole pixels a metre, of which Pillow makes inches.
+        # The file states whole pixels per metre, which Pillow converts to dots per inch.
         numbers, unit = [IFDRational(round(dpi * 100 / _CM_PER_INCH), 100) for dpi in image.info["dpi"]], _CENTIMETRE
     elif image.info.get("jfif_unit") in (1, 2):
         numbers = [IFDRational(density) for density in image.info["jfif_density"]]
@@ -31,7 +31,7 @@ def note_resolution(tags: Image.Exif, image: Image.Image) -> None:
 
 
 def dots_per_inch(exif: bytes | None) -> tuple[float, float] | None:
-    """Across and down, as an EXIF block states them; None where it does not, or nothing that can be."""
+    """Dots per inch across and down, as an EXIF block states them; None if it states none or impossible ones."""
     if exif is None:
         return None
     try:

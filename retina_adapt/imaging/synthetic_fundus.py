@@ -1,9 +1,9 @@
-"""Draw a plausible fundus photograph, for demonstrations and tests on machines that have no photograph.
+"""Draw a plausible fundus photograph, for demonstrations and tests on machines that have no real one.
 
 The picture is built as light would build it: a lit, pigmented background, multiplied by what the macula and
 the blood absorb (Beer-Lambert: intensity times exp(-density)), seen through the round aperture of a camera
-with a little blur and noise. It is no substitute for photographs in training: it knows nothing of disease and
-of real anatomy's variety.
+with a little blur and noise. It is no substitute for photographs in training: it knows nothing of disease or of
+the variety of real anatomy.
 """
 
 import cv2
@@ -14,8 +14,8 @@ from retina_adapt.imaging.vessel_tree import Landmarks, Vessel, grow_vessels
 _SUPERSAMPLING = 2
 _SUBPIXEL_BITS = 4  # OpenCV draws polygons with corners in sixteenths of a pixel
 _FIELD_RADIUS = 0.48  # of the picture's side
-_WIDTH_OF_FULL_DENSITY = 0.022  # in radii of the field of view: a main vein's
-_FAINTEST_IN_MASK = 0.27  # of a main vein's density: observers who outline vessels stop about there
+_WIDTH_OF_FULL_DENSITY = 0.022  # in radii of the field of view: the width of a main vein
+_FAINTEST_IN_MASK = 0.27  # of a main vein's density: about the faintest that human observers outline
 
 # Colours and absorptions are (red, green, blue).
 _PIGMENTS = np.array([[0.88, 0.33, 0.17], [0.90, 0.48, 0.26], [0.76, 0.27, 0.13], [0.60, 0.30, 0.13]])
@@ -48,7 +48,7 @@ def draw_fundus(seed: int, size: int = 512) -> tuple[np.ndarray, np.ndarray, np.
     steps = (np.arange(size, dtype=np.float32) - (size - 1) / 2) / radius
     x, y = np.meshgrid(steps, steps)
     if is_left_eye:
-        x = -x  # the eye is drawn as a right one: only the canvas is mirrored
+        x = -x  # every eye is drawn as a right one: for a left one only the canvas is mirrored
     veins = _draw_vessels([vessel for vessel in vessels if not vessel.is_artery], size, is_left_eye)
     arteries = _draw_vessels([vessel for vessel in vessels if vessel.is_artery], size, is_left_eye)
     reflexes = _draw_vessels(vessels, size, is_left_eye, share_of_width=0.28)
@@ -70,7 +70,7 @@ def draw_fundus(seed: int, size: int = 512) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def _place_landmarks(random: np.random.Generator) -> Landmarks:
-    """Most photographs are centred on the macula, some between macula and disc or on the disc."""
+    """Place disc and fovea: most photographs are centred on the macula, some on the disc or between the two."""
     gaze = random.choice([0.0, -0.25, -0.62], p=[0.6, 0.25, 0.15]) + random.normal(0.0, 0.03)
     fovea = (float(gaze), float(random.normal(0.02, 0.03)))
     disc = (fovea[0] + float(random.normal(0.66, 0.025)), fovea[1] - float(random.normal(0.06, 0.025)))

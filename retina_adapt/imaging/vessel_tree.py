@@ -1,9 +1,8 @@
-"""Grow a drawn eye's retinal vessels: arteries and veins leave the disc, arch around the macula and branch.
+"""Grow the retinal vessels of a drawn eye: arteries and veins leave the disc, arch around the macula and branch.
 
 Every vessel is a walk that steers towards something: main vessels follow way points (two temporal arcades and
-two nasal trunks, each an artery with its vein), branches strive to the fovea or to the periphery. Lengths are
-in radii of the field of view, the origin is its centre, x points to the nose of a right eye (right in its
-photograph), y down.
+two nasal trunks, each an artery with its vein), branches head for the fovea or the periphery. Lengths are in radii
+of the field of view; the origin is its centre; x points to the nose of a right eye (right in its photograph), y down.
 """
 
 import math
@@ -37,7 +36,7 @@ class Landmarks:
 
 
 def grow_vessels(random: np.random.Generator, landmarks: Landmarks) -> list[Vessel]:
-    """All vessels of one eye, each before its branches."""
+    """Grow all vessels of one eye; in the list, each comes before its branches."""
     tree = _Tree(random, landmarks, tortuosity=random.uniform(0.5, 1.4))
     for is_artery in (False, True):
         caliber = random.uniform(0.025, 0.031) * (0.76 if is_artery else 1.0)
@@ -59,7 +58,7 @@ class _Tree:
         self.vessels: list[Vessel] = []
 
     def grow_arcade(self, vertical: float, width: float, is_artery: bool) -> None:
-        """A temporal arcade; `vertical` is -1 for the superior and 1 for the inferior one."""
+        """Grow a temporal arcade; `vertical` is -1 for the superior and 1 for the inferior one."""
         # Artery and vein run side by side, one of them nearer to the macula.
         is_outer = is_artery == (vertical > 0)
         height = vertical * (self.random.uniform(1.0, 1.12) if is_outer else self.random.uniform(0.82, 0.94))
@@ -80,7 +79,7 @@ class _Tree:
         self._grow_trunk([(x, y * spread) for x, y in way], width, is_artery)
 
     def grow_macular_twig(self, width: float, is_artery: bool) -> None:
-        """A thin vessel from the temporal rim of the disc towards the fovea."""
+        """Grow a thin vessel from the temporal rim of the disc towards the fovea."""
         angle = math.pi + self.random.uniform(-0.9, 0.9)
         radius = 0.75 * self.landmarks.disc_radius
         start = self._from_disc((radius * math.cos(angle), radius * math.sin(angle)))
@@ -112,7 +111,7 @@ class _Tree:
         steer: Callable[[float, float], float],
         generation: int,
     ) -> None:
-        """Walk one vessel and let its branches grow; `steer` tells the wanted heading at a point."""
+        """Grow one vessel and its branches; `steer` gives the desired heading at a point."""
         points, headings = self._walk(start, heading, length, steer, generation)
         if len(points) < 4:
             return
@@ -144,7 +143,7 @@ class _Tree:
         inwards = math.cos(heading - to_fovea) > 0.25 and point[0] < self.landmarks.disc[0]
         steer = self._towards_fovea if inwards else self._towards_periphery
         length = min(1.1, 0.12 + 50.0 * width) * self.random.uniform(0.6, 1.2)
-        if inwards:  # arrives at the avascular zone at most, instead of turning around it
+        if inwards:  # ends at the avascular zone at the latest, instead of circling it
             distance = math.hypot(point[0] - self.landmarks.fovea[0], point[1] - self.landmarks.fovea[1])
             length = min(length, self.random.uniform(0.75, 1.0) * distance)
         self._grow((point[0], point[1]), heading, width, length, is_artery, steer, generation)
@@ -157,10 +156,10 @@ class _Tree:
         steer: Callable[[float, float], float],
         generation: int,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Points (N, 2) and headings (N,) from `start` to the length, the rim or the avascular zone."""
+        """Points (N, 2) and headings (N,) from `start` until the length, the rim or the avascular zone is reached."""
         x, y = start
         points, headings = [(x, y)], [heading]
-        # Main vessels hold their way; thin ones are looser and wind more.
+        # Main vessels hold their course; thin ones wander and wind more.
         obedience = 0.10 if generation == 0 else 0.035
         noise = self.tortuosity * (0.05, 0.065, 0.08, 0.09)[generation]
         turns = self.random.normal(0.0, noise, int(length / _STEP) + 1)
@@ -184,7 +183,7 @@ class _Tree:
         return math.atan2(self.landmarks.fovea[1] - y, self.landmarks.fovea[0] - x)
 
     def _towards_periphery(self, x: float, y: float) -> float:
-        """Away from a point between disc and fovea, as the vessels of the periphery radiate."""
+        """Heading away from a point between disc and fovea, from which peripheral vessels radiate."""
         center_x = 0.6 * self.landmarks.disc[0] + 0.4 * self.landmarks.fovea[0]
         center_y = 0.6 * self.landmarks.disc[1] + 0.4 * self.landmarks.fovea[1]
         return math.atan2(y - center_y, x - center_x)

@@ -1,4 +1,4 @@
-"""Write photographs, whole or not at all, in the format that the name asks for."""
+"""Write photographs, whole or not at all, in the format that the suffix names."""
 
 from io import BytesIO
 from pathlib import Path
@@ -21,22 +21,21 @@ from retina_adapt.imaging.photograph import (
 from retina_adapt.imaging.provenance import xmp_packet
 from retina_adapt.imaging.resolution import dots_per_inch
 
-# Of libjpeg; the format itself ends a little above.
+# libjpeg's limit; the format's own is a little higher.
 LONGEST_JPEG_SIDE = 65_500
 
 
 def write_photograph(photograph: Photograph, path: Path | str) -> None:
     """Write a photograph with its bit depth, alpha, colour profile, EXIF and provenance; the suffix decides the format.
 
-    The resolution that EXIF states is also written where the format has a place of its own for it. PNG and TIFF are
-    lossless. JPEG is written at quality 95 without chroma subsampling, since fine red
-    vessels live in the chroma planes. DICOM is written of what was read from DICOM, as a new, derived image.
-    Missing folders are made. The file appears whole or not at all, so a file that was there before survives a
-    failed write.
+    Where the format has its own place for the resolution, the one that EXIF states is written there too. PNG and TIFF
+    are lossless. JPEG is written at quality 95 without chroma subsampling, since fine red vessels live in the chroma
+    planes. Only a photograph read from DICOM can be written as DICOM, as a new, derived image. Missing folders are
+    made. The file appears whole or not at all, so an earlier one survives a failed write.
 
     Raises:
-        ImageWriteError: the suffix is unknown or cannot hold the bit depth or alpha, pixels are misshapen or
-            not finite, or the disk refuses.
+        ImageWriteError: the format cannot hold the photograph (see `require_format_for`) or its metadata, `path` is
+            the DICOM original, pixels or alpha are misshapen or not finite, or the disk refuses.
     """
     path = Path(path)
     encoded = _encode(photograph, path)
@@ -48,11 +47,11 @@ def write_photograph(photograph: Photograph, path: Path | str) -> None:
 
 
 def require_format_for(photograph: Photograph, path: Path) -> None:
-    """Check, before anything is made of a photograph, that the format of a name can hold it.
+    """Check, before any work on a photograph, that the format of `path` can hold it.
 
     Raises:
-        ImageWriteError: the suffix is unknown, or its format cannot hold the bit depth or alpha, or it is DICOM and
-            the photograph is not.
+        ImageWriteError: the suffix is unknown; its format cannot hold the bit depth, the alpha or the size; or it is
+            DICOM and the photograph was not read from DICOM.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -99,13 +98,13 @@ def _encode(photograph: Photograph, path: Path) -> bytes:
             xmp=xmp or b"",
             dpi=_jfif_density(photograph.exif),
         )
-    except ValueError as error:  # a segment of JPEG holds 64 kB; other formats have no such limit
+    except ValueError as error:  # a JPEG segment holds 64 kB; other formats have no such limit
         raise ImageWriteError(f"{path}: JPEG cannot hold its metadata ({error}); write it as .png or .tif") from error
     return buffer.getvalue()
 
 
 def _jfif_density(exif: bytes | None) -> tuple[int, int]:
-    """Whole dots per inch, as JFIF holds them in 16 bits; zeros where it cannot, or the EXIF block states none."""
+    """Whole dots per inch for JFIF's 16-bit fields; zeros if they do not fit or the EXIF block states none."""
     density = tuple(round(it) for it in dots_per_inch(exif) or ())
     return density if len(density) == 2 and max(density) < 2**16 else (0, 0)
 

@@ -148,8 +148,10 @@ def test_a_package_that_cannot_be_imported_is_named_and_disturbs_no_other_preset
 def test_a_module_that_does_not_register_the_preset_of_its_entry_is_named(site: Path) -> None:
     (site / "module_of_dusk.py").write_text(MODULE.format(presets=["dusk"]))
     install(site, "evening", {"night": "module_of_dusk"})
-    with pytest.raises(DegradationEntryPointError, match=r"package 'evening'.*register_preset\('night'"):
-        draw_degradation("night", seed=0)
+    # Asked for again, its module is imported already.
+    for _ in range(2):
+        with pytest.raises(DegradationEntryPointError, match=r"package 'evening'.*register_preset\('night'"):
+            draw_degradation("night", seed=0)
 
 
 @pytest.mark.parametrize(

@@ -226,7 +226,9 @@ def test_what_is_no_photograph_is_an_error_that_names_file_and_reason(tmp_path, 
 def test_an_object_that_does_not_say_what_its_samples_mean_is_an_error_that_names_what_is_missing(keyword):
     dataset = dicom_object(random_samples())
     delattr(dataset, keyword)
-    with pytest.raises(ImageReadError, match=rf"^report: .*does not state {keyword}, .*export it anew from where"):
+    with pytest.raises(
+        ImageReadError, match=rf"^report: .*does not state {keyword}, .*export it again from the system"
+    ):
         decode_photograph(encoded(dataset), "report")
 
 

@@ -459,7 +459,7 @@ def test_a_folder_that_may_not_be_looked_into_is_told_by_its_own_name(tmp_path, 
     monkeypatch.setattr(Path, refused, refuse)
     found, (message,) = search_photographs(tmp_path)
     assert found == [tmp_path / "a.png"]
-    assert message.startswith(f"{tmp_path / 'locked'}: cannot be looked at (Permission denied)")
+    assert message.startswith(f"{tmp_path / 'locked'}: cannot be accessed (Permission denied)")
     with pytest.raises(ImageReadError, match="make it readable, or move it away"):
         search_photographs(tmp_path / "locked")
 

@@ -59,9 +59,7 @@ def profile_of(primaries=(), gamma: float | None = None) -> bytes:
 def test_a_colour_profile_that_is_not_that_of_srgb_is_told(primaries) -> None:
     photograph = Photograph(np.full((4, 4, 3), 0.5, dtype=np.float32), icc_profile=profile_of(primaries))
     doubt = doubt_about_colors(photograph, "eye.jpg")
-    assert doubt.startswith(
-        "eye.jpg: has the colour profile 'sRGB built-in', whose colours are taken for those of sRGB"
-    )
+    assert doubt.startswith("eye.jpg: has the colour profile 'sRGB built-in', but its colours are taken for sRGB")
     assert doubt.endswith("convert it to sRGB first")
 
 
@@ -91,7 +89,7 @@ def test_a_file_whose_end_was_never_copied_is_doubted(share: float) -> None:
     kept += 3 * 256 - kept % (3 * 512)
     cut_off = decode_photograph(content[:kept] + bytes(len(content) - kept), "eye.tif")
     told = doubt_about_samples(cut_off, "eye.tif")
-    assert re.fullmatch(r"eye\.tif: is black from amid row \d+ of 512 on, .*compare it with its source", told)
+    assert re.fullmatch(r"eye\.tif: is black from the middle of row \d+ of 512 on, .*compare it with its source", told)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -1,4 +1,4 @@
-"""Enhancement adaptors: PEFT tuners over a backbone's hook points, what can be done with them, and their files."""
+"""Enhancement adaptors: PEFT tuners over a backbone's hook points, operations on them, and their files."""
 
 from retina_adapt.adaptors.arithmetic import AdaptorArithmeticError, interpolate_adaptors, set_adaptor_weights
 from retina_adapt.adaptors.attach import (

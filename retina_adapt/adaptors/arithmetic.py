@@ -1,4 +1,4 @@
-"""Sums of adaptors: several at once, each with a weight, and one between several."""
+"""Weighted sums of adaptors: several acting at once, or one interpolated between several."""
 
 import copy
 import math
@@ -19,21 +19,21 @@ from retina_adapt.errors import RetinaAdaptError
 
 
 class AdaptorArithmeticError(RetinaAdaptError):
-    """A sum of adaptors that is not defined."""
+    """An undefined sum of adaptors."""
 
 
 def set_adaptor_weights(adapted: PeftModel, weights: Mapping[str, float]) -> None:
-    """Let these adaptors act together, frozen, each with a weight on what it changes.
+    """Let these adaptors act together, frozen, each change scaled by its weight.
 
     Every adapted layer gives output + sum_i weight_i * change_i, where change_i is what adaptor i alone would change in
-    that layer. 0 is no change, 1 the adaptor as it was trained; negative weights and weights above 1 extrapolate.
-    The weights hold until they are set anew, also when other adaptors are made active; adaptors that are not named have
-    the weight 1 again, and do not act.
+    that layer. 0 means no change, 1 the adaptor as trained; negative weights and weights above 1 extrapolate. Weights
+    persist until they are set again, even while other adaptors are active. Adaptors not named here are reset to
+    weight 1 and do not act.
 
     Raises:
-        AdaptorNameError: no adaptor of one of these names is attached.
-        AdaptorArithmeticError: no weights were given, one is not finite, or an adaptor's kind changes the layer other
-            than by addition (DoRA, IA3 and BOFT multiply).
+        AdaptorNameError: an adaptor named here is not attached.
+        AdaptorArithmeticError: no weights were given, a weight is not finite, or an adaptor's kind changes the layer
+            by something other than addition (DoRA, IA3 and BOFT multiply).
         MergeError: an adaptor is merged into the backbone.
     """
     require_attached(adapted, *weights)
@@ -43,37 +43,38 @@ def set_adaptor_weights(adapted: PeftModel, weights: Mapping[str, float]) -> Non
         kind = kind_of(adapted.peft_config[name])
         if not KINDS[kind].additive:
             raise AdaptorArithmeticError(
-                f"'{name}' is of the kind {kind}, whose change is no sum, so that weights mean nothing for it; "
-                "make it active alone with `set_adapter`"
+                f"'{name}' is of the kind {kind}, whose change is not additive, so it cannot be weighted; activate it "
+                "alone with `set_adapter`"
             )
-    layer: Any  # PEFT's common class of layers lacks `set_scale`, which those of all additive kinds have
+    layer: Any  # PEFT's base class for layers lacks `set_scale`, which every additive kind has
     for _, layer in tuner_layers(adapted.get_base_model()):
         for name in adapted.peft_config:
             if KINDS[kind_of(adapted.peft_config[name])].additive:
                 layer.set_scale(name, float(weights.get(name, 1.0)))
     names = list(weights)
-    # PeftModel's own method knows one active adaptor only; its attribute names the one whose settings it reports.
+    # PeftModel's own method allows only one active adaptor; its attribute names the one whose settings it reports.
     adapted.active_adapter = names[0]
     tuner: Any = adapted.base_model
     tuner.set_adapter(names, inference_mode=True)
 
 
 def interpolate_adaptors(adapted: PeftModel, weights: Mapping[str, float], new_name: str) -> None:
-    """Attach a frozen adaptor `new_name` whose every parameter is the weighted mean of these adaptors' parameters.
+    """Attach a frozen adaptor `new_name`, each parameter the weighted mean of these adaptors' parameters.
 
-    For adaptors that were trained from a common one: those of unrelated trainings have no meaningful mean.
+    Meant for adaptors trained from a common one: those of unrelated trainings have no meaningful mean.
 
     Args:
-        weights: by name; their sum is 1. Negative ones extrapolate.
+        weights: by adaptor name, summing to 1. Negative weights extrapolate.
 
     Raises:
-        AdaptorNameError: a name is not attached, or `new_name` is taken or cannot be used.
-        AdaptorArithmeticError: the weights do not sum to 1, or the adaptors are of different kinds or settings.
+        AdaptorNameError: an adaptor named here is not attached, or `new_name` is taken or cannot be used.
+        AdaptorArithmeticError: a weight is not finite, the weights do not sum to 1, or the adaptors differ in kind or
+            settings.
     """
     require_attached(adapted, *weights)
     _require_finite(weights)
     if not math.isclose(sum(weights.values()), 1.0, abs_tol=1e-6):
-        raise AdaptorArithmeticError(f"the weights sum to {sum(weights.values()):g}; weights of a mean sum to 1")
+        raise AdaptorArithmeticError(f"the weights sum to {sum(weights.values()):g}; for a mean they must sum to 1")
     first, *others = weights
     tensors = {name: adaptor_tensors(adapted, name) for name in weights}
     for other in others:
@@ -102,7 +103,7 @@ def _differing_settings(first: PeftConfig, other: PeftConfig) -> list[str]:
 
 def _require_finite(weights: Mapping[str, float]) -> None:
     if not weights:
-        raise AdaptorArithmeticError("no weights were given; give at least one adaptor's")
+        raise AdaptorArithmeticError("no weights were given; give at least one adaptor a weight")
     for name, weight in weights.items():
         if not isinstance(weight, int | float) or not math.isfinite(weight):
             raise AdaptorArithmeticError(f"the weight of '{name}' is {weight}; give a finite number")

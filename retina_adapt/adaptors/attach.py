@@ -1,4 +1,4 @@
-"""Adaptors on a backbone: attach, choose what trains, look past them, and prove that the backbone stays frozen."""
+"""Adaptors on a backbone: attach them, choose what trains, bypass them, and prove that the backbone stays frozen."""
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,36 +23,37 @@ from retina_adapt.errors import RetinaAdaptError
 
 
 class FrozenBackboneError(RetinaAdaptError):
-    """A backbone tensor changed, or an optimiser holds one: a defect of a recipe."""
+    """A backbone tensor changed, or an optimiser holds one: a bug in a recipe."""
 
 
 class AttachedBackboneError(RetinaAdaptError):
-    """A backbone that has adaptors already was given where its `PeftModel` is needed."""
+    """A bare backbone that already carries adaptors was given instead of its `PeftModel`."""
 
 
 def attach_adaptor(
     backbone: ReconstructionBackbone | PeftModel, config: PeftConfig, name: str, *, without_values: bool = False
 ) -> PeftModel:
-    """Attach an untrained adaptor; the first one wraps the backbone, further ones join it, not yet active.
+    """Attach an untrained adaptor: the first one wraps the backbone and is active, later ones join it inactive.
 
-    The layers are put into `backbone` itself, so that its methods run through them. On an error nothing is attached.
+    The layers are inserted into `backbone` itself, so its own methods run through them. On an error nothing is
+    attached.
 
     Args:
-        config: of any kind in `KINDS`, such as `AdaptorSettings.to_peft_config` gives; it is copied.
-        without_values: create the parameters on the meta device, for a caller that assigns loaded ones.
+        config: a configuration of a kind in `KINDS`, for example from `AdaptorSettings.to_peft_config`; it is copied.
+        without_values: create the parameters on the meta device, for a caller that will assign loaded ones.
 
     Raises:
-        AdaptorNameError: if the name is taken or cannot be used.
-        AdaptorConfigError: if the configuration is of no kind in `KINDS`, of another kind than the adaptors attached
-            already, or does not fit the backbone.
-        AttachedBackboneError: if a bare backbone carries adaptors already.
-        HookPointError: if the backbone has none of a configured hook group.
-        MergeError: if an adaptor is merged into the backbone.
+        AdaptorNameError: the name is taken or cannot be used.
+        AdaptorConfigError: the configuration belongs to no kind in `KINDS`, differs in kind from the adaptors already
+            attached (LoRA and DoRA count as one), or does not fit the backbone.
+        AttachedBackboneError: `backbone` is a bare backbone that already carries adaptors.
+        HookPointError: the backbone has no hook point in a configured hook group.
+        MergeError: an adaptor is merged into the backbone.
     """
     require_usable_name(name)
     if not isinstance(config, WeightDeltaConfig | HookPointAdaptorConfig):
         raise AdaptorConfigError(
-            f"{type(config).__name__} says nothing of hook groups; give the `config_class` of one of `KINDS`, or what "
+            f"{type(config).__name__} has no hook groups; give a `config_class` from `KINDS`, or what "
             "`AdaptorSettings.to_peft_config` returns"
         )
     kind = kind_of(config)
@@ -71,7 +72,7 @@ def attach_adaptor(
         require_unmerged(base)
     elif any(True for _ in tuner_layers(backbone)):
         raise AttachedBackboneError(
-            "this backbone has adaptors already; give the PeftModel that attaching the first one returned"
+            "this backbone already has adaptors; give the PeftModel that was returned when the first one was attached"
         )
     # PEFT writes into the configuration.
     config = copy.deepcopy(config)
@@ -79,7 +80,7 @@ def attach_adaptor(
         config.aim_at(base)
     else:
         select_hook_points(base.hook_points(), config.hook_groups)
-    # Some of PEFT's kinds draw values even for the meta device.
+    # Some of PEFT's kinds draw random values even for the meta device.
     with torch.random.fork_rng(devices=[], enabled=without_values), without_compiling():
         try:
             if isinstance(backbone, PeftModel):
@@ -99,15 +100,15 @@ def attach_adaptor(
 
 
 def _refuse_adapter_names(adapted: PeftModel, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-    """Most kinds of PEFT drop them in silence, so that every row would run under the active adaptor."""
+    """Refuse `adapter_names`: most of PEFT's kinds ignore them silently and run every row under the active adaptor."""
     if "adapter_names" in keywords:
         raise MixedBatchError.instead_of_adapter_names()
 
 
 def detach_adaptor(adapted: PeftModel, name: str) -> None:
-    """Take the adaptor `name` off; without its last adaptor, a hook point is the backbone's own module again.
+    """Detach the adaptor `name`; a hook point that loses its last adaptor is the backbone's own module again.
 
-    If it was active alone, the first of the others becomes active; of several, those that are left stay so.
+    If it was the only active adaptor, the first remaining one becomes active; otherwise the other active ones stay so.
 
     Raises:
         AdaptorNameError: no adaptor of this name is attached.
@@ -120,9 +121,9 @@ def detach_adaptor(adapted: PeftModel, name: str) -> None:
         adapted.unload()
         return
     if name in adapted.active_adapters:
-        # Left to itself, PEFT lets each layer choose a successor among the adaptors that this layer happens to hold.
+        # PEFT would let each layer choose a successor among the adaptors that this layer happens to hold.
         successors = [other for other in adapted.active_adapters if other != name] or remaining[:1]
-        # PeftModel's own method knows one active adaptor only; its attribute names the one whose settings it reports.
+        # PeftModel's own method allows only one active adaptor; its attribute names the one whose settings it reports.
         adapted.active_adapter = successors[0]
         tuner: Any = adapted.base_model
         tuner.set_adapter(successors)
@@ -131,7 +132,7 @@ def detach_adaptor(adapted: PeftModel, name: str) -> None:
 
 
 def assign_or_detach(adapted: PeftModel, name: str, tensors: Mapping[str, Tensor]) -> None:
-    """Give an adaptor that was just attached its values; where that fails, on a full accelerator, take it off again.
+    """Assign values to a newly attached adaptor, or detach it if that fails, as on a full accelerator.
 
     Raises:
         AdaptorNameError, AdaptorTensorError: as `assign_adaptor_tensors`.
@@ -144,7 +145,7 @@ def assign_or_detach(adapted: PeftModel, name: str, tensors: Mapping[str, Tensor
 
 
 def train_only(adapted: PeftModel, name: str, groups: Iterable[str]) -> list[nn.Parameter]:
-    """Let the adaptor's parameters in these hook groups require gradients, and nothing else; return them."""
+    """Make only the adaptor's parameters in these hook groups require gradients, and return them."""
     adapted.requires_grad_(False)
     chosen = adaptor_parameters(adapted, name, groups)
     for parameter in chosen:
@@ -153,7 +154,7 @@ def train_only(adapted: PeftModel, name: str, groups: Iterable[str]) -> list[nn.
 
 
 def group_is_frozen(backbone: ReconstructionBackbone, group: str) -> bool:
-    """Whether a hook group is as it was before adaptation and stays so: no adaptor sits in it, nothing in it trains."""
+    """Whether a hook group is as before adaptation and stays so: no adaptor sits in it and nothing in it trains."""
     modules = [backbone.get_submodule(point.name) for point in backbone.hook_points() if point.group == group]
     return not any(
         any(True for _ in tuner_layers(module)) or any(parameter.requires_grad for parameter in module.parameters())
@@ -166,10 +167,10 @@ def adaptors_bypassed(module: nn.Module) -> Iterator[None]:
     """Run the frozen backbone as if no adaptor were attached.
 
     PEFT's `disable_adapter` also resets which parameters require gradients, which must not happen inside a training
-    step; this only changes the path of the forward pass.
+    step; this changes only the path of the forward pass.
 
     Raises:
-        MergeError: an adaptor is merged into the backbone; PEFT would unmerge it by computing backwards.
+        MergeError: an adaptor is merged into the backbone; PEFT would unmerge it with rounding errors.
     """
     require_unmerged(module)
     layers = [layer for _, layer in tuner_layers(module)]
@@ -184,7 +185,7 @@ def adaptors_bypassed(module: nn.Module) -> Iterator[None]:
 
 
 def backbone_tensors(backbone: nn.Module) -> dict[str, Tensor]:
-    """The backbone's own tensors under their own names, whatever adaptors are attached.
+    """The backbone's own tensors under their original names, whatever adaptors are attached.
 
     Raises:
         MergeError: an adaptor is merged into them.
@@ -203,19 +204,19 @@ def backbone_tensors(backbone: nn.Module) -> dict[str, Tensor]:
 
 
 class FrozenBackboneGuard:
-    """Takes the fingerprint of a backbone, with or without adaptors, and compares later."""
+    """A guard that takes a backbone's fingerprint, with or without adaptors attached, and compares it later."""
 
     def __init__(self, backbone: ReconstructionBackbone) -> None:
         self.backbone = backbone
         self.fingerprint = fingerprint_tensors(backbone_tensors(backbone))
 
     def check(self) -> None:
-        """Raises FrozenBackboneError if any backbone tensor differs by a bit."""
+        """Raise FrozenBackboneError if any backbone tensor differs by a bit."""
         if fingerprint_tensors(backbone_tensors(self.backbone)) != self.fingerprint:
-            raise FrozenBackboneError("the backbone's tensors changed during the adaptation; they must stay frozen")
+            raise FrozenBackboneError("the backbone's tensors changed during adaptation; they must stay frozen")
 
     def check_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
-        """Raises FrozenBackboneError if the optimiser holds anything but adaptor parameters."""
+        """Raise FrozenBackboneError if the optimiser holds anything but adaptor parameters."""
         adaptor_parameter_ids = {
             id(parameter)
             for _, layer in tuner_layers(self.backbone)
@@ -230,5 +231,5 @@ class FrozenBackboneGuard:
         ]
         if foreign:
             raise FrozenBackboneError(
-                f"the optimiser holds {len(foreign)} tensors that are no adaptor's; the backbone must stay frozen"
+                f"the optimiser holds {len(foreign)} tensors that belong to no adaptor; the backbone must stay frozen"
             )

@@ -1,4 +1,4 @@
-"""The adaptor's card: a README.md for people and for the Hub, generated from the description alone."""
+"""The adaptor's card: a README.md for people and for the Hub, generated from its description and size."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from retina_adapt.adaptors.description import AdaptorDescription
 from retina_adapt.adaptors.metadata import AdaptorMetadata
 from retina_adapt.markdown import markdown_table
 
-# Of the licences that the Hub knows by their SPDX identifiers, those that are given to weights.
+# The licences in use for weights that the Hub knows by their SPDX identifiers.
 _HUB_LICENSES = {
     "apache-2.0",
     "bsd-2-clause",
@@ -99,7 +99,7 @@ def _hub_header(metadata: AdaptorMetadata) -> str:
         {"license": license_} if license_ in _HUB_LICENSES else {"license": "other", "license_name": license_}
     )
     tags = ["retina", "fundus", "image-enhancement", "adaptor"]
-    # A preset's name; a description of real pairs is no tag.
+    # A preset's name makes a tag; a description of real pairs does not.
     if re.fullmatch(r"[a-z0-9_-]+", metadata.degradation):
         tags.append(metadata.degradation)
     header |= {"library_name": "retina_adapt", "pipeline_tag": "image-to-image", "tags": tags}

@@ -1,4 +1,4 @@
-"""How two adaptors differ: in their settings, in what they say of themselves, and in each tensor."""
+"""How two adaptors differ: in settings, in metadata, and in each tensor."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +14,15 @@ ABSENT = "absent"
 
 @dataclass(frozen=True)
 class AdaptorComparison:
-    """The differences of two adaptors.
+    """The differences between two adaptors.
 
     Attributes:
-        identical: they have the same sha256.
-        configuration: the two values of each entry that differs, by its dotted name (`settings.context_grid`); an
-            entry that one of them lacks is `absent`.
-        distances: of each tensor that both have in the same shape, |a - b| / max(|a|, |b|) in Euclidean norms: 0 for
-            equal tensors, about 1.4 for unrelated ones of one size, at most 2.
-        unmatched: names of the tensors that only one has, or that differ in shape.
+        identical: whether both have the same sha256.
+        configuration: both values of each differing entry, by its dotted name (`settings.context_grid`); an entry that
+            one adaptor lacks is `absent`.
+        distances: |a - b| / max(|a|, |b|) in Euclidean norms, for each tensor that both hold in the same shape: 0 for
+            equal tensors, about 1.4 for unrelated ones of equal norm, at most 2.
+        unmatched: names of the tensors that only one holds, or whose shapes differ.
     """
 
     identical: bool
@@ -32,7 +32,7 @@ class AdaptorComparison:
 
     @property
     def hot_swappable(self) -> bool:
-        """Whether one's values can be copied into the other where it is attached, without attaching anything anew."""
+        """Whether the values of one can be copied into the other while it stays attached."""
         structure = ("adaptor_kind", "backbone_fingerprint", "settings.")
         return not self.unmatched and not any(name.startswith(structure) for name in self.configuration)
 
@@ -63,7 +63,7 @@ def relative_distance(first: Tensor, second: Tensor) -> float:
 
 
 def _flat(description: AdaptorDescription) -> dict[str, Any]:
-    """Entries of the configuration by dotted name, without the sums that follow from the others."""
+    """Entries of the configuration by dotted name, without the format version and the sums derived from the others."""
     stated = description.to_dict()
     return _dotted({key: stated[key] for key in stated if key not in ("sha256", "tensors_sha256", "format_version")})
 

@@ -1,4 +1,4 @@
-"""What an adaptor says of itself before any tensor is read: its configuration, strict and sealed by a sha256."""
+"""What an adaptor says about itself before any tensor is read: its configuration, strict and sealed by a sha256."""
 
 import json
 import re
@@ -31,7 +31,7 @@ class AdaptorDescription:
     """An adaptor's configuration.
 
     Attributes:
-        backbone_fingerprint: of the backbone that it was trained on.
+        backbone_fingerprint: fingerprint of the backbone it was trained on.
         settings: the kind's settings.
         metadata: where it comes from and what it is for.
         tensors_sha256: `fingerprint_tensors` of its tensors.
@@ -49,7 +49,7 @@ class AdaptorDescription:
 
     @property
     def sha256(self) -> str:
-        """The adaptor's identity: equal if and only if configuration and tensors are."""
+        """The adaptor's identity: equal if and only if configuration and tensors are equal."""
         return content_sha256(self._content())
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class AdaptorDescription:
 
 
 def header_of(description: AdaptorDescription) -> dict[str, str]:
-    """What the tensors' file says in its header, so that it cannot be taken for another adaptor's."""
+    """The header of the tensor file, which keeps it from being taken for another adaptor's."""
     return {
         "format": "pt",
         "format_version": FORMAT_VERSION,
@@ -83,7 +83,7 @@ def header_of(description: AdaptorDescription) -> dict[str, str]:
 
 
 def require_header(header: dict[str, str], description: AdaptorDescription, *, path: Path, config_origin: str) -> None:
-    """Raises AdaptorFileError if the header of the tensors' file is not the one that belongs to the configuration."""
+    """Raise AdaptorFileError if the tensor file's header does not match the configuration."""
     for key, expected in header_of(description).items():
         if key != "format" and header.get(key) != expected:
             raise AdaptorFileError(
@@ -93,17 +93,17 @@ def require_header(header: dict[str, str], description: AdaptorDescription, *, p
 
 
 def parse_description(text: str, *, origin: str) -> AdaptorDescription:
-    """Read a configuration from its JSON.
+    """Parse a configuration from JSON.
 
     Raises:
-        AdaptorFileError: names `origin` and what is wrong: no JSON, an unknown kind, version, setting or field, or a
-            sha256 that the content does not give.
+        AdaptorFileError: names `origin` and what is wrong: invalid JSON, an unknown kind, version, setting or field,
+            or a sha256 that does not match the content.
     """
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise AdaptorFileError(f"{origin}: cannot be read as JSON: {error}") from error
-    # Before the keys, which differ between versions.
+    # Checked before the keys, which differ between versions.
     version = config.get("format_version") if isinstance(config, dict) else None
     if version is not None and version != FORMAT_VERSION:
         raise AdaptorFileError(
@@ -128,7 +128,7 @@ def parse_description(text: str, *, origin: str) -> AdaptorDescription:
         metadata=metadata,
         tensors_sha256=config["tensors_sha256"],
     )
-    # Of what was understood, not of the text: so it also fails where the two differ.
+    # Computed from the parsed values, not from the text, so it also fails if parsing changed anything.
     if description.sha256 != config["sha256"]:
         raise AdaptorFileError(
             f"{origin}: its settings and metadata do not give the sha256 that it states; it was damaged or altered: "

@@ -1,4 +1,4 @@
-"""DoRA on a half-precision backbone."""
+"""The identity start of DoRA on a half-precision backbone."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from retina_adapt.adaptors.layers import adaptor_layers
 
 @torch.no_grad()
 def start_magnitudes_in_single_precision(adapted: PeftModel, name: str) -> None:
-    """Let an untrained DoRA adaptor start as the identity also on a half-precision backbone.
+    """Make an untrained DoRA adaptor start as the identity even on a half-precision backbone.
 
-    DoRA divides its magnitudes by the norms of the weights. PEFT computes the first in the backbone's precision and the
-    second in the adaptor's, so that their quotient is 1 in single precision only.
+    DoRA divides its magnitudes by the norms of the weights. PEFT computes the magnitudes in the backbone's precision
+    and the norms in the adaptor's, so their quotient is 1 only in single precision.
     """
-    layer: Any  # PEFT's common class of layers lacks what those of LoRA have
+    layer: Any  # PEFT's base class for layers lacks LoRA's attributes
     for _, layer in adaptor_layers(adapted, name):
         magnitude = layer.lora_magnitude_vector[name]
         requires_grad = magnitude.weight.requires_grad

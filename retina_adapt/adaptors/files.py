@@ -1,6 +1,7 @@
-"""An adaptor on disk: written atomically, and read with every check before the backbone is touched.
+"""An adaptor on disk: written atomically, and read with every check done before the backbone is touched.
 
-The two forms of an adaptor, a folder and a single file, are described in layout.py; all functions here take both.
+layout.py describes the two forms of an adaptor, a folder and a single file. `save_adaptor` writes a folder; everything
+else here takes both.
 """
 
 import copy
@@ -46,16 +47,18 @@ from retina_adapt.model_files import write_tensor_file
 
 
 def save_adaptor(adapted: PeftModel, name: str, folder: str | Path, metadata: AdaptorMetadata) -> AdaptorDescription:
-    """Write the adaptor `name` to `folder`, atomically; an adaptor that lies there is replaced.
+    """Write the adaptor `name` to `folder` atomically, replacing an adaptor already there.
 
     Returns:
-        What was written; its `sha256` identifies the adaptor.
+        The description that was written; its `sha256` identifies the adaptor.
 
     Raises:
         AdaptorNameError: no adaptor of this name is attached.
-        AdaptorFileError: `folder` holds something else, which would be lost; a tensor is NaN or infinite; a setting
-            cannot be stored; or the backbone is not in single precision, so that no stored one would fit.
-        MetadataError: a field has a wrong type, or the name cannot be used.
+        AdaptorFileError: `folder` holds something else, which would be lost; a tensor holds NaN or infinite values; a
+            setting cannot be stored; or the backbone is not in single precision, so the adaptor would fit no stored
+            backbone.
+        MetadataError: a field has the wrong type, or the name cannot be used.
+        MergeError: an adaptor is merged into the backbone.
     """
     folder = Path(folder)
     require_own_folder(folder, CONFIG_FILE, AdaptorFileError, what="adaptor")
@@ -69,9 +72,9 @@ def save_adaptor(adapted: PeftModel, name: str, folder: str | Path, metadata: Ad
     own_tensors = backbone_tensors(adapted.get_base_model())
     if other := _other_precisions(own_tensors):
         raise AdaptorFileError(
-            f"{folder}: not written, since the backbone has weights of {other}, and the adaptor would fit none that is "
-            "stored; load the backbone anew, attach an adaptor of the same settings, and give it these values with "
-            "`assign_adaptor_tensors`"
+            f"{folder}: not written, since the backbone has weights of {other}, and the adaptor would fit no stored "
+            "backbone; load the backbone again, attach an adaptor with the same settings, and give it these values "
+            "with `assign_adaptor_tensors`"
         )
     named = dataclasses.replace(metadata, name=metadata.name or name)
     description = AdaptorDescription(
@@ -107,7 +110,7 @@ def describe_adaptor(adaptor: str | Path) -> AdaptorDescription:
 
 
 def read_adaptor(adaptor: str | Path) -> tuple[AdaptorDescription, dict[str, Tensor]]:
-    """Read an adaptor whole, by itself: every bit of its configuration and tensors is as it was saved.
+    """Read a whole adaptor without a backbone, and verify that every bit of it is as saved.
 
     Returns:
         The description, and the tensors by name.
@@ -121,15 +124,18 @@ def read_adaptor(adaptor: str | Path) -> tuple[AdaptorDescription, dict[str, Ten
 
 
 def load_adaptor(backbone: ReconstructionBackbone | PeftModel, adaptor: str | Path, name: str) -> PeftModel:
-    """Attach the adaptor under `name`; the first one becomes active. The backbone is touched after the last check.
+    """Attach a stored adaptor as `name`, frozen; the first one becomes active.
+
+    The backbone is untouched until every check has passed.
 
     Args:
         adaptor: a folder or a single file.
 
     Raises:
-        AdaptorFileError: names the file and what is wrong: another backbone's adaptor, a tensor that is missing,
-            unexpected, misshapen or not finite, or any bit that is not as it was saved.
-        AdaptorNameError: the name is taken.
+        AdaptorFileError: names the file and what is wrong: an adaptor of another backbone, a tensor that is missing,
+            unexpected, misshapen or not finite, or any bit that is not as saved.
+        AdaptorNameError: the name is taken or cannot be used.
+        AttachedBackboneError, MergeError: as `attach_adaptor`.
     """
     adaptor = Path(adaptor)
     description, tensors = read_fitting_adaptor(backbone, adaptor, name)
@@ -142,10 +148,10 @@ def load_adaptor(backbone: ReconstructionBackbone | PeftModel, adaptor: str | Pa
 def read_fitting_adaptor(
     backbone: ReconstructionBackbone | PeftModel, adaptor: str | Path, name: str
 ) -> tuple[AdaptorDescription, dict[str, Tensor]]:
-    """Read an adaptor and check that it can be attached to this backbone under `name`; nothing is attached.
+    """Read an adaptor and check that it can be attached to this backbone as `name`, without attaching it.
 
     Raises:
-        AdaptorFileError, AdaptorNameError: as `load_adaptor`.
+        AdaptorFileError, AdaptorNameError, AttachedBackboneError, MergeError: as `load_adaptor`.
     """
     adaptor = Path(adaptor)
     description = describe_adaptor(adaptor)
@@ -154,8 +160,8 @@ def read_fitting_adaptor(
     if description.backbone_fingerprint != fingerprint:
         if other := _other_precisions(own_tensors):
             raise AdaptorFileError(
-                f"{adaptor}: adaptors know their backbone in single precision, and this one has weights of {other}; "
-                "load the adaptor first, and change the precision then"
+                f"{adaptor}: adaptors know their backbone in single precision, but this one has weights of {other}; "
+                "load the adaptor first, then change the precision"
             )
         raise AdaptorFileError(
             f"{adaptor}: was trained on the backbone {description.metadata.backbone_name} with fingerprint "
@@ -167,7 +173,7 @@ def read_fitting_adaptor(
 
 
 def _other_precisions(tensors: dict[str, Tensor]) -> str:
-    """The types of floating-point tensors that are not in single precision, or ""."""
+    """The floating-point types among these tensors other than single precision, or ""."""
     types = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
     return ", ".join(sorted(str(dtype) for dtype in types - {torch.float32}))
 
@@ -175,7 +181,7 @@ def _other_precisions(tensors: dict[str, Tensor]) -> str:
 def _read_sealed_tensors(
     adaptor: Path, description: AdaptorDescription, rehearsed: PeftModel | None = None, name: str = ""
 ) -> dict[str, Tensor]:
-    """The tensors, checked against the header, against an attached adaptor's if one is given, and by the sha256."""
+    """Read the tensors, checked against the header, the sha256 and, if one is given, an attached adaptor."""
     path = tensors_path(adaptor)
     config_origin = CONFIG_FILE if adaptor.is_dir() else "its configuration"
     require_header(adaptor_reader.read_header(path), description, path=path, config_origin=config_origin)

@@ -1,7 +1,7 @@
-"""LoRA and DoRA from PEFT or diffusers, as adaptors of this package.
+"""LoRA and DoRA from PEFT or diffusers, converted to adaptors of this package.
 
-Ours have one rank and one scale in all layers of their hook groups. Others become so without a change of what they do:
-lower ranks are filled up with zeros, scales are multiplied into `lora_B`, and layers that they leave alone start as the
+Ours have one rank and one scale in all layers of their hook groups. Converting others leaves their effect unchanged:
+lower ranks are padded with zeros, scales are multiplied into `lora_B`, and layers that they leave alone start as the
 identity.
 """
 
@@ -36,7 +36,7 @@ from retina_adapt.backbones.hook_points import HOOK_GROUPS
 from retina_adapt.plain_values import fits_type
 
 DIFFUSERS_SETTINGS_KEY = "lora_adapter_metadata"
-# The parts of a diffusers pipeline, as its LoRA files call them, and ours.
+# Names of a diffusers pipeline's parts in its LoRA files, and of ours.
 PIPELINE_PARTS = {"unet.": "denoiser.", "vae.": "autoencoder."}
 _ENDINGS = {
     ".lora_A.weight": "A",
@@ -47,7 +47,7 @@ _ENDINGS = {
     f".{DORA_MAGNITUDE}.weight": "magnitude",
     ".alpha": "alpha",
 }
-# Fields of PEFT's configuration that, set, make another network of the same tensors.
+# Fields of PEFT's configuration that, if set, make a different network of the same tensors.
 _UNCONVERTIBLE_FIELDS = (
     "alora_invocation_tokens",
     "arrow_config",
@@ -63,14 +63,14 @@ _UNCONVERTIBLE_FIELDS = (
     "use_qalora",
     "velora_config",
 )
-# Starts that leave the base weights as they are, of those of PEFT's `init_lora_weights`; the others subtract from them
-# what they give to the LoRA.
+# Values of PEFT's `init_lora_weights` that leave the base weights as they are; the others subtract from them what they
+# give to the LoRA.
 _STARTS_BESIDE_THE_WEIGHTS = (None, True, False, "gaussian", "eva", "orthogonal")
 
 
 @dataclass
 class _Layer:
-    """One layer of a foreign LoRA: its tensors by `A`, `B`, `magnitude` and `alpha`, and its name in the file."""
+    """One layer of a foreign LoRA: its name in the file, and its tensors under `A`, `B`, `magnitude` and `alpha`."""
 
     name_in_file: str
     tensors: dict[str, Tensor]
@@ -80,7 +80,7 @@ class _Layer:
         return len(self.tensors["A"])
 
     def alpha(self, settings: dict[str, Any]) -> Any:
-        """From the file's own tensor, from the settings, or, as diffusers does where both are silent, the rank."""
+        """The file's own tensor if there is one, else the settings' value, else the rank, as in diffusers."""
         if "alpha" in self.tensors:
             return self.tensors["alpha"].item()
         for pattern, alpha in settings["alpha_pattern"].items():
@@ -90,15 +90,16 @@ class _Layer:
 
 
 def attach_foreign_lora(backbone: ReconstructionBackbone | PeftModel, source: str | Path, name: str) -> PeftModel:
-    """Attach a LoRA or DoRA from PEFT or diffusers under `name`; `save_adaptor` then makes an adaptor of it.
+    """Attach a LoRA or DoRA from PEFT or diffusers as `name`; `save_adaptor` can then store it as an adaptor.
 
     Args:
-        source: a folder as PEFT writes it, or a safetensors file as diffusers writes it, whose layers are named as in
-            the backbone (`denoiser.…`, `autoencoder.…`), as in a pipeline (`unet.…`, `vae.…`), or as in the denoiser.
+        source: a folder written by PEFT, or a safetensors file written by diffusers, with layers named as in the
+            backbone (`denoiser.…`, `autoencoder.…`), as in a pipeline (`unet.…`, `vae.…`), or as in the denoiser.
 
     Raises:
         AdaptorFileError: names the file, and the tensor or setting that this backbone or this kind cannot take.
-        AdaptorNameError: the name is taken.
+        AdaptorNameError: the name is taken or cannot be used.
+        AttachedBackboneError: as `attach_adaptor`.
     """
     source = Path(source)
     path = source / PEFT_TENSORS_FILE if source.is_dir() else source
@@ -111,7 +112,7 @@ def attach_foreign_lora(backbone: ReconstructionBackbone | PeftModel, source: st
         check_adaptor_tensors(rehearsed, name, whole | tensors)
     except AdaptorTensorError as error:
         raise AdaptorFileError(f"{path}: {error}") from error
-    # Layers that the LoRA leaves alone have random values in `lora_A`, without which they could not be trained later.
+    # Layers that the LoRA leaves alone get random values in `lora_A`; with zeros they could not be trained later.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         adapted = attach_adaptor(backbone, config, name)
@@ -121,7 +122,7 @@ def attach_foreign_lora(backbone: ReconstructionBackbone | PeftModel, source: st
 
 
 def _layer_finder(base: ReconstructionBackbone) -> Callable[[str], str | None]:
-    """A function from a layer's name in a file to its name in the backbone; None if there is no such layer."""
+    """A function from a layer's name in a file to its name in the backbone, or to None if there is no such layer."""
     known = {name.replace(".base_layer", "") for name, _ in base.named_modules()}
 
     def find(name: str) -> str | None:
@@ -138,12 +139,12 @@ def _read_layers(path: Path, find_layer: Callable[[str], str | None]) -> dict[st
     for key, tensor in adaptor_reader.read_tensors(path).items():
         ending = next((ending for ending in _ENDINGS if key.endswith(ending)), None)
         if ending is None:
-            raise AdaptorFileError(f"{path}: tensor '{key}' is of no LoRA or DoRA; no other kind can be converted")
+            raise AdaptorFileError(f"{path}: tensor '{key}' is not part of a LoRA or DoRA; only these can be converted")
         name_in_file = key.removesuffix(ending).removeprefix(PEFT_PREFIX)
         name = find_layer(name_in_file)
         if name is None:
             raise AdaptorFileError(
-                f"{path}: tensor '{key}' is of a layer that this backbone does not have; was it made for another?"
+                f"{path}: tensor '{key}' belongs to a layer that this backbone does not have; was it made for another?"
             )
         layers.setdefault(name, _Layer(name_in_file, {})).tensors[_ENDINGS[ending]] = tensor
     for name, layer in layers.items():
@@ -167,7 +168,7 @@ def _hook_groups(base: ReconstructionBackbone, layers: dict[str, _Layer], path: 
         point = hook_point_of(name, points)
         if point is None or name not in target_layers(base, [point.group]):
             raise AdaptorFileError(
-                f"{path}: changes {name}, which is no linear layer or plain convolution inside a hook point"
+                f"{path}: changes {name}, which is not a linear layer or plain convolution inside a hook point"
             )
         found.add(point.group)
     return [group for group in HOOK_GROUPS if group in found]
@@ -176,20 +177,20 @@ def _hook_groups(base: ReconstructionBackbone, layers: dict[str, _Layer], path: 
 def _convert(
     layers: dict[str, _Layer], settings: dict[str, Any], groups: list[str], path: Path
 ) -> tuple[LoraAdaptorConfig | DoraAdaptorConfig, dict[str, Tensor]]:
-    """The configuration, and the tensors of these layers by our names, in one rank and one scale."""
+    """The configuration, and the tensors of these layers under our names, with one rank and one scale."""
     has_magnitudes = {"magnitude" in layer.tensors for layer in layers.values()}
     if len(has_magnitudes) > 1 or settings["use_dora"] not in (None, *has_magnitudes):
-        raise AdaptorFileError(f"{path}: some layers or the configuration are of DoRA, and others are not")
+        raise AdaptorFileError(f"{path}: some layers or the configuration are DoRA, others plain LoRA")
     alphas = {name: layer.alpha(settings) for name, layer in layers.items()}
     if not all(fits_type(alpha, float) for alpha in alphas.values()):
         raise AdaptorFileError(f"{path}: lora_alpha must be a number")
     rank, alpha = max(layer.rank for layer in layers.values()), next(iter(alphas.values()))
-    # Kept as it is, bit for bit, where our settings can say it.
+    # The scale is kept bit for bit where our settings can express it.
     alike = all(layer.rank == rank and alphas[name] == alpha for name, layer in layers.items())
     keeps_scale = alike and alpha == int(alpha) and alpha >= 1 and not settings["use_rslora"]
     config_class = DoraAdaptorConfig if has_magnitudes == {True} else LoraAdaptorConfig
     try:
-        # Before any tensor is filled up: it also limits the rank.
+        # Before any tensor is padded, because the configuration also limits the rank.
         config = config_class(hook_groups=groups, r=rank, lora_alpha=int(alpha) if keeps_scale else rank)
     except AdaptorConfigError as error:
         raise AdaptorFileError(f"{path}: {error}") from error
@@ -197,7 +198,7 @@ def _convert(
     for name, layer in layers.items():
         down, up = layer.tensors["A"], layer.tensors["B"]
         if not keeps_scale:
-            # In the file's half precision, the product of small numbers would be 0.
+            # In half precision, as some files are, a product of small numbers would underflow to 0.
             up = up.float() * (alphas[name] / (math.sqrt(layer.rank) if settings["use_rslora"] else layer.rank))
         # `pad` counts from the last dimension; ranks are the first of `lora_A` and the second of `lora_B`.
         missing = (0, rank - layer.rank)
@@ -209,10 +210,10 @@ def _convert(
 
 
 def _read_settings(source: Path) -> dict[str, Any]:
-    """What of the LoRA's configuration, beside or in the file, says what its tensors mean.
+    """Read, from beside or inside the file, the settings that give the LoRA's tensors their meaning.
 
     Raises:
-        AdaptorFileError: it cannot be read, or sets what would make another network of the same tensors.
+        AdaptorFileError: the configuration cannot be read, or would make a different network of the same tensors.
     """
     if source.is_dir():
         origin, text = str(source / PEFT_CONFIG_FILE), adaptor_reader.read_text(source / PEFT_CONFIG_FILE)
@@ -225,32 +226,32 @@ def _read_settings(source: Path) -> dict[str, Any]:
         raise AdaptorFileError(f"{origin}: cannot be read as JSON: {error}") from error
     if not isinstance(values, dict):
         raise AdaptorFileError(f"{origin}: must hold named settings")
-    # A pipeline's file has them once for each of its parts.
+    # A pipeline's file holds the settings once for each of its parts.
     parts = {key.split(".")[0] for key in values if "." in key}
     if len(parts) > 1:
-        raise AdaptorFileError(f"{origin}: is of several models ({', '.join(sorted(parts))}); convert one at a time")
+        raise AdaptorFileError(f"{origin}: covers several models ({', '.join(sorted(parts))}); convert one at a time")
     values = {key.split(".", 1)[-1]: value for key, value in values.items()}
     if values.get("peft_type", "LORA") != "LORA":
-        raise AdaptorFileError(f"{origin}: is of the type {values['peft_type']!r}; only LORA can be converted")
+        raise AdaptorFileError(f"{origin}: has the type {values['peft_type']!r}; only LORA can be converted")
     unconvertible = [name for name in _UNCONVERTIBLE_FIELDS if values.get(name)]
     if values.get("bias", "none") != "none":
         unconvertible.append("bias")
     if unconvertible:
-        raise AdaptorFileError(f"{origin}: sets {', '.join(unconvertible)}, which no kind of this package has")
+        raise AdaptorFileError(f"{origin}: sets {', '.join(unconvertible)}, which no kind in this package supports")
     if (start := values.get("init_lora_weights")) not in _STARTS_BESIDE_THE_WEIGHTS:
         raise AdaptorFileError(
-            f"{origin}: init_lora_weights is {start!r}, which changed the weights of the backbone too; save it with "
-            "PEFT's path_initial_model_for_weight_conversion first, which makes a plain LoRA of it"
+            f"{origin}: init_lora_weights is {start!r}, which changed the weights of the backbone too; first save it "
+            "with PEFT's path_initial_model_for_weight_conversion, which turns it into a plain LoRA"
         )
     patterns = values.get("alpha_pattern") or {}
     if not isinstance(patterns, dict):
-        raise AdaptorFileError(f"{origin}: alpha_pattern must hold a number for each of some layers")
-    # PEFT takes them as regular expressions, which nobody should run that comes from a file.
+        raise AdaptorFileError(f"{origin}: alpha_pattern must map names of layers to numbers")
+    # PEFT takes them as regular expressions, and none that comes from a file should be run.
     expressions = [pattern for pattern in patterns if not re.fullmatch(r"[\w.]+", pattern)]
     if expressions:
         raise AdaptorFileError(
-            f"{origin}: alpha_pattern has {expressions[0]!r}, which is no layer's name or its end; write one entry for "
-            "each layer that it means"
+            f"{origin}: alpha_pattern has {expressions[0]!r}, which is not a layer's name or the end of one; write one "
+            "entry for each layer that it matches"
         )
     return {
         "alpha_pattern": patterns,

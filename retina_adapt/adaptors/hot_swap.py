@@ -1,4 +1,4 @@
-"""Another adaptor's values in the place of a resident one's, without compiling anything anew."""
+"""Replacing an attached adaptor's values by another's in place, without recompilation."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,19 +21,19 @@ from retina_adapt.backbones import fingerprint_tensors
 
 @torch.no_grad()
 def hot_swap(adapted: PeftModel, name: str, tensors: Mapping[str, Tensor]) -> None:
-    """Copy these tensors into the adaptor `name`, in place: all of them or, on an error, none.
+    """Copy these tensors into the adaptor `name` in place: all of them or, on an error, none.
 
-    Under `torch.compile`, `set_adapter` compiles anew for each adaptor that it makes active for the first time; values
-    in place do not. The tensors are those of an adaptor of the same kind and settings (`adaptor_tensors`).
+    Under `torch.compile`, `set_adapter` recompiles for each adaptor that it activates for the first time; copying
+    values in place does not. The tensors are those of an adaptor of the same kind and settings (`adaptor_tensors`).
 
     Raises:
         AdaptorNameError: no adaptor of this name is attached.
-        AdaptorTensorError: a tensor is missing, unexpected, misshapen, no floating point, or holds NaN or infinity.
-        MergeError: an adaptor is merged into the backbone, which the new values would not reach.
+        AdaptorTensorError: a tensor is missing, unexpected, misshapen, not floating-point, or holds NaN or infinity.
+        MergeError: an adaptor is merged into the backbone, where the new values would have no effect.
     """
     require_unmerged(adapted.get_base_model())
     check_adaptor_tensors(adapted, name, tensors)
-    # Collected first: the new values may be views of the parameters that are written to.
+    # Cloned first: the new values may be views of the parameters that are overwritten.
     own = adaptor_tensors(adapted, name)
     values = {key: tensor.detach().clone() for key, tensor in tensors.items()}
     for key, parameter in own.items():
@@ -41,14 +41,15 @@ def hot_swap(adapted: PeftModel, name: str, tensors: Mapping[str, Tensor]) -> No
 
 
 def hot_swap_file(adapted: PeftModel, name: str, adaptor: str | Path) -> None:
-    """`hot_swap` with the values of a stored adaptor, once it is certain that they mean the same in this place.
+    """Hot-swap in a stored adaptor's values, after checking that they mean the same in their new place.
 
     Args:
-        adaptor: a folder or a single file, of the same backbone, kind and settings as the adaptor `name`.
+        adaptor: a folder or a single file, for the same backbone and of the same kind and settings as the adaptor
+            `name`.
 
     Raises:
         AdaptorNameError: no adaptor of this name is attached.
-        AdaptorFileError: the file is damaged, or of another backbone, kind or setting.
+        AdaptorFileError: the stored adaptor is damaged, or differs in backbone, kind or settings.
         MergeError: as `hot_swap`.
     """
     require_attached(adapted, name)
@@ -61,17 +62,18 @@ def hot_swap_file(adapted: PeftModel, name: str, adaptor: str | Path) -> None:
 
 
 def start_from_file(adapted: PeftModel, name: str, adaptor: str | Path) -> AdaptorDescription:
-    """Copy the values of a stored adaptor into the adaptor `name`, which may have fewer hook groups than it.
+    """Copy a stored adaptor's values into the adaptor `name`, whose hook groups may be a subset of the stored ones.
 
     Args:
-        adaptor: a folder or a single file, of the same backbone and kind, and in all else of the same settings.
+        adaptor: a folder or a single file, for the same backbone, of the same kind, and with the same other settings.
 
     Returns:
         The stored adaptor's description.
 
     Raises:
         AdaptorNameError: no adaptor of this name is attached.
-        AdaptorFileError: the file is damaged, of another backbone, kind or setting, or lacks a hook group.
+        AdaptorFileError: the stored adaptor is damaged, differs in backbone, kind or other settings, or lacks a hook
+            group.
         MergeError: as `hot_swap`.
     """
     require_attached(adapted, name)
@@ -81,7 +83,7 @@ def start_from_file(adapted: PeftModel, name: str, adaptor: str | Path) -> Adapt
     missing = sorted(own.keys() - tensors.keys())
     if missing:
         raise AdaptorFileError(
-            f"{adaptor}: has adaptors in {', '.join(description.settings.hook_groups)} alone, and none at "
+            f"{adaptor}: covers only {', '.join(description.settings.hook_groups)}, so it holds nothing for "
             f"'{missing[0]}'; leave that hook group out"
         )
     hot_swap(adapted, name, {key: tensors[key] for key in own})
@@ -101,8 +103,8 @@ def _require_alike(
     ]
     if differing:
         raise AdaptorFileError(
-            f"{adaptor}: differs from the adaptor '{name}' in {', '.join(differing)}, so that its values would mean "
-            "something else in its place; both must have the same settings"
+            f"{adaptor}: differs from the adaptor '{name}' in {', '.join(differing)}, so its values would mean "
+            "something else there; both must have the same settings"
         )
     fingerprint = fingerprint_tensors(backbone_tensors(adapted.get_base_model()))
     if description.backbone_fingerprint != fingerprint:

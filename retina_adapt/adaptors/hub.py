@@ -1,7 +1,7 @@
 """Adaptors on the Hugging Face Hub, or on any server that speaks its protocol (environment variable HF_ENDPOINT).
 
-Nothing here runs unless it is called. What is fetched is one commit, known by its hash; three files by their names and
-no others; and only an adaptor that is whole is put in place.
+Nothing here runs unless it is called. A fetch takes one commit, identified by its hash, and from it three files by
+name and no others; only a complete and undamaged adaptor is put in place.
 """
 
 import errno
@@ -26,22 +26,22 @@ from retina_adapt.errors import RetinaAdaptError
 
 ORIGIN_FILE = "adaptor_origin.json"
 MOST_MEGABYTES = 200.0
-# What this machine's disk says, and no network does.
+# Errors of this machine's disk, which no network raises.
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
 
 
 class HubError(RetinaAdaptError):
-    """The Hub cannot be reached, refuses, or offers something that is no adaptor of the kind asked for."""
+    """The Hub cannot be reached, refuses, or offers something other than the adaptor asked for."""
 
 
 @dataclass(frozen=True)
 class AdaptorOrigin:
-    """Where a fetched adaptor comes from, as it stands in its folder's adaptor_origin.json.
+    """Where a fetched adaptor comes from, as recorded in its folder's adaptor_origin.json.
 
     Attributes:
         repository: `owner/name`.
         revision: hash of the commit, 40 hexadecimal digits.
-        sha256: of the adaptor.
+        sha256: sha256 of the adaptor.
     """
 
     repository: str
@@ -51,12 +51,12 @@ class AdaptorOrigin:
 
 @dataclass(frozen=True)
 class Publication:
-    """What is uploaded.
+    """What was uploaded, or would be.
 
     Attributes:
         repository: `owner/name`.
-        files: sizes in bytes by name.
-        description: of the adaptor.
+        files: sizes in bytes by file name.
+        description: the adaptor's description.
         revision: hash of the new commit; None if nothing was uploaded.
     """
 
@@ -69,25 +69,25 @@ class Publication:
 def publish_adaptor(
     folder: str | Path, repository: str, *, dry_run: bool = False, public: bool = False, api: HfApi | None = None
 ) -> Publication:
-    """Upload an adaptor's three files to a model repository, which is made if it does not exist; one commit.
+    """Upload an adaptor's three files to a model repository in one commit, creating the repository if needed.
 
     The adaptor is verified before anything is sent.
 
     Args:
-        dry_run: verify and list, without any network.
-        public: make a new repository public. One that exists stays as it is.
-        api: the Hub; by default the one of HF_ENDPOINT with the token of HF_TOKEN or `hf auth login`.
+        dry_run: verify and list, without using the network.
+        public: make a new repository public. An existing one stays as it is.
+        api: the Hub; by default the one at HF_ENDPOINT, with the token from HF_TOKEN or `hf auth login`.
 
     Raises:
-        AdaptorFileError: the adaptor is damaged, incomplete, or reaches out of its folder by a symbolic link.
-        HubError: the name of the repository cannot be one, or the Hub refuses.
+        AdaptorFileError: the adaptor is damaged or incomplete, or one of its files is a symbolic link.
+        HubError: `repository` is not a valid name, or the Hub cannot be reached or refuses.
     """
     folder = Path(folder)
     _require_repository_name(repository)
     if folder.is_file():
         raise AdaptorFileError(f"{folder}: publish the adaptor's folder; its card becomes the repository's page")
     for name in ADAPTOR_FILES:
-        # A link could carry any other file of this machine to the Hub.
+        # A link could upload any other file on this machine.
         if (folder / name).is_symlink():
             raise AdaptorFileError(f"{folder / name}: is a symbolic link; publish a folder that holds the files itself")
     description, _ = read_adaptor(folder)
@@ -117,21 +117,22 @@ def fetch_adaptor(
     most_megabytes: float = MOST_MEGABYTES,
     api: HfApi | None = None,
 ) -> AdaptorOrigin:
-    """Download an adaptor to a new folder, which appears when everything about it was found in order.
+    """Download an adaptor to a new folder, which appears only once every check has passed.
 
     `adaptor_origin.json` in the folder records repository, commit and sha256.
 
     Args:
         repository: `owner/name`.
-        revision: a commit's hash; the name of a branch or tag is resolved to one first.
-        sha256: what the adaptor's sha256 must be, known from another source.
+        revision: a commit's hash, or the name of a branch or tag, which is first resolved to one.
+        sha256: the adaptor's expected sha256, known from another source.
         most_megabytes: refuse larger adaptors before downloading them.
         api: the Hub, as in `publish_adaptor`.
 
     Raises:
-        HubError: the Hub refuses, lacks a file, offers too much, or its adaptor is damaged or has another sha256.
+        HubError: `repository` is not a valid name, the Hub cannot be reached, refuses or lacks a file, or its adaptor
+            is too large, is damaged or has another sha256.
         AdaptorFileError: `folder` exists already.
-        OSError: the disk is full, or must not be written to.
+        OSError: the disk is full or not writable.
     """
     folder = Path(folder)
     _require_repository_name(repository)
@@ -141,7 +142,7 @@ def fetch_adaptor(
     with _hub_errors(repository):
         info = api.model_info(repository, revision=revision, files_metadata=True)
     commit = info.sha
-    # A server that answers for another commit than the one asked for is not to be trusted with the rest.
+    # A server that answers with another commit than the one asked for cannot be trusted with the rest.
     if (
         commit is None
         or not re.fullmatch("[0-9a-f]{40}", commit)
@@ -160,7 +161,7 @@ def fetch_adaptor(
         try:
             description, _ = read_adaptor(new)
         except AdaptorFileError as error:
-            raise HubError(f"{repository} at {commit}: what it holds is no whole adaptor: {error}") from error
+            raise HubError(f"{repository} at {commit}: does not hold a whole adaptor: {error}") from error
         if sha256 is not None and description.sha256 != sha256.lower():
             raise HubError(
                 f"{repository} at {commit}: the adaptor's sha256 is {description.sha256}, not {sha256}; it is not the "
@@ -175,15 +176,15 @@ def _require_repository_name(repository: str) -> None:
     part = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
     if not re.fullmatch(f"{part}/{part}", repository):
         raise HubError(
-            f"'{repository}' cannot be a repository; it must be owner/name. Without a server, hand on a copy of the "
-            "adaptor's folder, or the one file that 'retina-adapt adaptors export' writes"
+            f"'{repository}' is not a repository's name; it must be owner/name. Without a server, share a copy of the "
+            "adaptor's folder, or the single file that 'retina-adapt adaptors export' writes"
         )
 
 
 def _require_acceptable_sizes(repository: str, sizes: dict[str, int | None], most_megabytes: float) -> None:
     missing = [name for name in ADAPTOR_FILES if sizes.get(name) is None]
     if missing:
-        raise HubError(f"{repository}: holds no {', '.join(missing)}; it is no adaptor of retina_adapt")
+        raise HubError(f"{repository}: holds no {', '.join(missing)}; it is not an adaptor of retina_adapt")
     megabytes = sum(sizes[name] or 0 for name in ADAPTOR_FILES) / 1e6
     if megabytes > most_megabytes:
         raise HubError(
@@ -196,7 +197,7 @@ def _require_acceptable_sizes(repository: str, sizes: dict[str, int | None], mos
 def _hub_errors(repository: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # the client's own errors, those of its HTTP library, and what a proxy's answer causes
+    except Exception as error:  # the client's own errors, its HTTP library's, and whatever a proxy's answer causes
         if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
             raise
         message = next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,4 +1,4 @@
-"""The adaptor kinds by name: how each is configured, and what it allows."""
+"""The adaptor kinds by name: how each is configured and what it supports."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,12 +20,13 @@ from retina_adapt.adaptors.weight_deltas import (
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind.
+    """One adaptor kind.
 
     Attributes:
-        config_class: its configuration; `own_settings` names the settings that say all of an adaptor.
-        mergeable: it changes weights alone, so that it can be merged into them (`merge_adaptor`).
-        additive: it adds a change to each layer's output, so that changes can be weighted (`set_adaptor_weights`).
+        config_class: its configuration, whose `own_settings` name the settings that fully define an adaptor.
+        mergeable: whether it only changes weights, so that it can be merged into them (`merge_adaptor`).
+        additive: whether it adds a change to each layer's output, so that the change can be weighted
+            (`set_adaptor_weights`).
     """
 
     config_class: type[PeftConfig]
@@ -46,15 +47,15 @@ KINDS: dict[str, Kind] = {
 
 
 def kind_of(config: PeftConfig) -> str:
-    """The name in `KINDS` of this configuration's kind; PEFT's own configurations have one too.
+    """The name in `KINDS` of a configuration's kind, also for PEFT's own configurations.
 
     Raises:
-        AdaptorConfigError: it is of none of them.
+        AdaptorConfigError: the configuration belongs to no kind in `KINDS`.
     """
     if isinstance(config, LoraConfig):
         return "dora" if config.use_dora else "lora"
-    peft_type: Any = config.peft_type  # of PEFT's enumeration or of ours
+    peft_type: Any = config.peft_type  # from PEFT's enumeration or ours
     name = str(peft_type.value).removeprefix("RETINA_").lower()
     if name not in KINDS:
-        raise AdaptorConfigError(f"{type(config).__name__} is of no kind of this package, which are {', '.join(KINDS)}")
+        raise AdaptorConfigError(f"{type(config).__name__} belongs to no kind of adaptor; known are {', '.join(KINDS)}")
     return name

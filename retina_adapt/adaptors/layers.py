@@ -1,4 +1,4 @@
-"""The layers of a backbone that hold adaptors, of whatever kind."""
+"""The layers of a backbone that hold adaptors of any kind."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -12,22 +12,22 @@ from retina_adapt.backbones import HookPoint, ReconstructionBackbone
 
 
 def backbone_of(adapted: ReconstructionBackbone | PeftModel) -> ReconstructionBackbone:
-    """The backbone itself, with the adaptors in it if there are any."""
-    # To PEFT it is any module.
+    """The backbone itself, including any adaptors in it."""
+    # PEFT types it as any module.
     base: Any = adapted.get_base_model() if isinstance(adapted, PeftModel) else adapted
     return base
 
 
 def tuner_layers(module: nn.Module) -> Iterator[tuple[str, BaseTunerLayer]]:
-    """Every layer of the module that holds adaptors, with its name in the module."""
+    """Yield every layer of the module that holds adaptors, preceded by its name in the module."""
     for name, layer in module.named_modules():
         if isinstance(layer, BaseTunerLayer):
             yield name, layer
 
 
 def adaptor_attributes(layer: BaseTunerLayer) -> list[str]:
-    """The names of the layer's dictionaries of adaptors' modules and parameters."""
-    # PEFT lists DoRA's twice.
+    """The names of the layer's attributes that hold adaptors' modules and parameters."""
+    # PEFT lists DoRA's magnitudes twice.
     return list(dict.fromkeys(layer.adapter_layer_names))
 
 
@@ -37,7 +37,7 @@ def adaptors_of(layer: BaseTunerLayer) -> set[str]:
 
 
 def adaptor_layers(adapted: PeftModel, name: str) -> list[tuple[str, BaseTunerLayer]]:
-    """The layers that hold the adaptor `name`, with their names in the backbone, in the order of the backbone.
+    """The layers that hold the adaptor `name`, with their names in the backbone, in the backbone's order.
 
     Raises:
         AdaptorNameError: no adaptor of this name is attached.
@@ -47,7 +47,7 @@ def adaptor_layers(adapted: PeftModel, name: str) -> list[tuple[str, BaseTunerLa
 
 
 def hook_point_of(module_name: str, hook_points: Iterable[HookPoint]) -> HookPoint | None:
-    """The hook point that this module is, or is part of."""
+    """The hook point that this module is or lies in, or None."""
     for point in hook_points:
         if module_name == point.name or module_name.startswith(f"{point.name}."):
             return point
@@ -55,7 +55,7 @@ def hook_point_of(module_name: str, hook_points: Iterable[HookPoint]) -> HookPoi
 
 
 def unwrap_empty_layers(backbone: nn.Module) -> None:
-    """Put the backbone's own module back where a layer holds no adaptor any more; PEFT leaves such layers."""
+    """Restore the backbone's own module wherever a layer no longer holds an adaptor; PEFT leaves such layers behind."""
     for name, layer in list(tuner_layers(backbone)):
         if not adaptors_of(layer):
             parent, _, child = name.rpartition(".")

@@ -1,4 +1,4 @@
-"""Where an adaptor's parts lie: in a folder, or all in one file.
+"""Where an adaptor's parts are stored: in a folder, or all in one file.
 
 folder/
     adaptor_model.safetensors     tensors; the header holds format version, kind, backbone fingerprint and sha256
@@ -27,12 +27,12 @@ adaptor_reader = ModelFileReader("adaptor", AdaptorFileError)
 
 
 def tensors_path(adaptor: Path) -> Path:
-    """The file of the tensors."""
+    """The file that holds the tensors."""
     return adaptor if adaptor.is_file() else adaptor / TENSORS_FILE
 
 
 def configuration_origin(adaptor: Path) -> str:
-    """What error messages call the place of the configuration."""
+    """Where the configuration is, in the words of error messages."""
     return f"{adaptor} ({CONFIG_HEADER_KEY} in its header)" if adaptor.is_file() else str(adaptor / CONFIG_FILE)
 
 
@@ -54,8 +54,7 @@ def read_configuration_text(adaptor: Path) -> str:
     path = adaptor / CONFIG_FILE
     if (adaptor / PEFT_CONFIG_FILE).exists() and not path.exists():
         raise AdaptorFileError(
-            f"{adaptor}: holds an adaptor in PEFT's layout; a LoRA or DoRA becomes one of this package by "
-            "'retina-adapt adaptors import'"
+            f"{adaptor}: holds an adaptor in PEFT's layout; convert a LoRA or DoRA with 'retina-adapt adaptors import'"
         )
     if not path.exists():
         raise AdaptorFileError(

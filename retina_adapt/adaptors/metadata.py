@@ -1,4 +1,4 @@
-"""What an adaptor knows of itself."""
+"""An adaptor's metadata: where it comes from and what it is for."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -20,22 +20,22 @@ class AdaptorMetadata:
     """Where an adaptor comes from and what it is for.
 
     Attributes:
-        data_sets: photographs that it was trained on, with their licences' credits where they ask for one.
-        degradation: the preset it undoes, or a description for real pairs.
+        data_sets: the photographs it was trained on, with the credits that their licences require.
+        degradation: the preset it undoes, or a description of real pairs.
         severity: lowest and highest simulated severity in [0, 1]; None for real pairs or the preset's own range.
-        pairs_seen: number of different training pairs or clear photographs; None for an imported adaptor or a
-            stream, of which it is not known.
+        pairs_seen: number of distinct training pairs or clear photographs; None if unknown, as for a stream or an
+            imported adaptor.
         training_steps: optimiser steps by stage, e.g. {"autoencoder": 200, "denoiser": 100}.
-        seed: of the training; None as above.
-        recipe: the recipe that trained it and its version of the package.
-        metrics: means over the validation photographs, by name. What the same measure gives for the photographs
-            before their enhancement has the same name with `_degraded` behind it.
+        seed: seed of the training; None if unknown.
+        recipe: the recipe that trained it and the version of the package.
+        metrics: means over the validation photographs, by name. The same measure before enhancement has the same name
+            with the suffix `_degraded`.
         protocol: how the metrics were measured.
         license: SPDX identifier of the adaptor's own licence.
         intended_use: what it is good for, and what not.
-        backbone_name: name of the backbone it belongs to, for readers; the fingerprint is what counts.
-        name: what the adaptor is called, of letters, digits, '_' and '-'. None, while it is not saved yet, stands for
-            the name under which it is attached.
+        backbone_name: name of the backbone it belongs to, for readers; the fingerprint decides.
+        name: the adaptor's name, of letters, digits, '_' and '-'. None, possible until it is saved, stands for the name
+            it is attached under.
     """
 
     data_sets: list[str]
@@ -53,7 +53,7 @@ class AdaptorMetadata:
     name: str | None = None
 
     def metric_pairs(self) -> dict[str, tuple[float | None, float]]:
-        """Each metric's value before (None if it was not measured) and after the enhancement, by the metric's name."""
+        """Each metric's values before (None if not measured) and after enhancement, by the metric's name."""
         enhanced = {name: value for name, value in self.metrics.items() if not self._is_of_degraded(name)}
         return {name: (self.metrics.get(f"{name}{DEGRADED_SUFFIX}"), value) for name, value in enhanced.items()}
 
@@ -66,7 +66,7 @@ class AdaptorMetadata:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], *, origin: str) -> "AdaptorMetadata":
-        """The inverse of `to_dict` for an adaptor that was saved, strict.
+        """The strict inverse of `to_dict` for a saved adaptor, which must have a name.
 
         Raises:
             MetadataError: names `origin` and the field.

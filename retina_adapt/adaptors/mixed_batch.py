@@ -17,29 +17,29 @@ from retina_adapt.errors import RetinaAdaptError
 
 
 class MixedBatchError(RetinaAdaptError):
-    """A batch that does not have one row for each name, or a mixed batch where none can be."""
+    """A batch without exactly one row for each name, or a mixed batch where none is possible."""
 
     @classmethod
     def instead_of_adapter_names(cls) -> "MixedBatchError":
         return cls(
             "PEFT's `adapter_names` (a different adaptor for each image of a batch) is not offered, since most kinds "
-            "drop it in silence; use `with mixed_batch(adapted, names):`, which every kind does"
+            "silently ignore it; use `with mixed_batch(adapted, names):`, which works for every kind"
         )
 
 
 @contextmanager
 def mixed_batch(adapted: PeftModel, names: Sequence[str | None]) -> Iterator[None]:
-    """Run row i of every batch inside this context under the adaptor `names[i]`; None is the frozen backbone.
+    """Run row i of every batch inside this context under the adaptor `names[i]`, or unadapted where it is None.
 
-    Each adapted layer runs once for each adaptor, over this adaptor's rows alone; layers without adaptors run once
-    over the whole batch. The result equals that of running the rows apart, up to the rounding of differently shaped
-    batches: less than 1e-4 of the largest value in tests. Weights set by `set_adaptor_weights` hold; which adaptors
+    Each adapted layer runs once for each adaptor, over that adaptor's rows only; layers without adaptors run once over
+    the whole batch. The result equals that of running the rows separately, up to rounding in differently shaped
+    batches: less than 1e-4 of the largest value in tests. Weights set by `set_adaptor_weights` apply; which adaptors
     are active does not matter. With gradient checkpointing, call `backward` inside the context too.
 
     Raises:
-        AdaptorNameError: no adaptor of one of these names is attached.
-        MixedBatchError: `names` is empty, or this is inside another mixed batch; and, inside the context, from a layer
-            that is given another number of rows than there are names.
+        AdaptorNameError: an adaptor named here is not attached.
+        MixedBatchError: `names` is empty or a string, or this is inside another mixed batch; inside the context, a
+            layer raises it if it is given another number of rows than there are names.
         MergeError: an adaptor is merged into the backbone.
     """
     backbone = adapted.get_base_model()
@@ -47,7 +47,7 @@ def mixed_batch(adapted: PeftModel, names: Sequence[str | None]) -> Iterator[Non
         raise MixedBatchError("give a list with one adaptor's name, or None, for each row of the batch")
     require_attached(adapted, *(name for name in names if name is not None))
     require_unmerged(backbone)
-    # PEFT's common class of layers says nothing of `forward`.
+    # PEFT's base class for layers does not declare `forward`.
     layers: list[Any] = [layer for _, layer in tuner_layers(backbone)]
     if any("forward" in vars(layer) for layer in layers):
         raise MixedBatchError("this is inside another mixed batch; leave that one first")
@@ -68,8 +68,8 @@ def _forward_by_rows(layer: BaseTunerLayer, names: tuple[str | None, ...], *argu
     first = arguments[0]
     if len(first) != len(names):
         raise MixedBatchError(
-            f"the batch has {len(first)} rows, but {len(names)} adaptors' names were given; give one for each row, "
-            "and run batches of one kind at a time"
+            f"the batch has {len(first)} rows, but {len(names)} names of adaptors were given; give one for each row, "
+            "and use one context for each list of names"
         )
     held = adaptors_of(layer)
     rows_by_adaptor: dict[str | None, list[int]] = {}
@@ -87,19 +87,19 @@ def _forward_by_rows(layer: BaseTunerLayer, names: tuple[str | None, ...], *argu
 
 
 def _choose_rows(value: Any, index: Tensor, rows: int) -> Any:
-    """The rows of a layer's argument; what is the same for all rows stays as it is."""
+    """These rows of a layer's argument; an argument common to all rows is returned unchanged."""
     if not isinstance(value, Tensor) or value.dim() == 0 or (len(value) == 1 and rows > 1):
         return value
     if len(value) != rows:
         raise MixedBatchError(
-            f"an argument has {len(value)} rows in a batch of {rows}; it cannot be told what is whose"
+            f"an argument has {len(value)} rows in a batch of {rows}, so its rows cannot be assigned to adaptors"
         )
     return value[index]
 
 
 @contextmanager
 def _acting_alone(layer: BaseTunerLayer, name: str | None) -> Iterator[None]:
-    """Only this adaptor, or none, acts in the layer. `set_adapter` would change which parameters are trained."""
+    """Let only this adaptor, or none, act in the layer. `set_adapter` would change which parameters are trained."""
     before = layer._active_adapter
     layer._active_adapter = [] if name is None else [name]
     try:

@@ -1,4 +1,4 @@
-"""Adaptors in PEFT's own layout, for programs that know PEFT and not this package's files."""
+"""Export to PEFT's own layout, for programs that read PEFT's files but not this package's."""
 
 import dataclasses
 import re
@@ -19,15 +19,15 @@ from retina_adapt.model_files import write_tensor_file
 
 PEFT_TENSORS_FILE = "adapter_model.safetensors"
 PEFT_PREFIX = "base_model.model."
-# A module in PEFT's layers whose one parameter is saved under the module's name.
+# A module in PEFT's layers, whose only parameter is saved under the module's own name.
 DORA_MAGNITUDE = "lora_magnitude_vector"
 
 
 def export_to_peft(adaptor: str | Path, folder: str | Path) -> AdaptorDescription:
     """Write an adaptor in PEFT's layout, for `PeftModel.from_pretrained(backbone, folder)`.
 
-    PEFT checks neither the backbone nor that all tensors are there. For the kinds residual and serial, which PEFT does
-    not have, `retina_adapt.adaptors` must be imported first.
+    PEFT checks neither the backbone nor whether all tensors are present. Before it can load the kinds residual and
+    serial, which are not its own, `retina_adapt.adaptors` must be imported.
 
     Args:
         adaptor: a folder or a single file.
@@ -50,18 +50,18 @@ def export_to_peft(adaptor: str | Path, folder: str | Path) -> AdaptorDescriptio
 
 
 def _peft_name(name: str, settings: PeftConfig) -> str:
-    """What PEFT calls a tensor in its file, from `<layer>.<attribute>.<rest>`."""
-    peft_type: Any = settings.peft_type  # of PEFT's enumeration or of ours
+    """PEFT's name in its file for the tensor `<layer>.<attribute>.<rest>`."""
+    peft_type: Any = settings.peft_type  # from PEFT's enumeration or ours
     prefix = peft.mapping.PEFT_TYPE_TO_PREFIX_MAPPING[peft_type]
     tuner_class = peft.mapping.PEFT_TYPE_TO_TUNER_MAPPING[peft_type]
-    # In the model the adaptor's name stands behind the attribute. Each tuner takes it out in its own way.
+    # In the model the adaptor's name follows the attribute. Each tuner removes it in its own way.
     in_model = re.sub(rf"(?<=\.)({prefix}\w*)", r"\1.default", name, count=1)
     in_file = PEFT_PREFIX + tuner_class._remove_adapter_name_from_key(in_model, "default")
     return in_file.replace(f".{DORA_MAGNITUDE}.weight", f".{DORA_MAGNITUDE}")
 
 
 def _peft_settings(settings: PeftConfig, tensor_names: list[str]) -> PeftConfig:
-    """The settings as PEFT's own class of this kind, which knows no hook groups but names of layers."""
+    """The settings in the class registered with PEFT for this kind; PEFT's own classes name layers, not hook groups."""
     peft_type: Any = settings.peft_type
     config_class = peft.mapping.PEFT_TYPE_TO_CONFIG_MAPPING[peft_type]
     values = {item.name: getattr(settings, item.name) for item in dataclasses.fields(config_class) if item.init}

@@ -1,7 +1,7 @@
-"""Attaching an adaptor to a copy of the backbone that has no values: what its settings ask for, before it is done.
+"""Trial attachment of an adaptor to a copy of the backbone without values, before the real one.
 
-Settings from a file can be absurd in ways that no check of single values foresees, and PEFT finds out halfway. On the
-copy that costs neither memory nor a trace on the backbone.
+Settings from a file can be absurd in ways that no check of single values foresees, and PEFT may fail halfway. On the
+copy, failure costs no memory and leaves no trace on the backbone.
 """
 
 import copy
@@ -23,14 +23,15 @@ AnyModule = TypeVar("AnyModule", bound=nn.Module)
 def rehearse_attaching(
     backbone: ReconstructionBackbone | PeftModel, settings: PeftConfig, name: str, *, origin: str
 ) -> PeftModel:
-    """Attach an adaptor of these settings to a copy of the backbone on PyTorch's meta device, and return it.
+    """Attach an adaptor with these settings to a copy of the backbone on PyTorch's meta device, and return the copy.
 
     Raises:
         AdaptorFileError: names `origin`; the settings do not fit the backbone.
         AdaptorNameError: the name is taken or cannot be used.
-        AttachedBackboneError: if a bare backbone carries adaptors already.
+        AttachedBackboneError: `backbone` is a bare backbone that already carries adaptors.
     """
-    # Tensors that PEFT makes go to the meta device as well. BOFT computes with them; but the backbone sets their size.
+    # Puts the tensors that PEFT creates on the meta device too. BOFT computes with its own, which need values; their
+    # size is bounded by the backbone's.
     device = nullcontext() if isinstance(settings, BOFTConfig) else torch.device("meta")
     try:
         with device:
@@ -42,7 +43,7 @@ def rehearse_attaching(
 
 
 def _without_values(module: AnyModule) -> AnyModule:
-    """A copy with tensors of the same shapes and types, which hold no values and take no memory."""
+    """A copy whose tensors have the same shapes and types but hold no values and take no memory."""
     replaced: dict[int, object] = {}
     for parameter in module.parameters():
         empty = torch.empty_like(parameter, device="meta")

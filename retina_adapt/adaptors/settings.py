@@ -1,4 +1,4 @@
-"""The adaptor that a recipe shall train, as a configuration says it."""
+"""The adaptor that a recipe trains, as specified in its configuration."""
 
 from dataclasses import dataclass, field
 
@@ -9,11 +9,11 @@ from retina_adapt.adaptors.kinds import KINDS
 from retina_adapt.suggestions import did_you_mean
 
 REFUSED = {
-    "oft": "PEFT's OFT is not the identity at the start on 3x3 convolutions and would break the backbone; boft is the "
-    "orthogonal kind that is"
+    "oft": "PEFT's OFT is not the identity at the start on 3x3 convolutions and would break the backbone; use boft, "
+    "the orthogonal kind that is"
 }
 
-# What configurations call as PEFT does.
+# PEFT's names for settings, and ours.
 _SETTINGS_OF_PEFT = {"r": "rank", "boft_block_size": "rank", "lora_alpha": "alpha"}
 
 
@@ -24,18 +24,18 @@ class AdaptorSettings:
     Args:
         kind: residual, serial, lora, dora, loha, lokr, ia3 or boft; docs/adaptors.md compares them.
         hook_groups: where adaptors sit: encoder, decoder, denoiser.down, denoiser.mid, denoiser.up, or denoiser
-            for its three.
-        identity_start: of residual and serial: start as the identity. False is the authors' start, for comparison
-            only: it breaks the backbone until trained.
-        bottleneck_channels: of residual: hidden channels of the local branch; 0 is one 3x3 convolution over all
+            for all three of its groups.
+        identity_start: for residual and serial: start as the identity. False is the authors' initialisation, for
+            comparison only: it breaks the backbone until trained.
+        bottleneck_channels: for residual: hidden channels of the local branch; 0 means one 3x3 convolution over all
             channels.
-        depthwise: of residual: the local branch's 3x3 convolution works on each channel alone, a 1x1 mixes them.
-        context_grid: of residual: side of the grid that the context branch pools to; 0 leaves the branch out.
-        context_channels: of residual: hidden channels of the context branch.
-        rank: of lora, dora, loha and lokr: the rank of a layer's change; of boft: the side of its orthogonal blocks,
-            which must divide the inputs of every adapted layer. For each convolution BOFT keeps a square matrix over
-            its inputs times its kernel area in memory: 21 MB for 256 channels and 3x3.
-        alpha: of lora, dora, loha and lokr: the change is scaled by alpha / rank; null is the rank, a scale of 1.
+        depthwise: for residual: let the local branch's 3x3 convolution work on each channel alone, and a 1x1 mix them.
+        context_grid: for residual: side of the grid to which the context branch pools; 0 leaves the branch out.
+        context_channels: for residual: hidden channels of the context branch.
+        rank: for lora, dora, loha and lokr: rank of a layer's change; for boft: side of its orthogonal blocks, which
+            must divide the number of inputs (input channels times kernel area) of every adapted layer. For each layer
+            BOFT keeps a square matrix over these inputs in memory: 21 MB for 256 channels and 3x3.
+        alpha: for lora, dora, loha and lokr: the change is scaled by alpha / rank; null means the rank, a scale of 1.
     """
 
     kind: str = "residual"
@@ -49,7 +49,7 @@ class AdaptorSettings:
     alpha: int | None = None
 
     def unread(self) -> list[str]:
-        """The settings with another value than their default that an adaptor of this kind does not have."""
+        """The settings changed from their defaults that this kind does not use."""
         own = KINDS[self.kind].config_class.own_settings
         read = {_SETTINGS_OF_PEFT.get(name, name) for name in own} | {"kind"}
         default = AdaptorSettings()
@@ -59,8 +59,8 @@ class AdaptorSettings:
         """The PEFT configuration that `attach_adaptor` takes.
 
         Raises:
-            AdaptorConfigError: for an unknown kind, a value out of range, or a kind with a setting that has no field
-                here.
+            AdaptorConfigError: the kind is unknown or not offered, a value is out of range, or the kind has a setting
+                without a field here.
         """
         if self.kind in REFUSED:
             raise AdaptorConfigError(f"the adaptor kind '{self.kind}' is not offered: {REFUSED[self.kind]}")

@@ -18,12 +18,12 @@ from retina_adapt.model_files import write_tensor_file
 
 
 def export_single_file(adaptor: str | Path, path: str | Path) -> AdaptorDescription:
-    """Write a whole adaptor to one file, which `load_adaptor` and `describe_adaptor` take as they take a folder.
+    """Write a whole adaptor to one file, which `load_adaptor` and `describe_adaptor` accept in place of a folder.
 
     The adaptor keeps its sha256. The same adaptor and card give the same bytes.
 
     Args:
-        adaptor: a folder or a single file; checked whole before anything is written.
+        adaptor: a folder or a single file; checked completely before anything is written.
         path: a new file, named `*.safetensors`.
 
     Raises:
@@ -31,7 +31,7 @@ def export_single_file(adaptor: str | Path, path: str | Path) -> AdaptorDescript
     """
     adaptor, path = Path(adaptor), Path(path)
     if path.suffix != SINGLE_FILE_SUFFIX:
-        raise AdaptorFileError(f"{path}: an adaptor's single file is named *{SINGLE_FILE_SUFFIX}")
+        raise AdaptorFileError(f"{path}: an adaptor's single file must be named *{SINGLE_FILE_SUFFIX}")
     if path.exists():
         raise AdaptorFileError(f"{path}: exists already; give another path, or remove it first")
     description, tensors = read_adaptor(adaptor)
@@ -47,7 +47,7 @@ def read_card(adaptor: Path) -> str:
     """The card of an adaptor in either form.
 
     Raises:
-        AdaptorFileError: it has none, or it cannot be read.
+        AdaptorFileError: the adaptor has no card, or it cannot be read.
     """
     if not adaptor.is_file():
         return adaptor_reader.read_text(adaptor / CARD_FILE)

@@ -1,7 +1,7 @@
-"""An adaptor's settings as its configuration holds them: those that its kind names as its own, as plain JSON.
+"""An adaptor's settings as stored in its configuration: its kind's own settings, as plain JSON.
 
 PEFT's configurations have dozens of fields, among them names of Python modules to import and patterns to match. A file
-gives values to the kind's own settings alone; all others have their defaults, or the adaptor is not saved.
+sets only the kind's own settings; an adaptor whose other settings differ from their defaults is not saved.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from retina_adapt.adaptors.errors import AdaptorFileError
 from retina_adapt.adaptors.hook_point.config import AdaptorConfigError
 from retina_adapt.adaptors.kinds import KINDS, kind_of
 
-# PEFT's bookkeeping, what is found anew when the adaptor is attached, and what acts in training only.
+# PEFT's bookkeeping, what is found again when the adaptor is attached, and what acts only in training.
 _NOT_STORED = {
     *(item.name for item in dataclasses.fields(PeftConfig)),
     "target_modules",
@@ -29,28 +29,28 @@ def settings_to_plain(settings: PeftConfig) -> dict[str, Any]:
     """The kind's own settings as JSON values.
 
     Raises:
-        AdaptorConfigError: the configuration is of no kind in `KINDS`.
-        AdaptorFileError: another setting has not its default.
+        AdaptorConfigError: the configuration belongs to no kind in `KINDS`.
+        AdaptorFileError: another setting differs from its default.
     """
     default = KINDS[kind_of(settings)].config_class()
     for item in dataclasses.fields(default):
         if item.name in default.own_settings or item.name in _NOT_STORED:
             continue
         value, expected = getattr(settings, item.name), getattr(default, item.name)
-        # PEFT keeps some lists as sets.
+        # PEFT turns some lists into sets.
         if value != expected and not (isinstance(value, set | list) and set(value) == set(expected or ())):
             raise AdaptorFileError(
                 f"the setting {item.name} = {value!r} of {type(settings).__name__} cannot be stored in an adaptor's "
-                f"file; leave it at {expected!r}"
+                f"files; leave it at {expected!r}"
             )
     return {name: getattr(settings, name) for name in default.own_settings}
 
 
 def settings_from_plain(kind: str, values: Any, *, origin: str) -> PeftConfig:
-    """The inverse of `settings_to_plain`, strict.
+    """The strict inverse of `settings_to_plain`.
 
     Raises:
-        AdaptorFileError: names `origin` and the setting that is unknown, missing, or cannot have this value.
+        AdaptorFileError: names `origin` and the setting that is unknown, missing, or has an invalid value.
     """
     if not isinstance(values, dict):
         raise AdaptorFileError(f"{origin}: settings is a {type(values).__name__}; it must hold named settings")

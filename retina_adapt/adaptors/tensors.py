@@ -1,7 +1,7 @@
 """An adaptor's tensors by name, whatever its kind.
 
-PEFT's layers hold an adaptor's modules and parameters in dictionaries by adaptor name, in the attributes that the
-layer's class lists in `adapter_layer_names`. Here a tensor is named `<layer>.<attribute>.<rest>`, without that name:
+PEFT's layers keep adaptors' modules and parameters in dictionaries keyed by adaptor name, in the attributes listed in
+`adapter_layer_names` of the layer's class. Here a tensor is named `<layer>.<attribute>.<rest>`, without that key:
 `autoencoder.encoder.blocks.0.residual_adaptor.local.weight`, `autoencoder.decoder.blocks.1.branch.0.lora_A.weight`.
 """
 
@@ -20,13 +20,13 @@ TENSOR_DTYPE_NAMES = "float32, float16 or bfloat16"
 
 
 class AdaptorTensorError(RetinaAdaptError):
-    """A tensor that is missing, unexpected, misshapen, of another type, or not finite."""
+    """A tensor that is missing, unexpected, misshapen, of the wrong type, or not finite."""
 
 
 def named_adaptor_parameters(
     adapted: PeftModel, name: str, groups: Iterable[str] | None = None
 ) -> list[tuple[str, nn.Parameter]]:
-    """The parameters of the adaptor `name` with their names, of all hook groups or of the given ones.
+    """The parameters of the adaptor `name` with their names, in all hook groups or in the given ones.
 
     Raises:
         AdaptorNameError: no adaptor of this name is attached.
@@ -53,12 +53,16 @@ def named_adaptor_parameters(
 
 
 def adaptor_parameters(adapted: PeftModel, name: str, groups: Iterable[str] | None = None) -> list[nn.Parameter]:
-    """The parameters of the adaptor `name`, of all hook groups or of the given ones; errors as above."""
+    """The parameters of the adaptor `name`, in all hook groups or in the given ones.
+
+    Raises:
+        AdaptorNameError, HookPointError: as `named_adaptor_parameters`.
+    """
     return [parameter for _, parameter in named_adaptor_parameters(adapted, name, groups)]
 
 
 def adaptor_tensors(adapted: PeftModel, name: str) -> dict[str, Tensor]:
-    """The tensors of the adaptor `name`, by name: what its file holds. They are the parameters, not copies.
+    """The tensors of the adaptor `name` by name, as in its file. They are its parameters, not copies.
 
     Raises:
         AdaptorNameError: no adaptor of this name is attached.
@@ -67,11 +71,11 @@ def adaptor_tensors(adapted: PeftModel, name: str) -> dict[str, Tensor]:
 
 
 def check_adaptor_tensors(adapted: PeftModel, name: str, tensors: Mapping[str, Tensor]) -> None:
-    """Check that these tensors can take the place of the adaptor's own.
+    """Check that these tensors can replace the adaptor's own.
 
     Raises:
         AdaptorNameError: no adaptor of this name is attached.
-        AdaptorTensorError: a tensor is missing, unexpected, misshapen, no floating point, or holds NaN or infinity.
+        AdaptorTensorError: a tensor is missing, unexpected, misshapen, not floating-point, or holds NaN or infinity.
     """
     expected = adaptor_tensors(adapted, name)
     for problem, names in (
@@ -91,10 +95,10 @@ def check_adaptor_tensors(adapted: PeftModel, name: str, tensors: Mapping[str, T
 
 
 def assign_adaptor_tensors(adapted: PeftModel, name: str, tensors: Mapping[str, Tensor]) -> None:
-    """Give the adaptor `name` copies of these tensors as its new parameters, in single precision and frozen.
+    """Replace the parameters of the adaptor `name` by copies of these tensors, in single precision and frozen.
 
-    Works on parameters of the meta device too, as `attach_adaptor(..., without_values=True)` makes them. On an error
-    nothing is assigned.
+    Also works on the meta-device parameters that `attach_adaptor(..., without_values=True)` creates. If the check
+    fails, nothing is assigned.
 
     Raises:
         AdaptorNameError: no adaptor of this name is attached.
@@ -119,5 +123,5 @@ def assign_adaptor_tensors(adapted: PeftModel, name: str, tensors: Mapping[str, 
 
 
 def _parameter(value: Tensor, device: torch.device) -> nn.Parameter:
-    # Copied: what safetensors reads may still be a view of the file, which somebody may overwrite.
+    # Copied, because what safetensors reads may still be a view of the file, which may be overwritten.
     return nn.Parameter(value.detach().to(device, torch.float32, copy=True), requires_grad=False)

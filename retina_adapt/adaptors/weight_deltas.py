@@ -1,8 +1,8 @@
-"""The kinds of PEFT that change weights, and which layers of a backbone they change.
+"""PEFT's kinds that change weights, and the layers of a backbone that they change.
 
 They change every linear layer and every plain convolution inside the hook points of the chosen groups. Convolutions
-that are grouped, dilated or not padded by zeros are left as they are: PEFT's kinds treat them wrongly or refuse them.
-Layers and tuners are PEFT's own; the configurations add hook groups, and refuse what would break silently.
+that are grouped, dilated or not zero-padded are left alone: PEFT's kinds mishandle or refuse them. Layers and tuners
+are PEFT's own; the configurations add hook groups and refuse what would break silently.
 """
 
 from collections.abc import Iterator
@@ -30,33 +30,33 @@ class WeightDeltaConfig:
     """What these kinds' configurations add to PEFT's.
 
     Args:
-        hook_groups: where adaptors sit; `target_modules` is found from it when the adaptor is attached.
+        hook_groups: where adaptors sit; `target_modules` is set from it when the adaptor is attached.
     """
 
     own_settings: ClassVar[tuple[str, ...]]
-    """The settings that say all of an adaptor of this kind; PEFT's others stay at their defaults."""
+    """The settings that fully define an adaptor of this kind; PEFT's others stay at their defaults."""
 
     hook_groups: list[str] = field(default_factory=default_hook_groups)
 
     def __post_init__(self) -> None:
-        # Before PEFT, which would raise errors of its own.
+        # Checked before PEFT would raise errors of its own.
         require_hook_groups(self.hook_groups)
         for name in self.own_settings:
             if name != "hook_groups":
                 require_number(name, getattr(self, name), least=1)
-        super().__post_init__()  # type: ignore[misc]  # PEFT's, which this is mixed into
+        super().__post_init__()  # type: ignore[misc]  # PEFT's, from the class this is mixed into
 
     def aim_at(self, backbone: ReconstructionBackbone) -> None:
-        """Find the layers to change in this backbone.
+        """Set `target_modules` to the layers to change in this backbone.
 
         Raises:
-            AdaptorConfigError: there is none, or the kind cannot change one of them.
-            HookPointError: the backbone has none of a hook group.
+            AdaptorConfigError: there is no such layer, or the kind cannot change one of them.
+            HookPointError: the backbone has no hook point in one of the hook groups.
         """
         targets = target_layers(backbone, self.hook_groups)
         if not targets:
             raise AdaptorConfigError(
-                f"no linear layer and no plain convolution is in {', '.join(self.hook_groups)}, so that a kind that "
+                f"there is no linear layer or plain convolution in {', '.join(self.hook_groups)}, so a kind that "
                 "changes weights has nothing to change; use residual"
             )
         for name, layer in targets.items():
@@ -64,7 +64,7 @@ class WeightDeltaConfig:
         self.target_modules: Any = set(targets)
 
     def require_changeable(self, name: str, layer: nn.Linear | nn.Conv2d) -> None:
-        """Raises AdaptorConfigError if the kind cannot change this layer of the backbone."""
+        """Raise AdaptorConfigError if the kind cannot change this layer of the backbone."""
 
 
 @dataclass
@@ -86,11 +86,11 @@ class DoraAdaptorConfig(WeightDeltaConfig, LoraConfig):
 
     def require_changeable(self, name: str, layer: nn.Linear | nn.Conv2d) -> None:
         weight = layer.weight.detach()
-        # PEFT divides by the norm without a look at it: the output would be NaN.
+        # PEFT divides by the norm unchecked: the output would be NaN.
         if not weight.is_meta and not weight.flatten(1).any(dim=1).all():
             raise AdaptorConfigError(
-                f"{name} has an output whose weights are all zero, as in an untrained backbone, and DoRA divides by "
-                "their norm; train the backbone first, or use lora"
+                f"{name} has an output with all-zero weights, as in an untrained backbone, and DoRA divides by their "
+                "norm; train the backbone first, or use lora"
             )
 
 
@@ -103,7 +103,7 @@ class LoHaAdaptorConfig(WeightDeltaConfig, LoHaConfig):
 
 @dataclass
 class LoKrAdaptorConfig(WeightDeltaConfig, LoKrConfig):
-    """weight + alpha / r * C ⊗ (B A), the outer product Kronecker's (Yeh et al. 2024, "LyCORIS")."""
+    """weight + alpha / r * C ⊗ (B A), where ⊗ is the Kronecker product (Yeh et al. 2024, "LyCORIS")."""
 
     own_settings: ClassVar[tuple[str, ...]] = ("hook_groups", "r", "alpha")
 
@@ -114,7 +114,7 @@ class IA3AdaptorConfig(WeightDeltaConfig, IA3Config):
 
     own_settings: ClassVar[tuple[str, ...]] = ("hook_groups",)
 
-    # PEFT asks for it: layers whose inputs get the factors. None does.
+    # Required by PEFT: the layers whose inputs, rather than outputs, get the factors. There are none.
     feedforward_modules: list[str] = field(default_factory=list)
 
 
@@ -122,8 +122,8 @@ class IA3AdaptorConfig(WeightDeltaConfig, IA3Config):
 class BOFTAdaptorConfig(WeightDeltaConfig, BOFTConfig):
     """Weights rotated in blocks of inputs, and a factor for each output (Liu et al. 2024, "BOFT").
 
-    PEFT holds a square matrix over a convolution's inputs times its kernel area in memory, for each layer: 21 MB for
-    256 channels and 3x3. Its butterfly needs a CUDA compiler; the number of its factors stays 1.
+    For each layer PEFT keeps a square matrix in memory, whose side is the input channels times the kernel area: 21 MB
+    for 256 channels and 3x3. More than one butterfly factor would need a CUDA compiler, so their number stays 1.
     """
 
     own_settings: ClassVar[tuple[str, ...]] = ("hook_groups", "boft_block_size")
@@ -133,7 +133,7 @@ class BOFTAdaptorConfig(WeightDeltaConfig, BOFTConfig):
         if inputs % self.boft_block_size:
             raise AdaptorConfigError(
                 f"boft's blocks of {self.boft_block_size} do not divide the {inputs} inputs of {name}; set the rank, "
-                "which is their size, to 2, 3, 4 or 8"
+                "which is the size of the blocks, to 2, 3, 4 or 8"
             )
 
 
@@ -141,7 +141,7 @@ def target_layers(backbone: ReconstructionBackbone, groups: list[str]) -> dict[s
     """The layers that these kinds change, by name, whether or not adaptors are attached.
 
     Raises:
-        HookPointError: the backbone has none of a hook group.
+        HookPointError: the backbone has no hook point in one of these groups.
     """
     inside_tuner_layers = tuple(f"{name}." for name, _ in tuner_layers(backbone))
     found: dict[str, nn.Linear | nn.Conv2d] = {}
@@ -158,7 +158,7 @@ def target_layers(backbone: ReconstructionBackbone, groups: list[str]) -> dict[s
 
 @contextmanager
 def without_compiling() -> Iterator[None]:
-    """Keep PEFT from compiling a CUDA extension for BOFT, at each layer anew, of which one factor makes no use."""
+    """Keep PEFT from compiling, again at each BOFT layer, a CUDA extension that a single factor does not need."""
     module: Any = peft.tuners.boft.layer
     before = module._FBD_CUDA
     module._FBD_CUDA = False

@@ -1,6 +1,6 @@
 """Reconstruction backbones: the frozen models that adaptors are attached to."""
 
-from retina_adapt.backbones import nafnet, stable_diffusion  # noqa: F401 - they register their backbones
+from retina_adapt.backbones import nafnet, stable_diffusion  # noqa: F401 - importing them registers their backbones
 from retina_adapt.backbones.autoencoders import IsotropicAutoencoder, KLAutoencoder, VQAutoencoder
 from retina_adapt.backbones.builders import (
     backbone_settings,

@@ -1,4 +1,4 @@
-"""The latent diffusion backbones of this package: every autoencoder with every denoiser."""
+"""Builders of this package's latent diffusion backbones: every autoencoder with every denoiser."""
 
 from collections.abc import Callable
 from itertools import product
@@ -17,12 +17,12 @@ DenoiserBuilder = Callable[[BackboneShape, LatentAutoencoder], LatentDenoiser]
 
 
 def build_kl_autoencoder(shape: BackboneShape) -> KLAutoencoder:
-    """Channels, blocks, latent channels and groups from `shape.autoencoder`."""
+    """Build a KL autoencoder with the channels, blocks, latent channels and groups of `shape.autoencoder`."""
     return KLAutoencoder(**_levels(shape), norm_num_groups=shape.autoencoder.normalization_groups, scaling_factor=1.0)
 
 
 def build_vq_autoencoder(shape: BackboneShape) -> VQAutoencoder:
-    """As `build_kl_autoencoder`, with a codebook of `codebook_size`."""
+    """Build a VQ autoencoder from the same settings as `build_kl_autoencoder`, and `codebook_size`."""
     return VQAutoencoder(
         **_levels(shape),
         norm_num_groups=shape.autoencoder.normalization_groups,
@@ -32,7 +32,7 @@ def build_vq_autoencoder(shape: BackboneShape) -> VQAutoencoder:
 
 
 def build_isotropic_autoencoder(shape: BackboneShape) -> IsotropicAutoencoder:
-    """One level of channels; `space_to_depth` is the side of its patches."""
+    """Build an isotropic autoencoder with one level of channels and patches of side `space_to_depth`."""
     autoencoder = shape.autoencoder
     width = _one_level(autoencoder.channels, "autoencoder.channels")
     if autoencoder.latent_channels > width:
@@ -50,7 +50,7 @@ def build_isotropic_autoencoder(shape: BackboneShape) -> IsotropicAutoencoder:
 
 
 def build_unet_denoiser(shape: BackboneShape, autoencoder: LatentAutoencoder) -> UNetDenoiser:
-    """Channels, blocks, attention and groups from `shape.denoiser`, for the latents of `autoencoder`."""
+    """Build a UNet for the latents of `autoencoder`: channels, blocks, attention and groups from `shape.denoiser`."""
     denoiser = shape.denoiser
     if len(denoiser.attention) != len(denoiser.channels):
         raise BackboneShapeError(
@@ -58,7 +58,7 @@ def build_unet_denoiser(shape: BackboneShape, autoencoder: LatentAutoencoder) ->
             "give one for each level"
         )
     _require_groups(denoiser.channels, denoiser.normalization_groups, "denoiser")
-    # diffusers' middle block has attention always.
+    # diffusers' middle block, at the last level, always has attention.
     for channels, has_attention in zip(denoiser.channels, [*denoiser.attention[:-1], True], strict=True):
         if has_attention:
             _require_heads(channels, denoiser.attention_head_channels)
@@ -76,7 +76,7 @@ def build_unet_denoiser(shape: BackboneShape, autoencoder: LatentAutoencoder) ->
 
 
 def build_transformer_denoiser(shape: BackboneShape, autoencoder: LatentAutoencoder) -> TransformerDenoiser:
-    """One level of channels, `blocks_per_level` deep, on patches of `patch_size` of the latents of `autoencoder`."""
+    """Build a transformer of `blocks_per_level` blocks on patches, of side `patch_size`, of `autoencoder`'s latents."""
     denoiser = shape.denoiser
     width = _one_level(denoiser.channels, "denoiser.channels")
     _require_heads(width, denoiser.attention_head_channels)
@@ -98,7 +98,7 @@ def build_transformer_denoiser(shape: BackboneShape, autoencoder: LatentAutoenco
 
 
 def build_scheduler(schedule: NoiseSchedule) -> DDIMScheduler:
-    """The noise schedule that training uses and sampling starts from (DDIM, Song et al. 2021)."""
+    """Build the noise schedule of training, which is also the default sampler (DDIM, Song et al. 2021)."""
     return DDIMScheduler(
         num_train_timesteps=schedule.training_steps,
         beta_start=schedule.beta_start,
@@ -122,10 +122,10 @@ DENOISERS: dict[str, DenoiserBuilder] = {"unet": build_unet_denoiser, "transform
 def latent_diffusion_builder(
     build_autoencoder: AutoencoderBuilder, build_denoiser: DenoiserBuilder
 ) -> Callable[[BackboneShape], ReconstructionBackbone]:
-    """The builder of a latent diffusion backbone from those of its parts.
+    """Make the builder of a latent diffusion backbone from the builders of its parts.
 
-    Its backbones start untrained, and it refuses a shape's `pretrained`, which this package's parts do not read. Parts
-    that do need a builder of their own; docs/backbones.md has what it returns.
+    Its backbones start untrained, and it refuses a shape with `pretrained`, which this package's parts do not read.
+    Parts that read it need a builder of their own; docs/backbones.md shows what it must return.
     """
 
     def build(shape: BackboneShape) -> ReconstructionBackbone:
@@ -162,7 +162,7 @@ def _input_channels(shape: BackboneShape) -> int:
 
 
 def _levels(shape: BackboneShape) -> dict[str, object]:
-    """What diffusers' autoencoders have in common."""
+    """Options that diffusers' autoencoders have in common."""
     autoencoder, levels = shape.autoencoder, len(shape.autoencoder.channels)
     _require_groups(autoencoder.channels, autoencoder.normalization_groups, "autoencoder")
     return {
@@ -179,7 +179,7 @@ def _levels(shape: BackboneShape) -> dict[str, object]:
 
 
 def _latent_size(shape: BackboneShape, autoencoder: LatentAutoencoder, divisor: int) -> int:
-    """Side of the latents of the training frames, which the denoiser divides further."""
+    """The side of the training frames' latents, which the denoiser divides further by `divisor`."""
     stride = shape.autoencoder.space_to_depth * autoencoder.stride
     if shape.image_size % (stride * divisor):
         raise BackboneShapeError(
@@ -206,5 +206,5 @@ def _require_heads(channels: int, head_channels: int) -> None:
 
 def _one_level(channels: list[int], key: str) -> int:
     if len(channels) != 1:
-        raise BackboneShapeError(f"backbone.{key} is {channels}; a {key.split('.')[0]} of this kind has one level")
+        raise BackboneShapeError(f"backbone.{key} is {channels}; this kind of {key.split('.')[0]} has one level")
     return channels[0]

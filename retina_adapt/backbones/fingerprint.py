@@ -1,4 +1,4 @@
-"""The fingerprint of a set of tensors: which backbone an adaptor was trained on."""
+"""The fingerprint of a set of tensors, which tells the backbone that an adaptor was trained on."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from torch import Tensor
 
 
 def fingerprint_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """sha256 (64 hexadecimal digits) over each tensor's name, dtype, shape and bytes, in the order of names.
+    """sha256 (64 hexadecimal digits) over each tensor's name, dtype, shape and bytes, sorted by name.
 
-    The file layout, the device and the memory format play no part, so saving and loading again keeps it.
+    File layout, device and memory format play no part, so saving and loading preserve it.
     """
     digest = hashlib.sha256()
     for name in sorted(tensors):

@@ -1,4 +1,4 @@
-"""Hook points: the named places of a backbone where an adaptor may sit."""
+"""Hook points: the named places in a backbone where an adaptor may sit."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,13 +24,12 @@ class HookPoint:
     """One place for an adaptor.
 
     Attributes:
-        name: the module's dotted name in the backbone, e.g. `autoencoder.encoder.mid_block.resnets.0`. The backbone
-            gives the module its input as the first positional argument; the module has parameters, and holds no other
-            hook point.
-        group: which part of the backbone it belongs to.
+        name: the module's dotted name in the backbone, e.g. `autoencoder.encoder.mid_block.resnets.0`. The module must
+            get its input as the first positional argument, have parameters, and contain no other hook point.
+        group: the hook group it belongs to.
         channels: channels of the module's output.
-        layout: the output is one tensor, either a `map` (batch, channels, height, width) or, in a transformer,
-            `tokens` (batch, height * width, channels) of a square map.
+        layout: shape of the module's output, a single tensor: `map` is (batch, channels, height, width); `tokens`, in a
+            transformer, is (batch, height * width, channels) of a square map.
     """
 
     name: str
@@ -40,7 +39,7 @@ class HookPoint:
 
 
 def residual_block_hook_points(module: nn.Module, path: str, group: HookGroup) -> list[HookPoint]:
-    """Every diffusers residual block below `module.<path>`, in forward order, as a hook point named `<path>.<…>`."""
+    """Every diffusers residual block under `module.<path>`, in forward order, as a hook point named `<path>.<…>`."""
     return [
         HookPoint(f"{path}.{name}", group, block.conv2.out_channels)
         for name, block in module.get_submodule(path).named_modules()
@@ -49,11 +48,11 @@ def residual_block_hook_points(module: nn.Module, path: str, group: HookGroup) -
 
 
 def require_usable_hook_points(backbone: nn.Module, hook_points: Sequence[HookPoint]) -> None:
-    """Refuse hook points where an adaptor would be left out in silence, or fail after it was attached.
+    """Refuse hook points where an adaptor would be silently left out, or would fail once attached.
 
     Raises:
-        HookPointError: names the first hook point of an unknown group or layout, of a module that is not there or has
-            no parameters, or that is there twice or inside another.
+        HookPointError: names the first hook point whose group or layout is unknown, whose module is missing or has no
+            parameters, or that is given twice or lies inside another.
     """
     seen: set[str] = set()
     for point in hook_points:
@@ -67,13 +66,13 @@ def require_usable_hook_points(backbone: nn.Module, hook_points: Sequence[HookPo
             module = backbone.get_submodule(point.name)
         except AttributeError as error:
             raise HookPointError(
-                f"hook point '{point.name}': the backbone has no such module ({error}); correct the name that "
-                "`hook_points` of its part gives"
+                f"hook point '{point.name}': the backbone has no such module ({error}); correct the name in "
+                "`hook_points` of its part"
             ) from error
         if not any(True for _ in module.parameters()):
             raise HookPointError(
-                f"hook point '{point.name}': the module has no parameters, which tell an adaptor its device; name one "
-                "that has"
+                f"hook point '{point.name}': the module has no parameters, from which an adaptor takes its device; "
+                "name one that has some"
             )
         if point.name in seen:
             raise HookPointError(f"hook point '{point.name}': is given twice; give it once")
@@ -88,7 +87,7 @@ def select_hook_points(hook_points: Iterable[HookPoint], groups: Iterable[str]) 
     """The hook points of the named groups; `denoiser` stands for its three groups.
 
     Raises:
-        HookPointError: for a group that no hook point belongs to.
+        HookPointError: no hook point belongs to one of the groups.
     """
     hook_points = list(hook_points)
     offered = {point.group for point in hook_points}
@@ -98,7 +97,7 @@ def select_hook_points(hook_points: Iterable[HookPoint], groups: Iterable[str]) 
         if not found:
             raise HookPointError(
                 f"this backbone has no hook group '{group}'; it offers {', '.join(sorted(offered))} "
-                "(and 'denoiser' for all of the denoiser's)"
+                "(and 'denoiser' for all the denoiser's groups)"
             )
         selected += [point for point in found if point not in selected]
     return selected

@@ -1,7 +1,7 @@
-"""A restoration network without diffusion: NAFNet (Chen et al. 2022), pretrained by reconstructing its input.
+"""A restoration network without diffusion: NAFNet (Chen et al. 2022), pretrained to reconstruct its input.
 
 The skip connections between NAFNet's two halves are left out: with them, reconstruction would be the identity and
-nothing would be learnt. What passes from encoder to decoder is the latent.
+nothing would be learnt. Only the latent passes from encoder to decoder.
 """
 
 import torch
@@ -19,7 +19,7 @@ from retina_adapt.backbones.shape import BackboneShape, BackboneShapeError
 
 
 class ChannelNorm(nn.Module):
-    """Layer normalisation of the channels at each pixel."""
+    """Layer normalisation over the channels of each pixel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -30,9 +30,9 @@ class ChannelNorm(nn.Module):
 
 
 class NAFBlock(nn.Module):
-    """A nonlinear activation free block: the only nonlinearity is the product of two halves of the channels.
+    """A nonlinear-activation-free block, which gates by multiplying the two halves of the channels.
 
-    Two residual steps, each scaled by a learnt factor that starts at 0.
+    It makes two residual steps, each scaled by a learnt factor per channel that starts at 0.
     """
 
     def __init__(self, channels: int) -> None:
@@ -61,10 +61,10 @@ class NAFNetAutoencoder(LatentAutoencoder, ModelMixin, ConfigMixin):
     """NAFNet's two halves.
 
     Args:
-        in_channels: of the input and the output.
-        channels: of each level, from fine to coarse; each further level halves the resolution.
+        in_channels: channels of the input and the output.
+        channels: channels of each level, from fine to coarse; each further level halves the resolution.
         blocks_per_level: NAF blocks of each level in each half.
-        latent_channels: of the latent, at the coarsest level's resolution.
+        latent_channels: channels of the latent, at the coarsest level's resolution.
     """
 
     _supports_gradient_checkpointing = True
@@ -123,7 +123,7 @@ class NAFNetAutoencoder(LatentAutoencoder, ModelMixin, ConfigMixin):
 
 @register_backbone("nafnet")
 def build_nafnet(shape: BackboneShape) -> ReconstructionBackbone:
-    """A backbone of an autoencoder alone: enhancement knows the mode `fast` only."""
+    """Build a backbone of an autoencoder alone, which allows only the enhancement mode `fast`."""
     shape.require_untrained()
     stride = shape.autoencoder.space_to_depth * 2 ** (len(shape.autoencoder.channels) - 1)
     if shape.image_size % stride:

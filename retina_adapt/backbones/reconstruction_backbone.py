@@ -16,7 +16,7 @@ from retina_adapt.errors import RetinaAdaptError
 
 
 class MissingDenoiserError(RetinaAdaptError):
-    """The backbone has no denoiser: it is not trained yet, or the backbone is none of diffusion."""
+    """The backbone has no denoiser: it is not trained yet, or the backbone does not use diffusion."""
 
 
 class BackboneMismatchError(RetinaAdaptError):
@@ -24,15 +24,15 @@ class BackboneMismatchError(RetinaAdaptError):
 
 
 class ImageChannelsError(RetinaAdaptError):
-    """Images with another number of channels than the backbone was made for."""
+    """Images whose number of channels is not the one the backbone was made for."""
 
 
 class LatentShapeError(RetinaAdaptError):
-    """An autoencoder whose latents are not of the stride and the channels that it states."""
+    """An autoencoder whose latents contradict its stated stride or channels."""
 
 
 class AdaptedBackboneError(RetinaAdaptError):
-    """Something that needs a backbone without adaptors."""
+    """An operation that needs a backbone without adaptors."""
 
 
 class GradientCheckpointingError(RetinaAdaptError):
@@ -41,15 +41,15 @@ class GradientCheckpointingError(RetinaAdaptError):
 
 @dataclass(frozen=True)
 class BackboneSettings:
-    """What the backbone's parts do not say of themselves.
+    """Settings of the backbone that are not part of its autoencoder, denoiser or scheduler.
 
     Attributes:
         image_size: side in pixels of the square frames that it was trained on.
         image_channels: 3 for colour, 1 for grey, any number for other modalities.
-        space_to_depth: images are rearranged from (C, H, W) to (C s², H/s, W/s) before the autoencoder, and back
-            after it. Costly convolutions at full resolution are saved; 1 leaves images as they are.
-        predicts_change: the denoiser's output is added to its condition, so that an untrained denoiser returns the
-            condition and a trained one what is to change in it; for the prediction type `sample` only.
+        space_to_depth: factor s: images are rearranged from (C, H, W) to (C s², H/s, W/s) before the autoencoder and
+            back after it, which avoids costly convolutions at full resolution; 1 leaves images as they are.
+        predicts_change: add the denoiser's output to its condition, so that it only has to learn the change: one that
+            starts at zero predicts the condition itself. Only for the prediction type `sample`.
     """
 
     image_size: int
@@ -59,19 +59,19 @@ class BackboneSettings:
 
 
 class ReconstructionBackbone(nn.Module):
-    """Reconstructs images; frozen, it is what adaptors are attached to.
+    """The model that reconstructs images and that, once frozen, adaptors are attached to.
 
-    Images are (batch, channels, height, width) in [0, 1], with sides divisible by `stride`, for the denoiser by
-    `sampling_stride`; those of another number of channels than `settings.image_channels` are an ImageChannelsError.
-    Latents are (batch, latent_channels, height / stride, width / stride). Each channel has mean 0 and standard
-    deviation 1 over the training images: `latent_mean` and `latent_deviation`, tensors of the backbone, see to it.
+    Images are (batch, channels, height, width) in [0, 1], with sides divisible by `stride` or, where the denoiser is
+    used, by `sampling_stride`; if their channels are not `settings.image_channels`, methods raise ImageChannelsError.
+    Latents are (batch, latent_channels, height / stride, width / stride). `latent_mean` and `latent_deviation`, tensors
+    of the backbone, standardise each channel to mean 0 and standard deviation 1 over the training images.
 
     Args:
-        denoiser: None in a backbone that is not trained yet, or that knows no diffusion.
-        scheduler: the noise schedule; None in a backbone that knows no diffusion.
+        denoiser: None if it is not trained yet, or if the backbone does not use diffusion.
+        scheduler: the noise schedule; None if the backbone does not use diffusion.
 
     Raises:
-        HookPointError: a part gives a hook point where no adaptor can sit.
+        HookPointError: a part names a hook point where no adaptor can sit.
     """
 
     latent_mean: Tensor
@@ -91,7 +91,7 @@ class ReconstructionBackbone(nn.Module):
         self.settings = settings
         self.register_buffer("latent_mean", torch.zeros(autoencoder.latent_channels))
         self.register_buffer("latent_deviation", torch.ones(autoencoder.latent_channels))
-        # Found once: attached adaptors wrap these modules, after which a search would no longer see them.
+        # Found only once: attached adaptors wrap these modules, after which a search would no longer find them.
         self._hook_points = [replace(point, name=f"autoencoder.{point.name}") for point in autoencoder.hook_points()]
         if denoiser is not None:
             self._hook_points += [replace(point, name=f"denoiser.{point.name}") for point in denoiser.hook_points()]
@@ -99,12 +99,12 @@ class ReconstructionBackbone(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.latent_mean.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights."""
+        """The type of the weights."""
         return self.latent_mean.dtype
 
     @property
@@ -114,7 +114,7 @@ class ReconstructionBackbone(nn.Module):
 
     @property
     def sampling_stride(self) -> int:
-        """What sides of images must be divisible by where the denoiser sees their latents; at least `stride`."""
+        """The number that must divide the sides of images whose latents the denoiser sees; a multiple of `stride`."""
         return self.stride * (1 if self.denoiser is None else self.denoiser.divisor)
 
     @property
@@ -122,19 +122,19 @@ class ReconstructionBackbone(nn.Module):
         return self.autoencoder.latent_channels
 
     def encode(self, images: Tensor) -> Tensor:
-        """The standardised latents of images; nothing random in them.
+        """The standardised, deterministic latents of images.
 
         Raises:
-            LatentShapeError: they have another shape than the autoencoder's stride and channels say.
+            LatentShapeError: their shape contradicts the autoencoder's stride or channels.
         """
         return self.standardize(self._to_latents(images))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Images of standardised latents. Not clamped, so that gradients pass; clamp to [0, 1] for viewing."""
+        """Images from standardised latents. Not clamped, so that gradients pass; clamp to [0, 1] for viewing."""
         return self._from_autoencoder(self.autoencoder.from_latents(self.unstandardize(latents)))
 
     def reconstruct(self, images: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """What the training of the autoencoder runs: images, not clamped, and a regularisation loss (a scalar).
+        """The training pass of the autoencoder: images, not clamped, and a regularisation loss (a scalar).
 
         Args:
             seeds: one for each image, for noise on the latents.
@@ -146,40 +146,40 @@ class ReconstructionBackbone(nn.Module):
         """The denoiser's prediction (noise, velocity or sample: `scheduler.config.prediction_type`), shaped as latents.
 
         Raises:
-            MissingDenoiserError: if there is no denoiser.
+            MissingDenoiserError: the backbone has no denoiser.
         """
         denoiser, _ = self.require_denoiser()
         prediction = denoiser.denoise(noisy_latents, timesteps, condition_latents)
         return condition_latents + prediction if self.settings.predicts_change else prediction
 
     def require_denoiser(self) -> tuple[LatentDenoiser, SchedulerMixin]:
-        """What sampling needs, the denoiser and the noise schedule; raises MissingDenoiserError if one is missing."""
+        """The denoiser and the noise schedule, which sampling needs; raises MissingDenoiserError if one is missing."""
         if self.denoiser is None or self.scheduler is None:
             raise MissingDenoiserError(
                 "this backbone has no denoiser: train one with recipes/reconstruct_denoiser.py if its kind has one, "
-                "or use the mode 'fast', which needs the autoencoder only"
+                "or use the mode 'fast', which needs only the autoencoder"
             )
         return self.denoiser, self.scheduler
 
     def start_from(self, images: Tensor) -> None:
-        """Give the untrained autoencoder its start from a sample of training images; see `LatentAutoencoder`."""
+        """Initialise the untrained autoencoder from a sample of training images; see `LatentAutoencoder`."""
         self.autoencoder.start_from(self._to_autoencoder(images))
 
     def measure_latents(self, images: Iterable[Tensor]) -> None:
-        """Standardise latents over these batches of images from now on.
+        """Measure, over these batches of images, the mean and deviation by which latents are standardised.
 
-        A sum over all pixels of all batches in float64, so that the result does not depend on how images are batched.
+        Sums run over all pixels of all batches in float64, so the result does not depend on how images are batched.
 
         Raises:
             LatentShapeError: as `encode`.
         """
         count = 0
-        # Numbers until the first batch makes them tensors.
+        # Numbers until the first batch turns them into tensors.
         total: Any = 0.0
         squares: Any = 0.0
         with torch.no_grad():
             for batch in images:
-                # On the CPU: Apple's GPUs know no float64.
+                # On the CPU, because Apple's GPUs have no float64.
                 latents = self._to_latents(batch).cpu().double()
                 count += latents.numel() // self.latent_channels
                 total = total + latents.sum(dim=(0, 2, 3))
@@ -189,7 +189,7 @@ class ReconstructionBackbone(nn.Module):
         self.latent_deviation.copy_((squares / count - mean**2).clamp_min(1e-12).sqrt())
 
     def standardize(self, latents: Tensor) -> Tensor:
-        """From the autoencoder's own latents to those with mean 0 and standard deviation 1 in each channel."""
+        """Map the autoencoder's own latents to ones with mean 0 and standard deviation 1 in each channel."""
         return (latents - self.latent_mean.view(-1, 1, 1)) / self.latent_deviation.view(-1, 1, 1)
 
     def unstandardize(self, latents: Tensor) -> Tensor:
@@ -197,17 +197,17 @@ class ReconstructionBackbone(nn.Module):
         return latents * self.latent_deviation.view(-1, 1, 1) + self.latent_mean.view(-1, 1, 1)
 
     def hook_points(self) -> list[HookPoint]:
-        """Every place where an adaptor may sit, attached adaptors or not."""
+        """Every place where an adaptor may sit, whether or not adaptors are attached."""
         return list(self._hook_points)
 
     def without_denoiser(self) -> "ReconstructionBackbone":
-        """A backbone of the same autoencoder and schedule, whose denoiser is not trained yet."""
+        """A backbone with the same autoencoder and schedule, but without a denoiser."""
         backbone = ReconstructionBackbone(self.autoencoder, None, self.scheduler, self.settings)
         backbone.latent_mean, backbone.latent_deviation = self.latent_mean, self.latent_deviation
         return backbone
 
     def with_autoencoder_of(self, trained: "ReconstructionBackbone") -> "ReconstructionBackbone":
-        """A backbone of this one's denoiser and schedule on the trained one's autoencoder.
+        """A backbone with this one's denoiser, schedule and settings, and the trained one's autoencoder.
 
         Raises:
             BackboneMismatchError: the denoiser was made for another autoencoder.
@@ -228,7 +228,7 @@ class ReconstructionBackbone(nn.Module):
         return backbone
 
     def enable_gradient_checkpointing(self, enabled: bool = True) -> None:
-        """Compute features anew in the backward pass instead of keeping them: less memory, more time.
+        """Recompute features in the backward pass instead of keeping them, which trades time for memory.
 
         Raises:
             GradientCheckpointingError: a part does not offer it.
@@ -242,7 +242,7 @@ class ReconstructionBackbone(nn.Module):
                 continue
             if not part._supports_gradient_checkpointing:
                 raise GradientCheckpointingError(
-                    f"{type(part).__name__} offers no gradient checkpointing; set it to false"
+                    f"{type(part).__name__} offers no gradient checkpointing; set gradient_checkpointing to false"
                 )
             part.enable_gradient_checkpointing()
 
@@ -253,13 +253,13 @@ class ReconstructionBackbone(nn.Module):
             AdaptedBackboneError: adaptors are attached, which rename modules and add tensors.
         """
         self.require_without_adaptors(
-            "take its fingerprint before, or that of retina_adapt.adaptors.backbone_tensors(backbone) by "
-            "fingerprint_tensors"
+            "take its fingerprint before attaching any, or use "
+            "fingerprint_tensors(retina_adapt.adaptors.backbone_tensors(backbone))"
         )
         return fingerprint_tensors(self.state_dict())
 
     def require_without_adaptors(self, remedy: str) -> None:
-        """Raises AdaptedBackboneError, with what to do instead, if adaptors are attached, merged or not."""
+        """Raise AdaptedBackboneError, with the remedy, if adaptors are attached, merged or not."""
         if any(hasattr(module, "base_layer") for module in self.modules()):
             raise AdaptedBackboneError(f"adaptors are attached to this backbone: {remedy}")
 
@@ -267,13 +267,13 @@ class ReconstructionBackbone(nn.Module):
         latents = self.autoencoder.to_latents(self._to_autoencoder(images))
         rows, _, height, width = images.shape
         stated = (rows, self.latent_channels, height // self.stride, width // self.stride)
-        # Neither would be an error by itself: frames of some sizes would lose a border, and channels be broadcast.
+        # Neither mismatch would raise by itself: frames of some sizes would lose a border, and channels be broadcast.
         if latents.shape != stated:
             raise LatentShapeError(
-                f"{type(self.autoencoder).__name__}: made latents {tuple(latents.shape)} of images "
-                f"{tuple(images.shape)}, where {stated} follow from its stride, {self.autoencoder.stride}, its "
-                f"latent_channels, {self.latent_channels}, and space_to_depth, {self.settings.space_to_depth}; correct "
-                f"these, or give images whose sides are multiples of {self.stride}"
+                f"{type(self.autoencoder).__name__}: made latents {tuple(latents.shape)} from images "
+                f"{tuple(images.shape)}, but stride {self.autoencoder.stride}, latent_channels {self.latent_channels} "
+                f"and space_to_depth {self.settings.space_to_depth} imply {stated}; correct these, or give images with "
+                f"sides that are multiples of {self.stride}"
             )
         return latents
 
@@ -292,5 +292,6 @@ class ReconstructionBackbone(nn.Module):
     def _from_autoencoder(self, decoded: Tensor) -> Tensor:
         if self.settings.space_to_depth > 1:
             decoded = F.pixel_shuffle(decoded, self.settings.space_to_depth)
-        # Pictures are compared and subtracted: what autocast made half as precise must not be rounded once more.
+        # In the weights' precision, since pictures are compared and subtracted: the shift to [0, 1] must not round a
+        # second time what autocast computed in half precision.
         return decoded.to(self.latent_mean.dtype) * 0.5 + 0.5

@@ -2,7 +2,7 @@
 
 Other packages add theirs through the entry point group `retina_adapt.backbones`: the entry's name is the backbone's,
 its object the builder. docs/backbones.md shows one. A package is imported when its backbone is built, or when a
-backbone folder names a part that is not known yet; one that cannot be imported disturbs nobody else.
+backbone folder names an unknown part; a package that cannot be imported does not affect other backbones.
 """
 
 from collections.abc import Callable
@@ -30,14 +30,14 @@ class BackboneEntryPointError(RetinaAdaptError):
 
 
 class BackboneBuilderError(RetinaAdaptError):
-    """A builder that returned something else than a backbone."""
+    """A builder that returned something other than a backbone."""
 
 
 def register_backbone(name: str) -> Callable[[BackboneBuilder], BackboneBuilder]:
-    """Decorator: make a builder known under `name`.
+    """Decorator that registers a builder under `name`.
 
     Raises:
-        DuplicateNameError: a backbone of this name is registered already.
+        DuplicateNameError: a backbone of this name is already registered.
     """
 
     def register(builder: BackboneBuilder) -> BackboneBuilder:
@@ -50,23 +50,24 @@ def register_backbone(name: str) -> Callable[[BackboneBuilder], BackboneBuilder]
 
 
 def backbone_names() -> list[str]:
-    """The registered backbones, those of installed packages among them.
+    """The names of all registered backbones, including those of installed packages.
 
     Raises:
-        BackboneEntryPointError: an installed package takes a name that is another backbone's.
+        BackboneEntryPointError: an installed package uses another backbone's name.
     """
     return sorted(_builders.keys() | _new_entries().keys())
 
 
 def build_backbone(shape: BackboneShape) -> ReconstructionBackbone:
-    """An untrained backbone of this shape.
+    """Build a backbone of this shape, untrained unless the shape names a pretrained model.
 
     Raises:
-        UnknownBackboneError: for a name that is not registered; suggests the nearest.
+        UnknownBackboneError: no backbone of this name is registered; suggests the nearest.
         BackboneShapeError: the backbone of this name cannot have this shape.
-        BackboneEntryPointError: the installed package that offers this name cannot be imported.
-        BackboneBuilderError, UnregisteredPartError: its builder returned something else than a backbone, or one with a
-            part that could not be read from a folder.
+        BackboneEntryPointError: the installed package that offers this name cannot be imported, or an installed package
+            uses another backbone's name.
+        BackboneBuilderError: the builder returned something other than a backbone.
+        UnregisteredPartError: the backbone has a part that could not be read from a folder.
     """
     names = backbone_names()
     if shape.name not in names:
@@ -80,16 +81,16 @@ def build_backbone(shape: BackboneShape) -> ReconstructionBackbone:
             f"backbone '{shape.name}': its builder returned {type(backbone).__name__}; it must return a "
             "ReconstructionBackbone"
         )
-    # Before the training: what cannot be read afterwards is lost.
+    # Checked before training: a backbone that cannot be read again would be lost.
     require_registered(backbone.autoencoder, backbone.denoiser)
     return backbone
 
 
 def register_installed_backbones() -> list[BackboneEntryPointError]:
-    """Import whatever installed packages offer; loading their modules registers their parts as well.
+    """Import all backbones that installed packages offer, which also registers the parts in their modules.
 
     Returns:
-        What is wrong with those that cannot be imported or whose name is taken: the others are none the worse for it.
+        An error for each backbone that cannot be imported or whose name is taken; the others are registered.
     """
     defects = []
     for entry in entry_points(group=ENTRY_POINT_GROUP):
@@ -103,7 +104,7 @@ def register_installed_backbones() -> list[BackboneEntryPointError]:
 
 
 def _new_entries() -> dict[str, EntryPoint]:
-    """What installed packages offer and nobody has asked for yet, by name."""
+    """The entry points of installed packages that are not registered yet, by name."""
     found: dict[str, EntryPoint] = {}
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         if entry in _registered_entries:
@@ -117,7 +118,7 @@ def _new_entries() -> dict[str, EntryPoint]:
 def _register_entry(entry: EntryPoint) -> None:
     try:
         builder = entry.load()
-    except Exception as error:  # another package's module: any exception may come out of it
+    except Exception as error:  # another package's module may raise anything
         raise BackboneEntryPointError(
             f"{_origin(entry)}: cannot be imported: {error!r}; repair or uninstall its package"
         ) from error
@@ -129,7 +130,7 @@ def _register_entry(entry: EntryPoint) -> None:
 
 def _taken(entry: EntryPoint) -> BackboneEntryPointError:
     return BackboneEntryPointError(
-        f"{_origin(entry)}: a backbone of this name is registered already; rename this one, or uninstall its package"
+        f"{_origin(entry)}: a backbone of this name is registered already; rename this entry, or uninstall its package"
     )
 
 

@@ -1,4 +1,4 @@
-"""From a condition latent to a clean latent with a few denoiser steps."""
+"""Sampling: from a condition latent to a clean latent in a few denoiser steps."""
 
 import inspect
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from retina_adapt.errors import RetinaAdaptError
 
 
 class SamplingStepsError(RetinaAdaptError):
-    """Sampling steps or a start that the noise schedule does not have."""
+    """Sampling steps or a start that do not fit the noise schedule."""
 
 
 @torch.no_grad()
@@ -27,27 +27,28 @@ def sample_latents(
     start: float = 1.0,
     scheduler: str | None = None,
 ) -> Tensor:
-    """Denoise under the condition.
+    """Sample clean latents under a condition.
 
     Args:
         condition_latents: (batch, latent_channels, h, w), standardised latents.
-        steps: sampling steps; few suffice, since the condition already holds the image. A scheduler of second order
-            calls the denoiser twice a step.
-        seeds: one for each row, of all its noise: a row does not depend on the others.
-        start: where in the noise schedule to begin, in (0, 1]: 1 is pure noise; below 1, sampling begins at the
-            condition itself with that level's noise added (Meng et al. 2022, "SDEdit").
-        scheduler: name of the diffusers scheduler; the backbone's own by default (DDIM, Song et al. 2021; eta 0).
+        steps: sampling steps; few suffice, since the condition already holds the image. A second-order scheduler calls
+            the denoiser twice per step.
+        seeds: one for each row, for all its noise: a row does not depend on the others.
+        start: where in the noise schedule to begin, in (0, 1]: 1 is pure noise; below 1, sampling begins from the
+            condition itself with noise of that level added (Meng et al. 2022, "SDEdit").
+        scheduler: name of a diffusers scheduler; the backbone's own by default (DDIM, Song et al. 2021; eta 0).
 
     Returns:
         Standardised latents of the same shape.
 
     Raises:
-        SamplingStepsError: `start` is not in (0, 1], or `steps / start` exceeds the steps of the noise schedule.
-        UnknownSchedulerError: there is no such scheduler.
+        SamplingStepsError: `start` is not in (0, 1], `steps` is below 1, or `steps / start` exceeds the steps of the
+            noise schedule.
+        UnknownSchedulerError: there is no such scheduler, or it is not supported.
         MissingDenoiserError: the backbone has no denoiser.
     """
     _, trained_scheduler = backbone.require_denoiser()
-    # A scheduler keeps the state of one trajectory, so that each call gets its own.
+    # A scheduler holds the state of one trajectory, so each call gets its own.
     sampler = scheduler_like(trained_scheduler, scheduler)
     schedule_length = _schedule_length(steps, start, sampler.config.num_train_timesteps)
     sampler.set_timesteps(schedule_length, device=condition_latents.device)
@@ -68,14 +69,14 @@ def sample_latents(
         result = sampler.step(prediction, timestep, latents, **options)
         latents = result.prev_sample
     if isinstance(sampler, DDIMScheduler):
-        # Where the steps do not divide the noise schedule, diffusers' DDIM stops at its first noise level instead of
-        # at none; elsewhere this is the same.
+        # If the steps do not divide the noise schedule, diffusers' DDIM ends at the lowest noise level instead of at
+        # none; otherwise this changes nothing.
         latents = result.pred_original_sample
     return latents.to(condition_latents.dtype)
 
 
 def require_sampling_steps(backbone: ReconstructionBackbone, steps: int, start: float = 1.0) -> None:
-    """Refuse, before anything is trained, steps that `sample_latents` would refuse after it.
+    """Refuse, before training, steps that `sample_latents` would refuse after it.
 
     Raises:
         SamplingStepsError, MissingDenoiserError: as `sample_latents`.
@@ -85,13 +86,13 @@ def require_sampling_steps(backbone: ReconstructionBackbone, steps: int, start: 
 
 
 def _schedule_length(steps: int, start: float, training_steps: int) -> int:
-    """Steps of a whole schedule of which the last `steps` begin at `start`."""
+    """Number of steps in a whole schedule whose last `steps` begin at `start`."""
     if not 0 < start <= 1:
         raise SamplingStepsError(f"start is {start}; it must lie in (0, 1], where 1 is pure noise")
     length = round(steps / start)
     if not 1 <= steps <= length <= training_steps:
         raise SamplingStepsError(
-            f"{steps} sampling steps from {start} of a noise schedule of {training_steps}; steps / start must lie in "
+            f"{steps} sampling steps from {start} of a noise schedule of {training_steps}; steps / start must be from "
             f"1 to {training_steps}"
         )
     return length

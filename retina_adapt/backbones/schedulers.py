@@ -1,4 +1,4 @@
-"""diffusers' schedulers that a backbone can be sampled with."""
+"""The diffusers schedulers that a backbone can be sampled with."""
 
 import inspect
 
@@ -9,8 +9,9 @@ from diffusers import SchedulerMixin
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.suggestions import did_you_mean
 
-# A folder from a stranger names classes; only these are ever constructed. Each of them knows the three prediction
-# types, starts from any noise level, and ends without noise: a denoiser that knows the clean latent gives it back.
+# Backbone folders, which may come from strangers, name classes; only these are ever constructed. Each supports the
+# three prediction types, starts from any noise level, and ends without noise: given a denoiser that knows the clean
+# latent, it returns that latent.
 SCHEDULER_CLASSES: dict[str, type[SchedulerMixin]] = {
     name: getattr(diffusers, name)
     for name in (
@@ -25,12 +26,12 @@ SCHEDULER_CLASSES: dict[str, type[SchedulerMixin]] = {
     )
 }
 
-# With no signal at all, the noise level that most schedulers count in is infinite; diffusers' own bound for it.
+# Least share of signal, as in diffusers: most schedulers measure noise by a level that is infinite without any signal.
 LEAST_SIGNAL = 2.0**-24
 
 
 class UnknownSchedulerError(RetinaAdaptError):
-    """No scheduler of this name can be used."""
+    """A scheduler that does not exist or is not supported."""
 
 
 def require_usable(scheduler: SchedulerMixin) -> None:
@@ -44,24 +45,24 @@ def require_usable(scheduler: SchedulerMixin) -> None:
 
 
 def scheduler_like(trained: SchedulerMixin, name: str | None) -> SchedulerMixin:
-    """A fresh scheduler over the noise schedule of `trained`: of its own class, or of the class called `name`.
+    """A fresh scheduler over the noise schedule of `trained`, of the class called `name` or, by default, its own.
 
     Raises:
-        UnknownSchedulerError: the name is not in `SCHEDULER_CLASSES`; says whether diffusers has such a scheduler, and
-            suggests the nearest.
+        UnknownSchedulerError: the name is not in `SCHEDULER_CLASSES`; the message says so if diffusers has such a
+            scheduler, and otherwise suggests the nearest name.
     """
     if name is None or name == type(trained).__name__:
         return type(trained).from_config(trained.config)
     if name not in SCHEDULER_CLASSES:
         raise UnknownSchedulerError(_why_unknown(name))
-    # The betas themselves rather than how they came about: not every class can rescale them to no terminal signal,
-    # and one that cannot would ignore the setting and sample from other noise levels than those trained on.
+    # The betas themselves rather than the settings behind them: a class that cannot rescale them to zero terminal
+    # signal would ignore that setting and sample from other noise levels than those trained on.
     options = {
         "trained_betas": _betas(trained),
         "rescale_betas_zero_snr": False,
-        # A solver of second order needs a last step of first order to end without noise.
+        # A second-order solver needs a first-order last step to end without noise.
         "lower_order_final": True,
-        # Of consistency models: their steps are chosen among this many.
+        # For consistency models, which choose their steps among this many.
         "original_inference_steps": trained.config.num_train_timesteps,
     }
     scheduler_class = SCHEDULER_CLASSES[name]
@@ -80,8 +81,8 @@ def _why_unknown(name: str) -> str:
     found = getattr(diffusers, name, None) if name.endswith("Scheduler") else None
     if found is not None:
         return (
-            f"diffusers' {name} is not supported: a scheduler must know the prediction types epsilon, v_prediction and "
-            "sample, start from any noise level, and give a known latent back at the end; "
+            f"diffusers' {name} is not supported: a scheduler must have the prediction types epsilon, v_prediction and "
+            "sample, start from any noise level, and end without noise; "
             f"use one of {supported}"
         )
     hint = did_you_mean(name, SCHEDULER_CLASSES) or f"; known are {supported}"

@@ -1,4 +1,4 @@
-"""An untrained backbone as a configuration says it."""
+"""The shape of an untrained backbone, as specified in a configuration."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ _SCHEDULE_CHOICES = {
 
 
 class BackboneShapeError(RetinaAdaptError):
-    """A shape that no backbone, or not the named one, can take."""
+    """A shape that no backbone, or at least not the named one, can have."""
 
 
 class NoiseScheduleError(RetinaAdaptError):
@@ -26,12 +26,12 @@ class AutoencoderShape:
     Args:
         channels: channels of each level, from fine to coarse; each further level halves the resolution. An isotropic
             autoencoder has one level.
-        blocks_per_level: residual blocks of each encoder level (the decoder of `kl` and `vq` has one more).
-        latent_channels: channels of the latent; of `isotropic`, no more than its `channels`.
+        blocks_per_level: residual blocks in each encoder level (the decoder of `kl` and `vq` has one more).
+        latent_channels: channels of the latent; for `isotropic`, no more than its `channels`.
         space_to_depth: see `BackboneSettings`.
-        normalization_groups: groups of every GroupNorm, of `kl` and `vq`; divides all of `channels`.
-        codebook_size: number of codes, of `vq`.
-        posterior_deviation: noise on the latents in training, of `isotropic`.
+        normalization_groups: for `kl` and `vq`: groups of every GroupNorm; must divide all of `channels`.
+        codebook_size: for `vq`: number of codes.
+        posterior_deviation: for `isotropic`: standard deviation of the noise on the latents in training.
     """
 
     channels: list[int] = field(default_factory=lambda: [32, 64])
@@ -53,12 +53,12 @@ class DenoiserShape:
 
     Args:
         channels: channels of each level, from fine to coarse; a transformer has one level.
-        blocks_per_level: residual blocks of each level on the way down (one more on the way up); a transformer's depth,
-            3 or more.
+        blocks_per_level: residual blocks in each level on the way down (one more on the way up); for a transformer, its
+            depth, 3 or more.
         attention: for each level of a UNet, whether it has self-attention.
-        attention_head_channels: channels of one attention head; divides the channels of each level with attention, and
-            of the last level, which always has it.
-        normalization_groups: groups of every GroupNorm of a UNet; divides all of `channels`.
+        attention_head_channels: channels of one attention head; must divide the channels of each level with attention,
+            and of a UNet's last level, which always has it.
+        normalization_groups: groups of every GroupNorm of a UNet; must divide all of `channels`.
         patch_size: side of a transformer's patches, in latent pixels.
     """
 
@@ -76,7 +76,7 @@ class DenoiserShape:
 
 @dataclass
 class NoiseSchedule:
-    """The diffusion process, as diffusers' schedulers take it.
+    """The diffusion process, in the terms of diffusers' schedulers.
 
     Args:
         training_steps: number of noise levels.
@@ -102,8 +102,8 @@ class NoiseSchedule:
             raise NoiseScheduleError(f"training_steps is {self.training_steps}; it must be at least 1")
         if not 0 < self.beta_start <= self.beta_end < 1:
             raise NoiseScheduleError(
-                f"beta_start is {self.beta_start} and beta_end {self.beta_end}; they are shares of noise, and must "
-                "rise from above 0 to below 1"
+                f"beta_start is {self.beta_start} and beta_end {self.beta_end}; they are shares of noise and must rise "
+                "from above 0 to below 1"
             )
         for name, choices in _SCHEDULE_CHOICES.items():
             if (value := getattr(self, name)) not in choices:
@@ -112,12 +112,13 @@ class NoiseSchedule:
                 )
         if self.predicts_change and self.prediction_type != "sample":
             raise NoiseScheduleError(
-                f"predicts_change needs prediction_type sample, not {self.prediction_type}: noise and velocity are no "
-                "changes of the condition"
+                f"predicts_change needs prediction_type sample, not {self.prediction_type}: noise and velocity are not "
+                "changes to the condition"
             )
         if self.zero_terminal_snr and self.prediction_type == "epsilon":
             raise NoiseScheduleError(
-                "with zero_terminal_snr, noise alone says nothing of the image: predict another type"
+                "prediction_type is epsilon, but with zero_terminal_snr the last level is pure noise, which says "
+                "nothing about the image; use v_prediction or sample"
             )
 
 
@@ -126,13 +127,13 @@ class BackboneShape:
     """An untrained backbone.
 
     Args:
-        name: a registered shape; docs/backbones.md lists them.
+        name: a registered backbone; docs/backbones.md lists them.
         image_size: side in pixels of the square training frames.
         image_channels: 3 for colour, 1 for grey, any number for other modalities.
         autoencoder: the autoencoder's size.
         denoiser: the denoiser's size.
         noise_schedule: the diffusion process.
-        pretrained: folder of a pretrained model to start from, of `stable-diffusion`.
+        pretrained: for `stable-diffusion`: folder of the pretrained model to start from.
     """
 
     name: str = "kl-unet"
@@ -144,7 +145,7 @@ class BackboneShape:
     pretrained: str | None = None
 
     def require_untrained(self) -> None:
-        """Raise BackboneShapeError where a pretrained model is named that this backbone would not read."""
+        """Raise BackboneShapeError if a pretrained model is named, which this backbone would not read."""
         if self.pretrained is not None:
             raise BackboneShapeError(
                 f"backbone.pretrained is {self.pretrained}, but '{self.name}' starts untrained; set backbone.name to "
@@ -154,7 +155,7 @@ class BackboneShape:
 
 def _require_positive(part: AutoencoderShape | DenoiserShape, name: str, counts: tuple[str, ...]) -> None:
     if not part.channels or min(part.channels) < 1:
-        raise BackboneShapeError(f"backbone.{name}: channels is {part.channels}; give one positive number a level")
+        raise BackboneShapeError(f"backbone.{name}: channels is {part.channels}; give one positive number per level")
     for count in counts:
         if getattr(part, count) < 1:
             raise BackboneShapeError(f"backbone.{name}: {count} is {getattr(part, count)}; it must be at least 1")

@@ -1,8 +1,8 @@
-"""Backbones from Stable-Diffusion-shaped checkpoints: a folder with `vae`, `unet` and `scheduler`.
+"""Backbones from checkpoints in the shape of Stable Diffusion: a folder with `vae`, `unet` and `scheduler`.
 
-The text is left out: the UNet attends to a null embedding. It knows no condition latent either, so that its first
-convolution gets further input channels whose weights start at zero (Brooks et al. 2023, "InstructPix2Pix"): untrained,
-it is the network that it was.
+There is no text: the UNet attends to a null embedding instead. It has no input for a condition latent, so its first
+convolution gets extra input channels whose weights start at zero (Brooks et al. 2023, "InstructPix2Pix"): before
+training, the network behaves as it did.
 """
 
 from pathlib import Path
@@ -23,10 +23,10 @@ from retina_adapt.backbones.shape import BackboneShape, BackboneShapeError
 
 @register_part
 class TextConditionedDenoiser(LatentDenoiser, UNet2DConditionModel):
-    """The condition latent is concatenated to the noisy latent; the text embedding is null."""
+    """A text-to-image UNet with a null text embedding and the condition latent concatenated to the noisy one."""
 
     def denoise(self, noisy_latents: Tensor, timesteps: Tensor, condition_latents: Tensor) -> Tensor:
-        # One token: attention over any number of equal tokens gives the same.
+        # One token suffices: attention over any number of equal tokens gives the same.
         null_text = noisy_latents.new_zeros(len(noisy_latents), 1, self.config.cross_attention_dim)
         return self(cat([noisy_latents, condition_latents], dim=1), timesteps, encoder_hidden_states=null_text).sample
 
@@ -40,10 +40,11 @@ class TextConditionedDenoiser(LatentDenoiser, UNet2DConditionModel):
 
 @register_backbone("stable-diffusion")
 def build_stable_diffusion(shape: BackboneShape) -> ReconstructionBackbone:
-    """A backbone from the folder `shape.pretrained`; it brings its own sizes and noise schedule.
+    """Build a backbone from the checkpoint folder `shape.pretrained`, with its sizes and its noise schedule.
 
     Raises:
-        BackboneShapeError: no folder is given, or it holds no such checkpoint in safetensors.
+        BackboneShapeError: no folder is given, or it does not hold such a checkpoint in safetensors, or the checkpoint
+            takes images of another number of channels.
     """
     if shape.pretrained is None:
         raise BackboneShapeError(
@@ -89,7 +90,7 @@ def _read(model_class: type[ModelMixin], folder: Path, subfolder: str) -> Any:
     return model
 
 
-# Further conditions than a text: the sizes and pooled text of SDXL, classes, embedded images.
+# Conditions besides a text: the sizes and pooled text of SDXL, classes, embedded images.
 FURTHER_CONDITIONS = ("addition_embed_type", "class_embed_type", "num_class_embeds", "encoder_hid_dim_type")
 
 

@@ -1,10 +1,10 @@
-"""A backbone on disk: a folder in diffusers' layout, read strictly and without unpickling anything.
+"""A backbone on disk: a folder in diffusers' layout, read strictly and without unpickling.
 
 backbone/
     model_index.json                      class names of the parts, the backbone's settings and latent statistics
     autoencoder/config.json               + diffusion_pytorch_model.safetensors
     denoiser/config.json                  + diffusion_pytorch_model.safetensors  (absent before its training)
-    scheduler/scheduler_config.json       (absent in a backbone that knows no diffusion)
+    scheduler/scheduler_config.json       (absent in a backbone without diffusion)
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ from retina_adapt.plain_values import fits_type
 INDEX_FILE = "model_index.json"
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 LATENT_STATISTICS = ("latent_mean", "latent_deviation")
-# Far above any use: a file shall not ask for any amount of memory.
+# Far above any practical value, so that a file cannot ask for any amount of memory.
 _LARGEST_SETTINGS = {"image_size": 4096, "image_channels": 64, "space_to_depth": 64}
 _CLASS_NAME = ReconstructionBackbone.__name__
 
@@ -41,23 +41,23 @@ Part = TypeVar("Part", LatentAutoencoder, LatentDenoiser)
 
 
 class BackboneFileError(RetinaAdaptError):
-    """A backbone folder that is missing, incomplete, or does not fit the code."""
+    """A backbone that is missing, incomplete, damaged or does not fit the code, or that cannot be stored."""
 
 
 _reader = ModelFileReader("backbone", BackboneFileError)
 
 
 def save_backbone(backbone: ReconstructionBackbone, folder: str | Path) -> None:
-    """Write the backbone to `folder`, atomically; an existing backbone there is replaced.
+    """Write the backbone to `folder` atomically, replacing a backbone already there.
 
     Raises:
         BackboneFileError: `folder` holds something else, which would be lost; or the backbone is not in single
-            precision, in which its fingerprint is taken.
-        AdaptedBackboneError: adaptors are attached, or merged.
+            precision, in which its fingerprint is defined.
+        AdaptedBackboneError: adaptors are attached or merged.
         UnregisteredPartError: a part could not be read again.
     """
     backbone.require_without_adaptors(
-        "save these with `save_adaptor` and take them off with `detach_adaptor`, or save a backbone that has none"
+        "save them with `save_adaptor` and remove them with `detach_adaptor`, or save a backbone that has none"
     )
     require_registered(backbone.autoencoder, backbone.denoiser)
     other = {str(tensor.dtype) for tensor in backbone.parameters() if tensor.dtype != torch.float32}
@@ -66,7 +66,7 @@ def save_backbone(backbone: ReconstructionBackbone, folder: str | Path) -> None:
             f"{folder}: the backbone has weights of {', '.join(sorted(other))}; save it in single precision, "
             "`backbone.float()`"
         )
-    # Every pipeline of diffusers has an index of this name.
+    # Every diffusers pipeline has an index of this name, so its content is checked too.
     require_own_folder(folder, INDEX_FILE, BackboneFileError, what="backbone", says=f'"{_CLASS_NAME}"')
     parts: dict[str, Any] = {
         "autoencoder": backbone.autoencoder,
@@ -80,7 +80,7 @@ def save_backbone(backbone: ReconstructionBackbone, folder: str | Path) -> None:
         if part is not None
     }
     index["settings"] = dataclasses.asdict(backbone.settings)
-    # Decimal digits of a float32 give its bits back, so that the fingerprint, which these are part of, stays.
+    # The decimal digits of a float32 restore its bits, so the fingerprint, which covers these values, is kept.
     index |= {key: getattr(backbone, key).tolist() for key in LATENT_STATISTICS}
     with write_folder_atomically(folder) as temporary:
         (temporary / INDEX_FILE).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
@@ -94,7 +94,7 @@ def load_backbone(folder: str | Path) -> ReconstructionBackbone:
 
     Raises:
         BackboneFileError: names the file that is missing, or the tensor or setting that does not fit.
-        BackboneEntryPointError: a part's class is unknown, and an installed package that may bring it is defective.
+        BackboneEntryPointError: a part's class is unknown, and an installed package that may provide it is defective.
     """
     folder = Path(folder)
     restore_interrupted_replacement(folder)
@@ -102,17 +102,17 @@ def load_backbone(folder: str | Path) -> ReconstructionBackbone:
     try:
         settings = BackboneSettings(**index["settings"])
     except (KeyError, TypeError) as error:
-        raise BackboneFileError(f"{folder / INDEX_FILE}: 'settings' missing or not understood: {error}") from error
+        raise BackboneFileError(f"{folder / INDEX_FILE}: 'settings' missing or invalid: {error}") from error
     for name, expected in get_type_hints(BackboneSettings).items():
         if not fits_type(getattr(settings, name), expected):
             raise BackboneFileError(
-                f"{folder / INDEX_FILE}: settings.{name} is {getattr(settings, name)!r}; it must be of the type "
+                f"{folder / INDEX_FILE}: settings.{name} is {getattr(settings, name)!r}; it must be of type "
                 f"{expected.__name__}"
             )
     for name, most in _LARGEST_SETTINGS.items():
         if not 1 <= getattr(settings, name) <= most:
             raise BackboneFileError(
-                f"{folder / INDEX_FILE}: settings.{name} is {getattr(settings, name)}; it must lie in 1 to {most}"
+                f"{folder / INDEX_FILE}: settings.{name} is {getattr(settings, name)}; it must be from 1 to {most}"
             )
     autoencoder = _load_part(folder, index, "autoencoder", LatentAutoencoder)
     denoiser = scheduler = None
@@ -129,12 +129,12 @@ def load_backbone(folder: str | Path) -> ReconstructionBackbone:
 
 def _load_part(folder: Path, index: dict[str, Any], name: str, kind: type[Part]) -> Part:
     if _class_name(index, name) not in part_classes(kind):
-        # An installed package may bring it.
+        # An installed package may provide it.
         defects = register_installed_backbones()
         if defects and _class_name(index, name) not in part_classes(kind):
             raise BackboneEntryPointError(
-                f"{folder / INDEX_FILE}: the {name} is a '{_class_name(index, name)}', which is not known, perhaps for "
-                f"want of {'; '.join(str(defect) for defect in defects)}"
+                f"{folder / INDEX_FILE}: the {name} is a '{_class_name(index, name)}', which is not known, perhaps "
+                f"because of a defective package: {'; '.join(str(defect) for defect in defects)}"
             ) from defects[0]
     part_class = _part_class(folder, index, name, part_classes(kind))
     part = _build_part(part_class, folder / name / "config.json")
@@ -147,7 +147,7 @@ def _load_part(folder: Path, index: dict[str, Any], name: str, kind: type[Part])
             f"{weights_file}: does not fit {part_class.__name__} as its config.json describes it: {error}"
         ) from error
     if broken := [key for key, tensor in weights.items() if not tensor.isfinite().all()]:
-        raise BackboneFileError(f"{weights_file}: tensor '{broken[0]}' holds values that are no finite numbers")
+        raise BackboneFileError(f"{weights_file}: tensor '{broken[0]}' holds NaN or infinite values")
     return part
 
 
@@ -157,13 +157,13 @@ def _build_part(part_class: type[Any], config_file: Path) -> Any:
     further = {key: config.pop(key) for key in list(config) if not key.startswith("_") and key not in known}
     try:
         part = part_class.from_config(config)
-        # Some classes note down what follows from their options, beside these; it must follow again.
+        # Some classes record values derived from their options beside them; these must come out the same again.
         noted = json.loads(part.to_json_string()) if further else {}
-    except Exception as error:  # diffusers checks few values: any exception may come out of its constructors
+    except Exception as error:  # diffusers checks few values, so its constructors may raise anything
         if ran_out_of_memory(error):
             raise
-        raise BackboneFileError(f"{config_file}: describes no {part_class.__name__}: {error}") from error
-    # diffusers would ignore unknown keys with a warning, and so build another network than the file describes.
+        raise BackboneFileError(f"{config_file}: does not describe a valid {part_class.__name__}: {error}") from error
+    # diffusers would only warn about unknown keys, and build a different network from the one the file describes.
     if unknown := [key for key, value in further.items() if key not in noted or noted[key] != value]:
         raise BackboneFileError(
             f"{config_file}: {part_class.__name__} of diffusers {diffusers.__version__} has no option "
@@ -178,9 +178,7 @@ def _read_statistics(path: Path, index: dict[str, Any], key: str, channels: int)
     except (TypeError, ValueError, RuntimeError) as error:
         raise BackboneFileError(f"{path}: '{key}' is {index.get(key)!r}; it must hold numbers") from error
     if statistics.shape != (channels,) or not statistics.isfinite().all():
-        raise BackboneFileError(
-            f"{path}: '{key}' must hold {channels} finite numbers, one for each channel of the latents"
-        )
+        raise BackboneFileError(f"{path}: '{key}' must hold {channels} finite numbers, one for each latent channel")
     if key == "latent_deviation" and not (statistics > 0).all():
         raise BackboneFileError(f"{path}: 'latent_deviation' must hold positive numbers")
     return statistics
@@ -191,7 +189,7 @@ def _part_class(folder: Path, index: dict[str, Any], name: str, classes: dict[st
     if class_name not in classes:
         raise BackboneFileError(
             f"{folder / INDEX_FILE}: the {name} is a '{class_name}'; known are {', '.join(sorted(classes))}. "
-            "Install the package that this backbone is from, if it is from another"
+            "Install the package that provides this class, if it is not one of retina_adapt's"
         )
     return classes[class_name]
 

@@ -90,7 +90,7 @@ def test_weighted_adaptors_are_active_and_frozen_and_others_have_full_weight_aga
 @contract("weights", "refused")
 @pytest.mark.parametrize("case", [case for case in SETTINGS if case not in ADDITIVE])
 def test_kinds_that_multiply_have_no_weights(case: str, adapted) -> None:
-    with pytest.raises(AdaptorArithmeticError, match=f"of the kind {case}, whose change is no sum"):
+    with pytest.raises(AdaptorArithmeticError, match=f"of the kind {case}, whose change is not additive"):
         set_adaptor_weights(adapted, {"light": 0.5})
     assert adapted.active_adapters == ["light"]
 

@@ -155,7 +155,7 @@ def test_strengths_by_regular_expressions_are_refused_rather_than_ignored(
     backbone: ReconstructionBackbone, another: ReconstructionBackbone, tmp_path: Path
 ) -> None:
     lora_of_peft(backbone, lora_alpha=4, alpha_pattern={"conv1|conv2": 64}).save_pretrained(tmp_path / "foreign")
-    with pytest.raises(AdaptorFileError, match=r"alpha_pattern has 'conv1\|conv2', which is no layer's name"):
+    with pytest.raises(AdaptorFileError, match=r"alpha_pattern has 'conv1\|conv2', which is not a layer's name"):
         attach_foreign_lora(another, tmp_path / "foreign", "imported")
 
 
@@ -218,7 +218,7 @@ UNCONVERTIBLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no number": (lambda f: configure(f, lora_alpha="__import__('os')"), "lora_alpha must be a number"),
     "a number beyond all limits": (lambda f: configure(f, lora_alpha=10**400), "lora_alpha must be a number"),
     "infinite scale": (lambda f: configure(f, lora_alpha=float("inf")), "lora_alpha must be a number"),
-    "DoRA without magnitudes": (lambda f: configure(f, use_dora=True), "are of DoRA"),
+    "DoRA without magnitudes": (lambda f: configure(f, use_dora=True), "are DoRA, others"),
     "broken settings": (lambda f: (f / PEFT_CONFIG_FILE).write_text("["), "cannot be read as JSON"),
     "no settings": (lambda f: (f / PEFT_CONFIG_FILE).unlink(), "no such file"),
     "no tensors": (lambda f: (f / PEFT_TENSORS_FILE).unlink(), "no such file"),
@@ -253,7 +253,7 @@ UNCONVERTIBLE: dict[str, tuple[Callable[[Path], object], str]] = {
                 }
             ),
         ),
-        "must be a whole number in 1 to 4096",
+        "must be a whole number from 1 to 4096",
     ),
     "a layer of another backbone": (
         lambda f: rewrite(f, lambda t: t.update({"text_encoder.layer.lora_A.weight": torch.zeros(4, 4)})),
@@ -273,7 +273,7 @@ UNCONVERTIBLE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a tensor of another kind": (
         lambda f: rewrite(f, lambda t: t.update({"autoencoder.encoder.conv_in.hada_w1_a": torch.zeros(4, 4)})),
-        "of no LoRA",
+        "not part of a LoRA",
     ),
 }
 
@@ -297,5 +297,5 @@ def test_another_kind_of_peft_is_refused(
 ) -> None:
     config = IA3Config(target_modules=ENCODER_CONVOLUTIONS, feedforward_modules=[])
     get_peft_model(backbone, config).save_pretrained(tmp_path / "foreign")
-    with pytest.raises(AdaptorFileError, match="of no LoRA"):
+    with pytest.raises(AdaptorFileError, match="not part of a LoRA"):
         attach_foreign_lora(another, tmp_path / "foreign", "imported")

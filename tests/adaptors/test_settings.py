@@ -56,7 +56,7 @@ def test_alpha_is_the_rank_unless_it_is_set() -> None:
         ({"kind": "oft"}, "'oft' is not offered.*not the identity.*boft"),
         ({"kind": "residul"}, "did you mean 'residual'"),
         ({"kind": "prompt"}, "known are residual, serial, lora"),
-        ({"kind": "lora", "rank": 0}, "whole number in 1 to 4096"),
+        ({"kind": "lora", "rank": 0}, "whole number from 1 to 4096"),
         ({"kind": "lora", "rank": True}, "r is True"),
         ({"kind": "dora", "alpha": -1}, "lora_alpha is -1"),
         ({"kind": "loha", "alpha": 1.5}, "alpha is 1.5"),

@@ -143,7 +143,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     ),
     "an unknown option of the schedule": (lambda f: edit_json(f / SCHEDULER, eta=1), SCHEDULER, "no option eta"),
     "an impossible autoencoder": (lambda f: edit_json(f / AUTOENCODER, norm_num_groups=7), AUTOENCODER, "divisible"),
-    "an impossible schedule": (lambda f: edit_json(f / SCHEDULER, beta_schedule="x"), SCHEDULER, "describes no DDIM"),
+    "an impossible schedule": (lambda f: edit_json(f / SCHEDULER, beta_schedule="x"), SCHEDULER, "a valid DDIM"),
     "a part of no class": (lambda f: edit_json(f / INDEX, autoencoder={"class": "KLAutoencoder"}), INDEX, "known are"),
     "a class that is no part": (
         lambda f: edit_json(f / INDEX, autoencoder=["os", "system"]),
@@ -169,13 +169,13 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "a setting in words": (
         lambda f: edit_json(f / INDEX, settings={"image_size": "64"}),
         INDEX,
-        "settings.image_size is '64'; it must be of the type int",
+        "settings.image_size is '64'; it must be of type int",
     ),
-    "a size of zero": (lambda f: edit_json(f / INDEX, settings={"image_size": 0}), INDEX, "image_size is 0; .*in 1 to"),
+    "a size of zero": (lambda f: edit_json(f / INDEX, settings={"image_size": 0}), INDEX, "image_size is 0; .* 1 to"),
     "a size beyond all memory": (
         lambda f: edit_json(f / INDEX, settings={"image_size": 10**5}),
         INDEX,
-        "settings.image_size is 100000; it must lie in 1 to 4096",
+        "settings.image_size is 100000; it must be from 1 to 4096",
     ),
     "a stride of zero": (
         lambda f: edit_json(f / INDEX, settings={"image_size": 64, "space_to_depth": 0}),
@@ -185,7 +185,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "values that are no numbers": (
         lambda f: edit_tensors(f / WEIGHTS, lambda tensors: tensors["quant_conv.bias"].fill_(float("nan"))),
         WEIGHTS,
-        "tensor 'quant_conv.bias' holds values that are no finite numbers",
+        "tensor 'quant_conv.bias' holds NaN or infinite values",
     ),
     "an index without a bottom": (lambda f: (f / INDEX).write_text("[" * 10**5), INDEX, "not valid JSON"),
     "no latent statistics": (lambda f: edit_json(f / INDEX, latent_mean=None), INDEX, "'latent_mean' is None"),

@@ -1,1 +1,1 @@
-"""What the kinds with a network of their own at each hook point have in common: configuration, layer and tuner."""
+"""Configuration, layer and tuner shared by the kinds that have a network of their own at each hook point."""

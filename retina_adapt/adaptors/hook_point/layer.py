@@ -1,4 +1,4 @@
-"""The PEFT layer around one hook point: the block's output plus what the active adaptors' branches change in it."""
+"""The PEFT layer around one hook point: the block's output plus the changes from the active adaptors' branches."""
 
 from typing import Any
 
@@ -16,7 +16,8 @@ from retina_adapt.backbones import HookPoint, HookPointError
 class HookPointLayer(nn.Module, BaseTunerLayer):
     """A hook point's block and, by adaptor name, the branches that change its output.
 
-    A kind is a subclass with the name of its branches (`adapter_layer_names`, one entry) and `make_branch`.
+    Each kind is a subclass that names the attribute for its branches (`adapter_layer_names`, one entry) and defines
+    `make_branch`.
     """
 
     other_param_names = ("adaptor_weights",)
@@ -33,14 +34,14 @@ class HookPointLayer(nn.Module, BaseTunerLayer):
 
     @property
     def branches(self) -> nn.ModuleDict:
-        """The branches by adaptor name; a branch maps (batch, channels, height, width) to the change of it."""
+        """The branches by adaptor name; each maps (batch, channels, height, width) to a change of the same shape."""
         return getattr(self, self.adapter_layer_names[0])
 
     def __getattr__(self, name: str) -> Any:
         try:
             return super().__getattr__(name)
         except AttributeError:
-            # Backbones reach into their blocks: diffusers' DiT takes its conditioning from parts of the first one.
+            # Backbones reach into their blocks: diffusers' DiT computes its conditioning with parts of the first one.
             return getattr(super().__getattr__("base_layer"), name)
 
     def make_branch(self, config: HookPointAdaptorConfig) -> nn.Module:
@@ -48,7 +49,7 @@ class HookPointLayer(nn.Module, BaseTunerLayer):
         raise NotImplementedError
 
     def branch_input(self, features: Tensor, block_input: Tensor) -> Tensor:
-        """What branches see, shaped as the block's output `features`; by default this output itself."""
+        """What branches see, in the shape of the block's output `features`; by default that output itself."""
         return features
 
     def update_layer(self, name: str, config: HookPointAdaptorConfig) -> None:
@@ -59,7 +60,7 @@ class HookPointLayer(nn.Module, BaseTunerLayer):
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
 
     def set_scale(self, name: str, scale: float) -> None:
-        """Multiply the change of the adaptor `name` by this; PEFT's name for it."""
+        """Set the weight of the adaptor `name`, by which its change is multiplied; named as in PEFT."""
         if name in self.branches:
             self.adaptor_weights[name] = scale
 
@@ -72,16 +73,16 @@ class HookPointLayer(nn.Module, BaseTunerLayer):
             return features
         if not arguments:
             raise HookPointError(
-                f"{self.point.name}: was called with its input by keyword; let the backbone's part give it as the "
+                f"{self.point.name}: was called with its input by keyword; the backbone's part must pass it as the "
                 "first positional argument"
             )
-        # Contiguous: PyTorch's GroupNorm crashes on a CPU in the backward pass for a channels-last input that needs no
-        # gradient itself, as the output of a frozen block is.
+        # Contiguous because on a CPU, PyTorch's GroupNorm crashes in the backward pass if its input is channels-last
+        # and needs no gradient, like the output of a frozen block.
         seen = to_map(self.branch_input(features, arguments[0]), self.point).contiguous()
         result = features
         for name in active:
             branch = self.branches[name]
-            # Adaptors stay in single precision on a half-precision backbone.
+            # Adaptors stay in single precision even on a half-precision backbone.
             change = branch(self._cast_input_dtype(seen, next(branch.parameters()).dtype))
             if self.adaptor_weights[name] != 1.0:
                 change = self.adaptor_weights[name] * change

@@ -1,4 +1,4 @@
-"""Feature maps from tokens and back, so that one network serves convolutional and transformer blocks."""
+"""Conversion between tokens and feature maps, so that one network serves convolutional and transformer blocks."""
 
 import math
 
@@ -9,15 +9,15 @@ from retina_adapt.errors import RetinaAdaptError
 
 
 class HookLayoutError(RetinaAdaptError):
-    """A block's output is not laid out as its hook point says."""
+    """A block's output does not match the layout or channels that its hook point states."""
 
 
 def to_map(features: Tensor, point: HookPoint) -> Tensor:
     """A hook point's output as a map (batch, channels, height, width).
 
     Raises:
-        HookLayoutError: the output has another shape than the hook point's layout and channels say, or its tokens form
-            no square.
+        HookLayoutError: the output's shape contradicts the hook point's layout or channels, or its tokens do not form
+            a square.
     """
     if point.layout == "map":
         if features.dim() != 4:
@@ -35,8 +35,8 @@ def to_map(features: Tensor, point: HookPoint) -> Tensor:
     side = math.isqrt(tokens)
     if side * side != tokens:
         raise HookLayoutError(
-            f"{point.name}: {tokens} tokens form no square map; give the backbone square frames, and no tokens besides "
-            "those of the frame"
+            f"{point.name}: {tokens} tokens form no square map; give the backbone square frames, and the block no "
+            "tokens other than those of the frame"
         )
     return features.transpose(1, 2).reshape(batch, channels, side, side)
 

@@ -1,4 +1,4 @@
-"""The PEFT tuner: which modules get a layer with branches, and how they get rid of it."""
+"""The PEFT tuner: which modules get a layer with branches, and how the layer is removed again."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -17,14 +17,14 @@ from retina_adapt.backbones import select_hook_points
 class HookPointTuner(BaseTuner):
     """Attaches branches to the hook points of a `ReconstructionBackbone`.
 
-    A kind is a subclass with its `tuner_layer_cls` and, as `prefix`, the name of the layer's branches.
+    Each kind is a subclass that sets `tuner_layer_cls`, and `prefix` to the name of that layer's branches.
     """
 
     tuner_layer_cls: type[HookPointLayer]
     target_module_mapping: dict[str, list[str]] = {}  # noqa: RUF012 - PEFT reads it from the class
 
     def delete_adapter(self, adapter_name: str) -> None:
-        """As PEFT's, but the same successor becomes active everywhere, and no empty layer stays on a hook point."""
+        """As in PEFT, but all layers activate the same successor, and no empty layer stays on a hook point."""
         remaining = [name for name in self.peft_config if name != adapter_name]
         if adapter_name in self.active_adapters and remaining:
             self.set_adapter([name for name in self.active_adapters if name != adapter_name] or remaining[:1])
@@ -33,7 +33,7 @@ class HookPointTuner(BaseTuner):
 
     @classmethod
     def _remove_adapter_name_from_key(cls, key: str, adapter_name: str) -> str:
-        # PEFT looks for it before the last part of the key only, and would leave it in its files.
+        # PEFT would look for the name only before the key's last part, and so leave it in its files.
         return key.replace(f".{cls.prefix}.{adapter_name}.", f".{cls.prefix}.", 1)
 
     def _prepare_adapter_config(
@@ -43,7 +43,7 @@ class HookPointTuner(BaseTuner):
         peft_config.target_modules = sorted(point.name for point in points)
         return peft_config
 
-    def _create_and_replace(  # type: ignore[override]  # PEFT gives a tuner configurations of its own kind only
+    def _create_and_replace(  # type: ignore[override]  # PEFT gives a tuner only configurations of its own kind
         self,
         peft_config: HookPointAdaptorConfig,
         adapter_name: str,
@@ -68,11 +68,11 @@ class HookPointTuner(BaseTuner):
         if isinstance(new_module, HookPointLayer):
             super()._replace_module(parent, child_name, new_module, child)
         else:
-            # Unloading. PEFT would copy `child.weight`, which a block of several layers does not have.
+            # When unloading, PEFT would copy `child.weight`, which a block of several layers does not have.
             setattr(parent, child_name, new_module)
 
     def _enable_peft_forward_hooks(self, *arguments: Any, **keywords: Any) -> AbstractContextManager[None]:
-        # PEFT drops `adapter_names` before the layers see it.
+        # PEFT would drop `adapter_names` before the layers see it.
         if "adapter_names" in keywords:
             raise MixedBatchError.instead_of_adapter_names()
         return nullcontext()

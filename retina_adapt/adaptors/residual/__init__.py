@@ -1,1 +1,1 @@
-"""The residual adaptor: a branch on the block's output, zero at the start."""
+"""The residual adaptor: a branch on the block's output that starts at zero."""

@@ -1,4 +1,4 @@
-"""The network of one residual enhancement adaptor: what is added at one hook point."""
+"""The network of the residual adaptor: what it adds at one hook point."""
 
 import math
 
@@ -12,10 +12,11 @@ NORMALIZATION_GROUPS = 32
 
 
 class ResidualBranch(nn.Module):
-    """GroupNorm, SiLU, convolution (Yang et al.), and beside it a branch with wide spatial context.
+    """GroupNorm, SiLU, convolution (Yang et al.), and beside them a branch with wide spatial context.
 
-    Feature maps (batch, channels, height, width) in, the same shape out. With `identity_start` the last convolution
-    of both branches is zero, so that the output is zero until the first optimiser step.
+    Maps (batch, channels, height, width) to the same shape. The last convolution of the context branch starts at zero
+    and, with `identity_start`, so does that of the local branch: the output is then zero until the first optimiser
+    step.
     """
 
     def __init__(self, channels: int, config: ResidualAdaptorConfig) -> None:
@@ -29,11 +30,11 @@ class ResidualBranch(nn.Module):
             start_at_zero(self.context)
 
     def forward(self, features: Tensor) -> Tensor:
-        # In place where no gradient needs the input: a new map costs a CPU more than what is computed in it.
+        # In place where no gradient needs the input: on a CPU, allocating a new map costs more than the computation.
         activated = F.silu(self.normalize(features), inplace=not torch.is_grad_enabled())
         change = self.local(activated)
         if self.context is not None:
-            # Unnormalised: how bright a region is against the rest of the frame is what this branch has to see.
+            # Unnormalised, because this branch must see how bright a region is relative to the rest of the frame.
             change = self.context(features, change)
         return change
 
@@ -41,9 +42,9 @@ class ResidualBranch(nn.Module):
 class ContextBranch(nn.Module):
     """A gain and an offset that vary slowly over the frame, as uneven light, haze and colour casts do.
 
-    The feature map is pooled to a coarse grid, convolved there, and the two resulting maps are enlarged smoothly:
-    gain * features + offset is the change (cf. Perez et al. 2018, "FiLM", whose gain and offset are the same all over
-    a map).
+    The feature map is pooled to a coarse grid and convolved there, and the two resulting maps are enlarged smoothly:
+    gain * features + offset is the change (cf. Perez et al. 2018, "FiLM", whose gain and offset are constant over a
+    map).
     """
 
     def __init__(self, channels: int, config: ResidualAdaptorConfig) -> None:
@@ -59,15 +60,15 @@ class ContextBranch(nn.Module):
         )
 
     def forward(self, features: Tensor, change: Tensor) -> Tensor:
-        """`change`, of the shape of `features`, with the change by gain and offset added to it."""
+        """Add gain * features + offset to `change`, which has the shape of `features`."""
         gain, offset = self.convolutions(pool_to_grid(features, self.grid)).chunk(2, dim=1)
         return torch.addcmul(add_enlarged(change, offset), enlarge_bilinearly(gain, *features.shape[-2:]), features)
 
 
 def pool_to_grid(maps: Tensor, grid: int) -> Tensor:
-    """What `F.adaptive_avg_pool2d` gives, but for rounding: means over a grid x grid of regions.
+    """Means over grid x grid regions, equal to `F.adaptive_avg_pool2d` up to rounding.
 
-    Two products with small matrices, as in `enlarge_bilinearly`, which on a CPU take a fifth of the time.
+    Uses two products with small matrices, like `enlarge_bilinearly`; on a CPU they take a fifth of the time.
     """
 
     def weights(size: int) -> Tensor:
@@ -78,16 +79,16 @@ def pool_to_grid(maps: Tensor, grid: int) -> Tensor:
 
 
 def enlarge_bilinearly(maps: Tensor, height: int, width: int) -> Tensor:
-    """What `F.interpolate` gives in the mode bilinear, but for rounding: from (…, h, w) to (…, height, width).
+    """Enlarge (…, h, w) to (…, height, width), equal to bilinear `F.interpolate` up to rounding.
 
-    Two products with small matrices: on a CPU, enlarging 96 maps of 4x4 to 64x64 takes a tenth of the time, and a whole
-    adapted pass a tenth less.
+    Uses two products with small matrices: on a CPU, enlarging 96 maps from 4x4 to 64x64 takes a tenth of the time, and
+    a whole adapted pass takes a tenth less.
     """
     return _bilinear_weights(maps, -2, height) @ maps @ _bilinear_weights(maps, -1, width).T
 
 
 def add_enlarged(maps: Tensor, coarse: Tensor) -> Tensor:
-    """`maps` (batch, channels, height, width) and `coarse` (batch, channels, h, w), enlarged to it, in one pass."""
+    """Add `coarse` (batch, channels, h, w), enlarged, to `maps` (batch, channels, height, width) in one pass."""
     height, width = maps.shape[-2:]
     rows, columns = _bilinear_weights(coarse, -2, height), _bilinear_weights(coarse, -1, width)
     stacked = maps.flatten(0, 1)
@@ -95,21 +96,21 @@ def add_enlarged(maps: Tensor, coarse: Tensor) -> Tensor:
 
 
 def _bilinear_weights(maps: Tensor, dimension: int, target: int) -> Tensor:
-    """The matrix (target, size) that enlarges one dimension of the maps."""
+    """The matrix (target, size) that enlarges one dimension of `maps`."""
     size = maps.shape[dimension]
     identity = torch.eye(size, device=maps.device, dtype=maps.dtype)[None, None]
     return F.interpolate(identity, size=(target, size), mode="bilinear", align_corners=False)[0, 0]
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """The paper's normalisation, with as many of its groups as divide the channels."""
+    """The paper's normalisation; its number of groups is reduced where it does not divide the channels."""
     return nn.GroupNorm(math.gcd(NORMALIZATION_GROUPS, channels), channels)
 
 
 def local_branch(channels: int, config: ResidualAdaptorConfig) -> nn.Module:
-    """One 3x3 convolution, or with a bottleneck a 3x3 to it and a 1x1 back.
+    """One 3x3 convolution or, with a bottleneck, a 3x3 into it and a 1x1 back.
 
-    Depthwise begins with a 3x3 on each channel alone; the convolutions over channels that follow it are then 1x1.
+    With `depthwise`, a 3x3 on each channel alone comes first, and the convolutions that mix channels are all 1x1.
     """
     hidden = config.bottleneck_channels
     if not config.depthwise and not hidden:
@@ -125,7 +126,7 @@ def local_branch(channels: int, config: ResidualAdaptorConfig) -> nn.Module:
 
 
 def start_at_zero(module: nn.Module) -> None:
-    """Let the last convolution give zero."""
+    """Make the last convolution output zero."""
     last = [child for child in module.modules() if isinstance(child, nn.Conv2d)][-1]
     for parameter in last.parameters():
         nn.init.zeros_(parameter)

@@ -1,4 +1,4 @@
-"""Configuration of the residual enhancement adaptor."""
+"""Configuration of the residual adaptor."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,21 +11,21 @@ from retina_adapt.adaptors.hook_point.config import (
 )
 from retina_adapt.adaptors.registration import AdaptorKind
 
-# It is part of no tensor's shape: a small file could ask for any amount of memory.
+# The grid is part of no tensor's shape, so without a limit a small file could ask for any amount of memory.
 LARGEST_CONTEXT_GRID = 64
 
 
 @dataclass
 class ResidualAdaptorConfig(HookPointAdaptorConfig):
-    """The residual enhancement adaptor: output + branch(output), the branch zero at the start.
+    """The residual adaptor: output + branch(output), where the branch starts at zero.
 
     Args:
-        bottleneck_channels: hidden channels of the local branch (a 3x3 and a 1x1 convolution); 0 is one 3x3
+        bottleneck_channels: hidden channels of the local branch (a 3x3 and a 1x1 convolution); 0 means one 3x3
             convolution over all channels, as in the paper.
-        depthwise: the local branch's 3x3 convolution works on each channel alone; what mixes channels is a 1x1
-            convolution.
-        context_grid: side of the grid that the context branch pools the feature map to; 0 leaves the branch out.
-            A 3x3 convolution sees too little of the frame to undo uneven light.
+        depthwise: let the local branch's 3x3 convolution work on each channel alone, and a 1x1 convolution mix
+            channels.
+        context_grid: side of the grid to which the context branch pools the feature map; 0 leaves the branch out. The
+            branch exists because a 3x3 convolution sees too little of the frame to undo uneven light.
         context_channels: hidden channels of the context branch.
     """
 

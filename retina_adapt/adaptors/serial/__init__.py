@@ -1,1 +1,1 @@
-"""The serial adaptor, the paper's form: in series with the block, before its skip connection is added."""
+"""The serial adaptor, the paper's form: it acts on a block's residual, before the skip connection is added."""

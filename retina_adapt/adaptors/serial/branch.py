@@ -1,4 +1,4 @@
-"""The network of one serial enhancement adaptor."""
+"""The network of the serial adaptor."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,8 +10,8 @@ from retina_adapt.adaptors.serial.config import SerialAdaptorConfig
 class SerialBranch(nn.Module):
     """GroupNorm, SiLU, 3x3 convolution over all channels.
 
-    With h a block's residual (batch, channels, height, width), the adaptor is A(h) = h + convolution(SiLU(norm(h))),
-    or without `identity_start` A(h) = convolution(SiLU(norm(h))). The branch returns the change A(h) - h.
+    For a block's residual h (batch, channels, height, width), the adaptor is A(h) = h + convolution(SiLU(norm(h))) or,
+    without `identity_start`, A(h) = convolution(SiLU(norm(h))). The branch returns the change A(h) - h.
     """
 
     def __init__(self, channels: int, config: SerialAdaptorConfig) -> None:

@@ -1,4 +1,4 @@
-"""Configuration of the serial enhancement adaptor."""
+"""Configuration of the serial adaptor."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,10 +9,10 @@ from retina_adapt.adaptors.registration import AdaptorKind
 
 @dataclass
 class SerialAdaptorConfig(HookPointAdaptorConfig):
-    """The adaptor of Yang et al., "General retinal image enhancement via reconstruction": see `SerialBranch`.
+    """The adaptor of Yang et al., "General retinal image enhancement via reconstruction"; see `SerialBranch`.
 
-    With `identity_start` (the default) the adaptor adds its convolution, which starts at zero, to what it sees;
-    without, its convolution takes the place of what it sees, as in the authors' release.
+    With `identity_start` (the default) the adaptor adds its convolution, which starts at zero, to its input; without,
+    the convolution replaces the input, as in the authors' release.
     """
 
     kind: ClassVar[AdaptorKind] = AdaptorKind.SERIAL

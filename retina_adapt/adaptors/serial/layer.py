@@ -11,8 +11,8 @@ from retina_adapt.adaptors.serial.config import SerialAdaptorConfig
 class SerialAdaptorLayer(HookPointLayer):
     """shortcut(x) + A(h) with h = block(x) - shortcut(x), which is block(x) + (A(h) - h).
 
-    The shortcut is what the block adds its residual to: its input, or its `conv_shortcut` of it. A block whose input
-    has another shape than its output, and which has no `conv_shortcut`, is taken to have none: h = block(x).
+    The shortcut is what the block adds its residual to: `conv_shortcut(x)` if it has one, else its input x. If that is
+    not of the output's shape, the block is taken to have no shortcut: h = block(x).
     """
 
     adapter_layer_names = ("serial_adaptor",)

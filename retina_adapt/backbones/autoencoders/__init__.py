@@ -1,4 +1,4 @@
-"""Autoencoders that backbones are built with."""
+"""Autoencoders for building backbones."""
 
 from retina_adapt.backbones.autoencoders.isotropic import IsotropicAutoencoder
 from retina_adapt.backbones.autoencoders.kl import KLAutoencoder

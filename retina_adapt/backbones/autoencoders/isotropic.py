@@ -1,9 +1,9 @@
-"""An autoencoder that works at one resolution and keeps a straight path from pixels to latents and back.
+"""An autoencoder that works at one resolution, with a straight path from pixels to latents and back.
 
-Principal components of small patches already hold a photograph at above 40 dB. An autoencoder with a normalisation
-before its last layer spends its training on learning what they give for nothing; here they are the start, and residual
-blocks learn what they lack. Nothing is normalised, so that a pixel depends on its surroundings alone and not on the
-statistics of the frame that it is in.
+Principal components of small patches already reconstruct a photograph at above 40 dB. An autoencoder with a
+normalisation before its last layer spends its training learning what they give for free; here they are the start, and
+residual blocks learn what they lack. Nothing is normalised, so a pixel depends only on its surroundings, not on the
+statistics of its frame.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from retina_adapt.backbones.hook_points import HookPoint
 from retina_adapt.backbones.parts import LatentAutoencoder, register_part, seeded_noise
 
-# Of PyTorch's default start, for the features that the principal components leave free.
+# Factor on PyTorch's default initialisation, for the features that the principal components leave free.
 FREE_FEATURE_START = 0.1
-# Of the largest deviation: below it, a component is taken to have no variance.
+# Share of the largest deviation below which a component is taken to have no variance.
 NEGLIGIBLE_DEVIATION = 1e-4
 
 
 class IsotropicBlock(nn.Module):
-    """x + convolution(SiLU(convolution(x))), at the start x."""
+    """x + convolution(SiLU(convolution(x))), which starts as x."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class IsotropicBlock(nn.Module):
 class IsotropicHalf(nn.Module):
     """Convolution, residual blocks, convolution: (batch, in_channels, h, w) to (batch, out_channels, h, w)."""
 
-    # diffusers sets it together with `gradient_checkpointing`.
+    # diffusers sets this together with `gradient_checkpointing`.
     _gradient_checkpointing_func: Callable[[nn.Module, Tensor], Tensor]
 
     def __init__(self, in_channels: int, width: int, out_channels: int, blocks: int) -> None:
@@ -62,15 +62,15 @@ class IsotropicHalf(nn.Module):
 
 @register_part
 class IsotropicAutoencoder(LatentAutoencoder, ModelMixin, ConfigMixin):
-    """Made for inputs rearranged from space to depth: each input pixel is a patch.
+    """An autoencoder for inputs rearranged from space to depth, where each input pixel is a patch.
 
     Args:
-        in_channels: values of a patch.
+        in_channels: number of values in a patch.
         width: channels of the residual blocks.
         blocks: residual blocks in each half.
-        latent_channels: at most `width`.
-        posterior_deviation: standard deviation of the noise on the latents in training. The regularisation loss is
-            then, up to a constant, the KL divergence of N(latent, posterior_deviation^2) from N(0, 1).
+        latent_channels: channels of the latent, at most `width`.
+        posterior_deviation: standard deviation of the noise on the latents in training. With it, the regularisation
+            loss is, up to a constant, the KL divergence of N(latent, posterior_deviation^2) from N(0, 1).
     """
 
     _supports_gradient_checkpointing = True
@@ -103,14 +103,14 @@ class IsotropicAutoencoder(LatentAutoencoder, ModelMixin, ConfigMixin):
 
     @torch.no_grad()
     def start_from(self, centered: Tensor) -> None:
-        """Make the straight path the projection on the principal components of the input, with unit variance."""
-        # On the CPU: Apple's GPUs know no float64.
+        """Initialise the straight path as the projection on the input's principal components, with unit variance."""
+        # On the CPU, because Apple's GPUs have no float64.
         patches = centered.movedim(1, -1).flatten(0, -2).cpu().double()
         mean = patches.mean(0)
         variances, components = torch.linalg.eigh(torch.cov((patches - mean).T))
         deviations, components = variances.flip(0).clamp_min(0).sqrt(), components.flip(1)
-        # Components without variance (grey photographs in three channels have some) stay uncoded: to unit variance,
-        # rounding errors would be enlarged a millionfold.
+        # Components without variance (grey photographs in three channels have some) stay uncoded: scaling them to unit
+        # variance would amplify rounding errors a millionfold.
         varies = deviations > NEGLIGIBLE_DEVIATION * deviations[0]
         to_unit_variance = torch.where(varies, 1 / deviations, 0)
         kept = min(self.config.in_channels, self.config.width)
@@ -119,7 +119,7 @@ class IsotropicAutoencoder(LatentAutoencoder, ModelMixin, ConfigMixin):
             for convolution in (half.conv_in, half.conv_out):
                 convolution.weight.mul_(FREE_FEATURE_START)
                 convolution.get_parameter("bias").zero_()
-        # Feature i of either half is the i-th component, as far as there are any; blocks add to it.
+        # The first features of either half are the components, in order; blocks add to them.
         _set_rows(self.encoder.conv_in, components[:, :kept].T)
         self.encoder.conv_in.get_parameter("bias")[:kept] = -(components[:, :kept].T @ mean)
         self.encoder.conv_out.weight.zero_()
@@ -142,7 +142,7 @@ class IsotropicAutoencoder(LatentAutoencoder, ModelMixin, ConfigMixin):
 
 
 def _set_rows(convolution: nn.Conv2d, matrix: Tensor) -> None:
-    """Let the first outputs be `matrix` times the first inputs, pixel by pixel."""
+    """Make the first outputs `matrix` times the first inputs, pixel by pixel."""
     rows, columns = matrix.shape
     convolution.weight[:rows] = 0
     convolution.weight[:rows, :columns, 1, 1] = matrix.to(convolution.weight)

@@ -12,10 +12,10 @@ from retina_adapt.backbones.parts import LatentAutoencoder, register_part, seede
 
 @register_part
 class KLAutoencoder(LatentAutoencoder, AutoencoderKL):
-    """Latents are the means of normal distributions, kept near the standard one."""
+    """An autoencoder whose latents are the means of normal distributions, kept near the standard one."""
 
     @property
-    def stride(self) -> int:  # type: ignore[override]  # the configuration says it
+    def stride(self) -> int:  # type: ignore[override]  # follows from the configuration
         return 2 ** (len(self.config.block_out_channels) - 1)
 
     @property
@@ -29,7 +29,7 @@ class KLAutoencoder(LatentAutoencoder, AutoencoderKL):
         return self.decode(latents).sample
 
     def reconstruct(self, centered: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Decodes a draw from the distribution; the loss is `kl_divergence`."""
+        """Decode a sample from the distribution; the loss is `kl_divergence`."""
         distribution = self.encode(centered).latent_dist
         mean, log_variance = distribution.mean, distribution.logvar
         noise = seeded_noise(seeds, tuple(mean.shape[1:]), like=mean)
@@ -49,6 +49,6 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def autoencoder_hook_points(autoencoder: nn.Module) -> list[HookPoint]:
-    """The residual blocks of both halves, of diffusers' common layout."""
+    """The residual blocks of both halves of an autoencoder in diffusers' common layout."""
     points = residual_block_hook_points(autoencoder, "encoder", "encoder")
     return points + residual_block_hook_points(autoencoder, "decoder", "decoder")

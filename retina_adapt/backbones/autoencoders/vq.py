@@ -1,4 +1,4 @@
-"""diffusers' `VQModel`, the autoencoder of the paper (Esser et al. 2021)."""
+"""diffusers' `VQModel` (Esser et al. 2021), the autoencoder that the paper (Yang et al.) uses."""
 
 from collections.abc import Sequence
 
@@ -12,14 +12,14 @@ from retina_adapt.backbones.parts import LatentAutoencoder, register_part
 
 @register_part
 class VQAutoencoder(LatentAutoencoder, VQModel):
-    """Latents are the encoder's output before quantisation (Yang et al.); decoding quantises them first."""
+    """An autoencoder whose latents are the encoder's unquantised output (Yang et al.); decoding quantises it first."""
 
     _supports_gradient_checkpointing = True
-    # It alone trains the codes.
+    # Only the regularisation loss trains the codes.
     regularization_weight = 1.0
 
     @property
-    def stride(self) -> int:  # type: ignore[override]  # the configuration says it
+    def stride(self) -> int:  # type: ignore[override]  # follows from the configuration
         return 2 ** (len(self.config.block_out_channels) - 1)
 
     @property
@@ -33,7 +33,7 @@ class VQAutoencoder(LatentAutoencoder, VQModel):
         return self.decode(latents).sample
 
     def reconstruct(self, centered: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Gradients pass the quantisation straight through; the loss pulls codes and latents towards each other."""
+        """Quantise with straight-through gradients; the loss pulls codes and latents towards each other."""
         decoded = self.decode(self.to_latents(centered))
         return decoded.sample, decoded.commit_loss
 

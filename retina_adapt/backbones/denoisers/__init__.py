@@ -1,4 +1,4 @@
-"""Denoisers that backbones are built with."""
+"""Denoisers for building backbones."""
 
 from retina_adapt.backbones.denoisers.transformer import TransformerDenoiser
 from retina_adapt.backbones.denoisers.unet import UNetDenoiser

@@ -1,4 +1,4 @@
-"""diffusers' `DiTTransformer2DModel`, a diffusion transformer (Peebles and Xie 2023) without classes."""
+"""diffusers' `DiTTransformer2DModel`, a diffusion transformer (Peebles and Xie 2023), without class conditioning."""
 
 import torch
 from diffusers import DiTTransformer2DModel
@@ -10,7 +10,7 @@ from retina_adapt.backbones.parts import LatentDenoiser, register_part
 
 @register_part
 class TransformerDenoiser(LatentDenoiser, DiTTransformer2DModel):
-    """The condition is concatenated to the noisy latent; frames are square."""
+    """A transformer that takes the condition concatenated to the noisy latent; frames must be square."""
 
     @property
     def divisor(self) -> int:
@@ -18,7 +18,7 @@ class TransformerDenoiser(LatentDenoiser, DiTTransformer2DModel):
 
     def denoise(self, noisy_latents: Tensor, timesteps: Tensor, condition_latents: Tensor) -> Tensor:
         rows = len(noisy_latents)
-        # The last entry of the class table is the one for "no class".
+        # The last entry of the class table means "no class".
         no_class = torch.full((rows,), self.config.num_embeds_ada_norm, device=noisy_latents.device)
         latents = cat([noisy_latents, condition_latents], dim=1)
         return self(latents, timestep=timesteps.expand(rows), class_labels=no_class).sample
@@ -28,7 +28,7 @@ class TransformerDenoiser(LatentDenoiser, DiTTransformer2DModel):
         nn.init.zeros_(self.proj_out_2.bias)
 
     def hook_points(self) -> list[HookPoint]:
-        """The transformer's blocks: the first third as the way down, the last third as the way up."""
+        """The transformer's blocks: the first third counts as down, the last as up, the rest as mid."""
         count, width = len(self.transformer_blocks), self.inner_dim
         third = max(1, count // 3)
         groups: list[HookGroup] = ["denoiser.down"] * third

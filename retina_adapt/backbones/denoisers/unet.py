@@ -1,4 +1,4 @@
-"""diffusers' `UNet2DModel`, the condition concatenated to the noisy latent (Rombach et al. 2022)."""
+"""diffusers' `UNet2DModel`, with the condition concatenated to the noisy latent (Rombach et al. 2022)."""
 
 from diffusers import UNet2DModel
 from torch import Tensor, cat, nn
@@ -9,7 +9,7 @@ from retina_adapt.backbones.parts import LatentDenoiser, register_part
 
 @register_part
 class UNetDenoiser(LatentDenoiser, UNet2DModel):
-    """Twice the latent's channels in, once out."""
+    """A UNet with twice the latent's channels as input, and the latent's channels as output."""
 
     @property
     def divisor(self) -> int:
@@ -27,7 +27,7 @@ class UNetDenoiser(LatentDenoiser, UNet2DModel):
 
 
 def unet_hook_points(denoiser: nn.Module) -> list[HookPoint]:
-    """The residual blocks on the way down, in the middle and on the way up."""
+    """The UNet's residual blocks on the way down, in the middle and on the way up."""
     points = residual_block_hook_points(denoiser, "down_blocks", "denoiser.down")
     points += residual_block_hook_points(denoiser, "mid_block", "denoiser.mid")
     return points + residual_block_hook_points(denoiser, "up_blocks", "denoiser.up")

@@ -155,21 +155,31 @@ def read_fitting_adaptor(
     """
     adaptor = Path(adaptor)
     description = describe_adaptor(adaptor)
-    own_tensors = backbone_tensors(backbone_of(backbone))
-    fingerprint = fingerprint_tensors(own_tensors)
-    if description.backbone_fingerprint != fingerprint:
-        if other := _other_precisions(own_tensors):
-            raise AdaptorFileError(
-                f"{adaptor}: adaptors know their backbone in single precision, but this one has weights of {other}; "
-                "load the adaptor first, then change the precision"
-            )
-        raise AdaptorFileError(
-            f"{adaptor}: was trained on the backbone {description.metadata.backbone_name} with fingerprint "
-            f"{description.backbone_fingerprint[:12]}…, not {fingerprint[:12]}…; load that backbone, "
-            "or train an adaptor for this one with recipes/adapt.py"
-        )
+    require_trained_on(backbone_of(backbone), description, adaptor)
     rehearsed = rehearse_attaching(backbone, description.settings, name, origin=configuration_origin(adaptor))
     return description, _read_sealed_tensors(adaptor, description, rehearsed, name)
+
+
+def require_trained_on(backbone: ReconstructionBackbone, description: AdaptorDescription, adaptor: str | Path) -> None:
+    """Check that this is the backbone that the adaptor, called `adaptor` in the error, was trained on.
+
+    Raises:
+        AdaptorFileError: it is another one, or this one in another precision.
+    """
+    own_tensors = backbone_tensors(backbone)
+    fingerprint = fingerprint_tensors(own_tensors)
+    if description.backbone_fingerprint == fingerprint:
+        return
+    if other := _other_precisions(own_tensors):
+        raise AdaptorFileError(
+            f"{adaptor}: adaptors know their backbone in single precision, but this one has weights of {other}; "
+            "load the adaptor first, then change the precision"
+        )
+    raise AdaptorFileError(
+        f"{adaptor}: was trained on the backbone {description.metadata.backbone_name} with fingerprint "
+        f"{description.backbone_fingerprint[:12]}…, not {fingerprint[:12]}…; load that backbone, "
+        "or train an adaptor for this one with recipes/adapt.py"
+    )
 
 
 def _other_precisions(tensors: dict[str, Tensor]) -> str:

@@ -7,16 +7,15 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from retina_adapt.adaptors.attach import backbone_tensors
 from retina_adapt.adaptors.description import AdaptorDescription
 from retina_adapt.adaptors.errors import AdaptorFileError
-from retina_adapt.adaptors.files import describe_adaptor, read_adaptor
+from retina_adapt.adaptors.files import describe_adaptor, read_adaptor, require_trained_on
 from retina_adapt.adaptors.kinds import kind_of
+from retina_adapt.adaptors.layers import backbone_of
 from retina_adapt.adaptors.merging import require_unmerged
 from retina_adapt.adaptors.names import require_attached
 from retina_adapt.adaptors.stored_settings import settings_to_plain
 from retina_adapt.adaptors.tensors import AdaptorTensorError, adaptor_tensors, check_adaptor_tensors
-from retina_adapt.backbones import fingerprint_tensors
 
 
 @torch.no_grad()
@@ -106,9 +105,4 @@ def _require_alike(
             f"{adaptor}: differs from the adaptor '{name}' in {', '.join(differing)}, so its values would mean "
             "something else there; both must have the same settings"
         )
-    fingerprint = fingerprint_tensors(backbone_tensors(adapted.get_base_model()))
-    if description.backbone_fingerprint != fingerprint:
-        raise AdaptorFileError(
-            f"{adaptor}: was trained on another backbone, {description.metadata.backbone_name} with fingerprint "
-            f"{description.backbone_fingerprint[:12]}…, not {fingerprint[:12]}…"
-        )
+    require_trained_on(backbone_of(adapted), description, adaptor)

@@ -14,6 +14,7 @@ from torch import nn
 
 from retina_adapt.adaptors.attach import AttachedBackboneError, attach_adaptor
 from retina_adapt.adaptors.errors import AdaptorFileError
+from retina_adapt.adaptors.merging import MergeError
 from retina_adapt.adaptors.names import AdaptorNameError
 from retina_adapt.backbones import ReconstructionBackbone
 
@@ -29,6 +30,7 @@ def rehearse_attaching(
         AdaptorFileError: names `origin`; the settings do not fit the backbone.
         AdaptorNameError: the name is taken or cannot be used.
         AttachedBackboneError: `backbone` is a bare backbone that already carries adaptors.
+        MergeError: an adaptor is merged into the backbone.
     """
     # Puts the tensors that PEFT creates on the meta device too. BOFT computes with its own, which need values; their
     # size is bounded by the backbone's.
@@ -36,7 +38,7 @@ def rehearse_attaching(
     try:
         with device:
             return attach_adaptor(_without_values(backbone), settings, name, without_values=True)
-    except (AdaptorNameError, AttachedBackboneError):
+    except (AdaptorNameError, AttachedBackboneError, MergeError):
         raise
     except Exception as error:  # PEFT checks few settings: any exception may come out of its layers
         raise AdaptorFileError(f"{origin}: cannot be attached to this backbone: {error}") from error

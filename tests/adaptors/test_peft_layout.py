@@ -15,10 +15,12 @@ from toy_files import save_toy_adaptor
 
 from retina_adapt.adaptors import (
     AdaptorFileError,
+    MergeError,
     adaptor_tensors,
     backbone_tensors,
     describe_adaptor,
     load_adaptor,
+    merge_adaptor,
     save_adaptor,
 )
 from retina_adapt.adaptors.files import read_adaptor
@@ -157,6 +159,15 @@ def test_strengths_by_regular_expressions_are_refused_rather_than_ignored(
     lora_of_peft(backbone, lora_alpha=4, alpha_pattern={"conv1|conv2": 64}).save_pretrained(tmp_path / "foreign")
     with pytest.raises(AdaptorFileError, match=r"alpha_pattern has 'conv1\|conv2', which is not a layer's name"):
         attach_foreign_lora(another, tmp_path / "foreign", "imported")
+
+
+def test_beside_a_merged_adaptor_the_file_is_not_blamed(
+    backbone: ReconstructionBackbone, another: ReconstructionBackbone, tmp_path: Path
+) -> None:
+    lora_of_peft(backbone).save_pretrained(tmp_path / "foreign")
+    adapted = attach_foreign_lora(another, tmp_path / "foreign", "one")
+    with merge_adaptor(adapted, "one"), pytest.raises(MergeError, match="unmerge it first"):
+        attach_foreign_lora(adapted, tmp_path / "foreign", "two")
 
 
 def test_importing_is_repeatable_and_leaves_the_random_state_alone(

@@ -249,7 +249,7 @@ def test_twelve_bits_of_a_camera_in_a_16_bit_file_are_told(enhance, drawn: Path,
     result = enhance(tmp_path / "twelve.tif", tmp_path / "sixteen.tif")
     assert result.exit_code == 0
     records = summary_of(tmp_path / "out")
-    assert "as where 12-bit values are stored in 16 bits" in records["twelve.tif"]["message"]
+    assert "as if 12-bit values were stored in 16 bits" in records["twelve.tif"]["message"]
     assert records["sixteen.tif"]["message"] == ""
 
 
@@ -331,7 +331,7 @@ def test_each_doubt_about_a_photograph_is_told(enhance, drawn: Path, tmp_path: P
     write_photograph(dataclasses.replace(photograph, pixels=grey, bit_depth=16), tmp_path / "eye.tif")
     told = flat(enhance(tmp_path / "eye.tif"))
     assert "eye.tif: is grey" in told
-    assert "12-bit values are stored in 16 bits" in told
+    assert "12-bit values were stored in 16 bits" in told
 
 
 def test_hidden_folders_are_no_business_of_ours(enhance, drawn: Path) -> None:

@@ -135,7 +135,3 @@ def section(results: dict) -> list[str]:
 def is_written(shift: float | None) -> bool:
     """Whether `retina-adapt register-pairs` writes the pair."""
     return shift is not None and shift <= LARGEST_SHIFT
-
-
-if __name__ == "__main__":
-    main()

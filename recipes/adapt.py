@@ -67,7 +67,7 @@ from retina_adapt.data import (
 )
 from retina_adapt.embedded import DEFAULT_BACKBONE, adaptor_folder, backbone_folder
 from retina_adapt.enhancement import FINE_SCALE, SAMPLING_START, EnhancementMode, enhance_frames
-from retina_adapt.evaluation import SCORING_PROTOCOL, score_image
+from retina_adapt.evaluation import SCORING_PROTOCOL, psnr_and_ssim
 from retina_adapt.training import (
     ScoredStep,
     TrackingSettings,
@@ -310,10 +310,8 @@ def validate(
         for row in zip(batch["low"], enhanced.cpu(), batch["high"], batch["mask"], strict=True):
             low, result, high = (tensor.permute(1, 2, 0).float().numpy() for tensor in row[:3])
             mask = row[3][0].numpy()
-            after, before = score_image(result, high, mask), score_image(low, high, mask)
-            scores.append(
-                {"psnr": after.psnr, "ssim": after.ssim, "psnr_degraded": before.psnr, "ssim_degraded": before.ssim}
-            )
+            (psnr, ssim), (psnr_low, ssim_low) = psnr_and_ssim(result, high, mask), psnr_and_ssim(low, high, mask)
+            scores.append({"psnr": psnr, "ssim": ssim, "psnr_degraded": psnr_low, "ssim_degraded": ssim_low})
             if len(pictures) < PICTURES:
                 pictures.append(np.concatenate([low, result, high], axis=1))
     # With more processes than photographs, some have none.
@@ -411,6 +409,7 @@ def main(
                 accelerator.print(f"warning: that is worse than the degraded photographs{hint}")
         use = "of two steps, to try out" if config.autoencoder.dry_run else f"retina-adapt enhance --adaptor {folder}"
         accelerator.print(f"{folder}: the adaptor ({use})")
+    accelerator.wait_for_everyone()
     accelerator.end_training()
 
 

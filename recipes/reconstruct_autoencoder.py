@@ -40,7 +40,7 @@ from retina_adapt.data import (
     training_batches,
 )
 from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder
-from retina_adapt.evaluation import score_image
+from retina_adapt.evaluation import psnr_and_ssim
 from retina_adapt.objectives import (
     AdversarialSettings,
     AdversarialTerm,
@@ -223,8 +223,8 @@ def validate(backbone: ReconstructionBackbone, images: UnpairedImages, accelerat
         reconstructed = backbone.decode(backbone.encode(originals)).clamp(0, 1)
         for original, result, mask in zip(originals, reconstructed, batch["mask"], strict=True):
             target_pixels, result_pixels = (t.permute(1, 2, 0).cpu().float().numpy() for t in (original, result))
-            found = score_image(result_pixels, target_pixels, mask[0].numpy())
-            scores.append({"psnr": found.psnr, "ssim": found.ssim})
+            psnr, ssim = psnr_and_ssim(result_pixels, target_pixels, mask[0].numpy())
+            scores.append({"psnr": psnr, "ssim": ssim})
             if len(pictures) < PICTURES:
                 pictures.append(np.concatenate([target_pixels, result_pixels], axis=1))
     # With more processes than photographs, some have none.
@@ -281,6 +281,7 @@ def main(config: ReconstructAutoencoderConfig) -> None:
         folder = Path(config.output_folder) / "backbone"
         save_backbone(backbone, folder)
         accelerator.print(f"{folder}: {validation.scores}")
+    accelerator.wait_for_everyone()
     accelerator.end_training()
 
 

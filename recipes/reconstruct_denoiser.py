@@ -45,7 +45,7 @@ from retina_adapt.data import (
     training_batches,
 )
 from retina_adapt.embedded import backbone_folder
-from retina_adapt.evaluation import score_image
+from retina_adapt.evaluation import psnr_and_ssim
 from retina_adapt.objectives import diffusion_loss, diffusion_target, min_snr_weight
 from retina_adapt.training import (
     TrackingSettings,
@@ -235,8 +235,8 @@ def validate(
         )
         for original, result, mask in zip(originals, backbone.decode(latents).clamp(0, 1), batch["mask"], strict=True):
             target_pixels, result_pixels = (t.permute(1, 2, 0).cpu().float().numpy() for t in (original, result))
-            found = score_image(result_pixels, target_pixels, mask[0].numpy())
-            scores.append({"psnr": found.psnr, "ssim": found.ssim})
+            psnr, ssim = psnr_and_ssim(result_pixels, target_pixels, mask[0].numpy())
+            scores.append({"psnr": psnr, "ssim": ssim})
             if len(pictures) < PICTURES:
                 pictures.append(np.concatenate([target_pixels, result_pixels], axis=1))
     # With more processes than photographs, some have none.
@@ -275,6 +275,7 @@ def main(config: ReconstructDenoiserConfig) -> None:
         folder = Path(config.output_folder) / "backbone"
         save_backbone(backbone, folder)
         accelerator.print(f"{folder}: {validation.scores}")
+    accelerator.wait_for_everyone()
     accelerator.end_training()
 
 

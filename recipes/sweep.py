@@ -11,7 +11,6 @@ Needs the extra `sweep`, and recipes/adapt.py beside this file.
 """
 
 import dataclasses
-import gc
 import json
 import math
 import shlex
@@ -21,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from accelerate import PartialState
+from accelerate.utils.memory import clear_device_cache
 from adapt import AdaptConfig
 from adapt import main as adapt
 
@@ -38,6 +37,7 @@ from retina_adapt.configuration import (
 )
 from retina_adapt.data import PairingError
 from retina_adapt.degradations import SeverityError, UnknownPresetError
+from retina_adapt.errors import ran_out_of_memory
 from retina_adapt.markdown import markdown_table
 from retina_adapt.suggestions import did_you_mean
 from retina_adapt.training import (
@@ -319,7 +319,9 @@ def run_trial(trial: optuna.Trial, study: optuna.Study, config: SweepConfig) -> 
         adapt(trial_config(config, folder, suggested), observe)
     except optuna.TrialPruned:
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-    except (TrainingDivergedError, torch.OutOfMemoryError, *UNFIT) as error:
+    except (TrainingDivergedError, MemoryError, RuntimeError, *UNFIT) as error:
+        if not isinstance(error, (TrainingDivergedError, *UNFIT)) and not ran_out_of_memory(error):
+            raise
         if isinstance(error, UNFIT) and has_settings_of_base(trial, config):
             raise
         # What the search has to learn, too: a learning rate too high, a batch too large, a rank that does not fit.
@@ -328,8 +330,7 @@ def run_trial(trial: optuna.Trial, study: optuna.Study, config: SweepConfig) -> 
     else:
         value = read_run(folder)["trainings"][config.stage]["scores"][score]
         study.tell(trial, *([value] if math.isfinite(value) else [None, optuna.trial.TrialState.FAIL]))
-    gc.collect()
-    torch.cuda.empty_cache()
+    clear_device_cache(garbage_collection=True)
 
 
 def write_results(study: optuna.Study, config: SweepConfig) -> None:

@@ -281,6 +281,7 @@ def main(config: TrainRouterConfig) -> None:
         folder = Path(config.output_folder) / "router"
         save_router(router, folder, metadata)
         accelerator.print(f"{folder}: threshold {router.settings.clear_threshold:.4f}, {validation.scores}")
+    accelerator.wait_for_everyone()
     accelerator.end_training()
 
 

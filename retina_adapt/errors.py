@@ -1,8 +1,16 @@
 """The root of every error that this package raises on purpose."""
 
 _LIST_ITEM = "\n  "
-# What PyTorch says on the CPU, the system, and Python of threads, in RuntimeErrors; other errors of theirs do not.
-_OUT_OF_MEMORY = ("can't allocate memory", "Cannot allocate memory", "can't start new thread")
+# What PyTorch, oneDNN, cuBLAS, cuDNN, the system, and Python of threads say, in RuntimeErrors, and of nothing else.
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "could not create a memory",
+    "status_alloc_failed",
+    "can't start new thread",
+)
 
 
 class RetinaAdaptError(Exception):
@@ -18,9 +26,9 @@ class DuplicateNameError(RetinaAdaptError):
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether the machine's memory, or what is allowed of it, was too little."""
+    """Whether memory, the machine's or an accelerator's, or what is allowed of it, was too little."""
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
+        isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY)
     )
 
 

@@ -71,7 +71,8 @@ def scheduler_like(trained: SchedulerMixin, name: str | None) -> SchedulerMixin:
 
 
 def _betas(trained: SchedulerMixin) -> list[float]:
-    signal = trained.alphas_cumprod.double().clamp_min(LEAST_SIGNAL)
+    # On the CPU, because training leaves them on its device, and Apple's GPUs have no float64.
+    signal = trained.alphas_cumprod.cpu().double().clamp_min(LEAST_SIGNAL)
     before = torch.cat([torch.ones_like(signal[:1]), signal[:-1]])
     return (1 - signal / before).tolist()
 

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 import cv2
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -46,7 +47,15 @@ def training_batches(
         first_batch = first_step + -(-first_position // (batch_size * world_size))
         share = items.share(seed=seed, rank=rank, world_size=world_size, batch_size=batch_size, first_batch=first_batch)
         return islice(
-            iter(DataLoader(share, batch_size=batch_size, num_workers=workers, worker_init_fn=_start_worker)),
+            iter(
+                DataLoader(
+                    share,
+                    batch_size=batch_size,
+                    num_workers=workers,
+                    worker_init_fn=_start_worker,
+                    pin_memory=torch.cuda.is_available(),
+                )
+            ),
             steps - first_step,
         )
     sampler = TrainingBatchSampler(
@@ -59,7 +68,15 @@ def training_batches(
         first_step=first_step,
         first_position=first_position,
     )
-    return iter(DataLoader(items, batch_sampler=sampler, num_workers=workers, worker_init_fn=_start_worker))
+    return iter(
+        DataLoader(
+            items,
+            batch_sampler=sampler,
+            num_workers=workers,
+            worker_init_fn=_start_worker,
+            pin_memory=torch.cuda.is_available(),
+        )
+    )
 
 
 def use_one_core(_: int) -> None:

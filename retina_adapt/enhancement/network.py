@@ -14,9 +14,7 @@ from retina_adapt.enhancement.errors import EnhancementInputError, EnhancementMe
 from retina_adapt.enhancement.modes import enhance_frames
 from retina_adapt.enhancement.settings import SMALLEST_TILE, EnhancementSettings
 from retina_adapt.enhancement.tiles import tiled_change
-
-# What PyTorch's and oneDNN's allocators on the CPU say; those of accelerators raise `torch.OutOfMemoryError`.
-_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "could not create a memory")
+from retina_adapt.errors import ran_out_of_memory
 
 
 def small_changes(
@@ -112,7 +110,7 @@ def _change_of(
     try:
         return _change_of_batch(backbone, frames, seeds, settings)
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not ran_out_of_memory(error):
             raise
         if len(frames) == 1:
             raise _OutOfMemoryError from error
@@ -152,9 +150,3 @@ def _require_channels(backbone: ReconstructionBackbone, photograph: PhotographCo
             f"{photograph.name}: is a colour image, but the backbone was trained on images of {channels} channel; "
             "convert it to grey, or load another backbone"
         )
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        said in str(error).lower() for said in _OUT_OF_MEMORY
-    )

@@ -2,7 +2,7 @@
 
 from retina_adapt.evaluation.clahe import ClaheOptionError, apply_clahe
 from retina_adapt.evaluation.frame import FrameError
-from retina_adapt.evaluation.metrics import SCORING_PROTOCOL, ImageScores, score_image
+from retina_adapt.evaluation.metrics import SCORING_PROTOCOL, ImageScores, psnr_and_ssim, score_image
 from retina_adapt.evaluation.overlap import centerline_dice, dice
 from retina_adapt.evaluation.picture_sheet import PictureRow, PictureSheetError, write_picture_sheet
 from retina_adapt.evaluation.report import EvaluationReport, MeanAndDeviation, ReportError, ReportRow, Summary
@@ -24,6 +24,7 @@ __all__ = [
     "apply_clahe",
     "centerline_dice",
     "dice",
+    "psnr_and_ssim",
     "score_image",
     "vessel_agreement",
     "vessel_map",

@@ -63,9 +63,7 @@ def score_image(result: np.ndarray, target: np.ndarray, mask: np.ndarray) -> Ima
     Raises:
         FrameError: shapes differ, the mask is empty, values leave [0, 1], or no SSIM window fits.
     """
-    require_same_shape(result, target)
-    require_frame(result, mask, role="result")
-    require_frame(target, mask, role="target")
+    _require_comparable(result, target, mask)
     ssim, ms_ssim = _structural_similarity(result, target, mask)
     return ImageScores(
         psnr=_psnr(result[mask], target[mask]),
@@ -73,6 +71,26 @@ def score_image(result: np.ndarray, target: np.ndarray, mask: np.ndarray) -> Ima
         ms_ssim=ms_ssim,
         color_difference=_color_difference(result[mask], target[mask]) if result.shape[2] == 3 else None,
     )
+
+
+def psnr_and_ssim(result: np.ndarray, target: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
+    """Only the first two scores of `score_image`, in a fraction of its time: for validations during training.
+
+    Args:
+        result, target, mask: as for `score_image`.
+
+    Raises:
+        FrameError: as `score_image`.
+    """
+    _require_comparable(result, target, mask)
+    similarity, _, window_centers = _similarity_at_full_scale(*_in_black(result, target, mask))
+    return _psnr(result[mask], target[mask]), float(np.average(similarity, weights=window_centers))
+
+
+def _require_comparable(result: np.ndarray, target: np.ndarray, mask: np.ndarray) -> None:
+    require_same_shape(result, target)
+    require_frame(result, mask, role="result")
+    require_frame(target, mask, role="target")
 
 
 def _psnr(result: np.ndarray, target: np.ndarray) -> float:
@@ -88,19 +106,8 @@ def _color_difference(result: np.ndarray, target: np.ndarray) -> float:
 
 def _structural_similarity(result: np.ndarray, target: np.ndarray, mask: np.ndarray) -> tuple[float, float | None]:
     """SSIM and MS-SSIM together: the first of the five scales is the SSIM window at full resolution."""
-    # In flat regions variances are differences of near-equal numbers: float32 would show in the fourth digit.
-    visible = mask[..., None]
-    result = np.where(visible, result, 0).astype(np.float64)
-    target = np.where(visible, target, 0).astype(np.float64)
-    weights = mask.astype(np.float64)
-
-    window_centers = _window_centers(weights)
-    if not window_centers.any():
-        raise FrameError(
-            f"no {WINDOW_SIZE} px SSIM window centred in the field of view fits in the {mask.shape[0]}x"
-            f"{mask.shape[1]} frame; score at a larger frame or check the mask"
-        )
-    similarity, contrast_structure = _similarity_maps(result, target)
+    result, target, weights = _in_black(result, target, mask)
+    similarity, contrast_structure, window_centers = _similarity_at_full_scale(result, target, weights)
     ssim = float(np.average(similarity, weights=window_centers))
 
     product = 1.0
@@ -113,6 +120,27 @@ def _structural_similarity(result: np.ndarray, target: np.ndarray, mask: np.ndar
         similarity, contrast_structure = _similarity_maps(result, target)
     coarsest = max(0.0, float(np.average(similarity, weights=window_centers)))
     return ssim, product * coarsest ** SCALE_WEIGHTS[-1]
+
+
+def _in_black(result: np.ndarray, target: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Both images, black outside the mask, and the mask's weights."""
+    # In flat regions variances are differences of near-equal numbers: float32 would show in the fourth digit.
+    visible = mask[..., None]
+    result, target = (np.where(visible, image, 0).astype(np.float64) for image in (result, target))
+    return result, target, mask.astype(np.float64)
+
+
+def _similarity_at_full_scale(
+    result: np.ndarray, target: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The maps of `_similarity_maps`, and the weights of their windows."""
+    window_centers = _window_centers(weights)
+    if not window_centers.any():
+        raise FrameError(
+            f"no {WINDOW_SIZE} px SSIM window centred in the field of view fits in the {weights.shape[0]}x"
+            f"{weights.shape[1]} frame; score at a larger frame or check the mask"
+        )
+    return *_similarity_maps(result, target), window_centers
 
 
 def _similarity_maps(result: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

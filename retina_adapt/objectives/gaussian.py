@@ -31,5 +31,8 @@ def windowed_mean(images: Tensor, sigma: float, reach: int) -> Tensor:
     offsets = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
     window = torch.exp(-(offsets**2) / (2 * sigma**2))
     window = (window / window.sum()).expand(channels, 1, 1, -1)
-    rows = F.conv2d(images, window, groups=channels)
-    return F.conv2d(rows, window.transpose(2, 3), groups=channels)
+    # cuDNN rounds the operands of a convolution to TF32's 10 bits by default: SSIM's variances, differences of two such
+    # means, would be rounding alone.
+    with torch.backends.cudnn.flags(enabled=False):
+        rows = F.conv2d(images, window, groups=channels)
+        return F.conv2d(rows, window.transpose(2, 3), groups=channels)

@@ -158,13 +158,18 @@ def restore(stored: StoredState, state: TrainingState) -> None:
         prefix = f"optimizer.{name}."
         moments = {key.removeprefix(prefix): value for key, value in stored.tensors.items() if key.startswith(prefix)}
         if moments:
-            # Adam keeps its step count on the CPU, its moments beside the parameter. Copies: a tensor as it was read
-            # would hold on to the file, which is deleted when newer checkpoints take its place.
+            # Copies: a tensor as it was read would hold on to the file, which is deleted when newer checkpoints take
+            # its place.
             state.optimizer.state[parameter] = {
-                key: value.clone() if value.ndim == 0 else like_sharded(value, parameter).clone()
+                key: value.clone() if _is_count(key, value, parameter) else like_sharded(value, parameter).clone()
                 for key, value in moments.items()
             }
     state.step, state.watch, state.validations = stored.step, stored.watch, stored.validations
+
+
+def _is_count(key: str, value: Tensor, parameter: Tensor) -> bool:
+    """Whether optimisers keep this number on the CPU, as they do their steps; moments lie beside the parameter."""
+    return key == "step" or (value.ndim == 0 and parameter.ndim > 0)
 
 
 def list_checkpoints(folder: Path) -> list[Path]:

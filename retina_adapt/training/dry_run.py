@@ -31,8 +31,9 @@ class DryRunReport:
     Attributes:
         parameters: of the training step, frozen ones included.
         trainable_parameters: those that the optimiser changes.
-        peak_memory_bytes: on a GPU what torch allocated at most; else the process's memory at most, data included.
-        seconds_per_step: with all its micro-batches, and the wait for them.
+        peak_memory_bytes: on a GPU what torch reserved at most; else the process's memory at most, data included.
+        workers: processes that prepare batches.
+        seconds_per_step: with all its micro-batches, and the wait for them, if there are no workers.
         seconds_per_validation: over the whole validation data.
         seconds_per_checkpoint: to write it.
         checkpoint_bytes: of one checkpoint.
@@ -42,6 +43,7 @@ class DryRunReport:
     parameters: int
     trainable_parameters: int
     peak_memory_bytes: int
+    workers: int
     seconds_per_step: float
     seconds_per_validation: float
     seconds_per_checkpoint: float
@@ -51,12 +53,14 @@ class DryRunReport:
     def lines(self) -> list[str]:
         """The report to read."""
         gib = 2**30
+        # Those of the steps that were tried were ready, or nearly so, when the first step ended.
+        condition = f", if {self.workers} workers prepare batches in time" if self.workers else ""
         return [
             f"parameters: {self.parameters:,}, of which {self.trainable_parameters:,} are trained",
             f"peak memory: {self.peak_memory_bytes / gib:.2f} GiB a process",
             f"a step: {self.seconds_per_step:.3g} s; a validation: {self.seconds_per_validation:.3g} s",
             f"a checkpoint: {self.seconds_per_checkpoint:.3g} s, {self.checkpoint_bytes / 2**20:.1f} MiB",
-            f"a full run: at most about {_duration(self.seconds_in_all)}",
+            f"a full run: at most about {_duration(self.seconds_in_all)}{condition}",
         ]
 
 
@@ -65,6 +69,8 @@ def try_out(
 ) -> Validation:
     """Take the first steps, write and remove a checkpoint, validate, and print what a full run would take."""
     accelerator, settings, state = supervision.accelerator, supervision.settings, supervision.state
+    if accelerator.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(accelerator.device)
     seconds = []
     for _ in range(min(STEPS_TRIED, settings.steps)):
         started = time.perf_counter()
@@ -123,6 +129,7 @@ def report_of(
         parameters=sum(size for size, _ in sizes),
         trainable_parameters=sum(size for size, is_trained in sizes if is_trained),
         peak_memory_bytes=peak_memory_bytes(device),
+        workers=settings.workers,
         seconds_per_step=seconds_per_step,
         seconds_per_validation=seconds_per_validation,
         seconds_per_checkpoint=seconds_per_checkpoint,
@@ -138,8 +145,8 @@ def store_report(report: DryRunReport, output_folder: Path, training: str) -> No
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most that this process has held so far: on the GPU that it trains on, else in main memory."""
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else process_peak_bytes()
+    """The most that this process has held: on the GPU that it trains on, since the last reset; else in main memory."""
+    return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else process_peak_bytes()
 
 
 def process_peak_bytes() -> int:

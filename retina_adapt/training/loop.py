@@ -86,6 +86,7 @@ def train(
     supervision = Supervision(
         name,
         training_step,
+        prepared_step,
         accelerator,
         settings,
         checkpoints,

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from retina_adapt.training.settings import TrainingSettings
 from retina_adapt.training.tracking import TrackingSettings
@@ -22,5 +22,9 @@ def new_accelerator(settings: TrainingSettings, tracking: TrackingSettings, outp
         gradient_accumulation_steps=settings.gradient_accumulation,
         log_with=tracking.trackers,
         project_dir=output_folder,
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=LONGEST_WAIT)],
+        kwargs_handlers=[
+            InitProcessGroupKwargs(timeout=LONGEST_WAIT),
+            # Gradients lie in the buckets that are exchanged, instead of beside them a second time.
+            DistributedDataParallelKwargs(gradient_as_bucket_view=True),
+        ],
     )

@@ -1,6 +1,7 @@
 """One optimiser step: what it trains, over which micro-batches, on how many processes."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from retina_adapt.training.checkpoint import TrainingState
 from retina_adapt.training.interruption import StopRequest
 from retina_adapt.training.moving_average import MovingAverage
 from retina_adapt.training.settings import TrainingSettings
-from retina_adapt.training.sharding import whole
+from retina_adapt.training.sharding import ShardedRoot, whole
 
 Batch = dict[str, Tensor]
 OptimizerMaker = Callable[[list[nn.Parameter], TrainingSettings], torch.optim.Optimizer]
@@ -64,7 +65,8 @@ def prepare_training(
         raise NothingToTrainError(f"{name}: no parameter requires a gradient; check which hook groups are chosen")
     optimizer = make_optimizer(trainable, settings)
     inspect_optimizer(optimizer)
-    prepared_step, prepared_optimizer = accelerator.prepare(training_step, optimizer)
+    called = ShardedRoot(training_step) if accelerator.is_fsdp2 else training_step
+    prepared_step, prepared_optimizer = accelerator.prepare(called, optimizer)
     # These settings hold, whatever the accelerator was made with and wherever an earlier training of it was stopped.
     accelerator.gradient_accumulation_steps = settings.gradient_accumulation
     accelerator.step = 0
@@ -107,11 +109,19 @@ def take_step(
     prepared_step.train()
     means: dict[str, Tensor] = {}
     for micro_batch in range(settings.gradient_accumulation):
-        batch = send_to_device(next(batches) | {"step": torch.tensor(state.step)}, accelerator.device)
+        batch = send_to_device(
+            next(batches) | {"step": torch.tensor(state.step)},
+            accelerator.device,
+            # Of pinned memory. To Apple's GPUs PyTorch does not promise the order of such copies.
+            non_blocking=accelerator.device.type == "cuda",
+        )
         # After the batch is there: the first one of a process draws from torch's generator too.
         _seed_generators(settings.seed, state.step, micro_batch, accelerator.process_index)
+        # Accelerate puts autocast around `forward` under every strategy but this one.
+        autocast = accelerator.autocast() if accelerator.is_fsdp2 else nullcontext()
         with accelerator.accumulate(prepared_step):
-            losses = prepared_step(batch)
+            with autocast:
+                losses = prepared_step(batch)
             accelerator.backward(losses["loss"])
             if accelerator.sync_gradients:
                 if all_are_used:

@@ -44,7 +44,20 @@ def gathered_parameters(module: nn.Module) -> Iterator[None]:
     finally:
         for part in sharded:
             part.reshard()
-            part.set_reshard_after_forward(True, recurse=False)
+            # As FSDP2 begins: what the root gathers for its forward pass, it needs again at once for the backward.
+            part.set_reshard_after_forward(part is not module, recurse=False)
+
+
+class ShardedRoot(nn.Module):
+    """What FSDP2 is given in place of a training step: it marks a module for good, which could not be sharded again."""
+
+    def __init__(self, training_step: nn.Module) -> None:
+        super().__init__()
+        self.training_step = training_step
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        losses: dict[str, Tensor] = self.training_step(batch)
+        return losses
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 
 from retina_adapt.training.checkpoint import CheckpointError, TrainingState, read_checkpoint, restore
@@ -36,6 +36,7 @@ class Supervision:
 
     Attributes:
         name, training_step, accelerator, settings, output_folder: as `train` got them.
+        prepared_step: the training step as the accelerator wants it called.
         checkpoints: of this training.
         state: what is being trained, and how far it is.
         compute_validation: called on every process.
@@ -46,6 +47,7 @@ class Supervision:
 
     name: str
     training_step: nn.Module
+    prepared_step: nn.Module
     accelerator: Accelerator
     settings: TrainingSettings
     checkpoints: CheckpointFolder
@@ -60,8 +62,13 @@ class Supervision:
     def resume(self) -> None:
         """Go on from the newest checkpoint, if there is one and the settings allow it."""
         # All look before the main process tidies up.
-        found = self.checkpoints.to_resume_from(self.settings.resume)
-        self.accelerator.wait_for_everyone()
+        found = fail_together(self.accelerator, lambda: self.checkpoints.to_resume_from(self.settings.resume))
+        names = gather_object([found.name if found else None])
+        if len(set(names)) > 1:
+            raise CheckpointError(
+                f"{self.checkpoints.folder}: the processes find different checkpoints there; give an output_folder on "
+                "a disk that all machines share"
+            )
         if self.accelerator.is_main_process:
             self.checkpoints.remove_leftovers()
         if found is not None:
@@ -170,7 +177,7 @@ class Supervision:
         with (
             torch.no_grad(),
             average.swapped_in() if average is not None else nullcontext(),
-            gathered_parameters(self.training_step),
+            gathered_parameters(self.prepared_step),
         ):
             validation = dataclasses.replace(self.compute_validation(), step=self.state.step)
         require_score(validation.scores, self.settings.best_by)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from retina_adapt.cli import main
 
@@ -70,7 +71,16 @@ def test_the_lines_of_a_list_stay_lines(drawn: Path, tmp_path: Path, monkeypatch
     assert all(line.startswith("  ") for line in others)
 
 
-@pytest.mark.parametrize("raised", [MemoryError("Unable to allocate 3 GiB"), RuntimeError("… can't allocate memory …")])
+@pytest.mark.parametrize(
+    "raised",
+    [
+        MemoryError("Unable to allocate 3 GiB"),
+        RuntimeError("… can't allocate memory …"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 17.00 GB)"),
+    ],
+)
 def test_too_little_memory_is_one_line_too(drawn: Path, tmp_path: Path, monkeypatch, capsys, raised) -> None:
     def draw_too_much(*_: object, **__: object) -> None:
         raise raised

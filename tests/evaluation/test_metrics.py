@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from retina_adapt.evaluation import FrameError, score_image
+from retina_adapt.evaluation import FrameError, psnr_and_ssim, score_image
 from retina_adapt.evaluation.metrics import PSNR_CEILING, SCALE_WEIGHTS
 from retina_adapt.imaging import FieldOfView
 
@@ -54,6 +54,14 @@ def test_psnr_and_ssim_of_a_whole_frame_equal_scikit_image() -> None:
     )
     assert scores.ssim == pytest.approx(expected, abs=1e-9)
     assert scores.psnr == pytest.approx(peak_signal_noise_ratio(target, result, data_range=1), abs=1e-4)
+
+
+def test_the_two_scores_of_validations_are_those_of_all_scores() -> None:
+    target = smooth_image()
+    scores = score_image(disturbed(target), target, disc())
+    assert psnr_and_ssim(disturbed(target), target, disc()) == (scores.psnr, scores.ssim)
+    with pytest.raises(FrameError):
+        psnr_and_ssim(target[:-1], target, disc())
 
 
 def test_ssim_in_a_disc_equals_the_mean_of_scikit_image_s_map() -> None:

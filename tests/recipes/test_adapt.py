@@ -276,7 +276,7 @@ def test_a_run_goes_on_from_another_adaptor(run: Callable[..., dict[str, Tensor]
         (
             {"adaptor": {"hook_groups": ["encoder"], "bottleneck_channels": 4, "context_channels": 4}},
             AdaptorFileError,
-            "has adaptors in decoder alone",
+            "covers only decoder",
         ),
         ({"card": {"license": "MIT"}}, ConfigurationError, "has the licence Apache-2.0, and card.license says MIT"),
         ({"output_folder": "first"}, ConfigurationError, "take another output_folder"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -45,7 +46,8 @@ def shard(accelerator: Accelerator) -> None:
     """Let the accelerator use FSDP2, which Accelerate itself offers on GPUs only; torch's works over gloo too."""
     os.environ["ACCELERATE_USE_FSDP"] = "true"
     accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin(fsdp_version=2)
-    accelerator.state._shared_state["distributed_type"] = DistributedType.FSDP
+    # Every new `AcceleratorState` takes the type from here.
+    PartialState._shared_state["distributed_type"] = DistributedType.FSDP
     accelerator.state.distributed_type = DistributedType.FSDP
     assert accelerator.is_fsdp2
 
@@ -280,11 +282,11 @@ def test_sharded_training_equals_one_process_and_its_files_are_whole(tmp_path: P
 
 
 def test_sharded_training_in_bf16_gives_losses_and_validations_whole_numbers(tmp_path: Path) -> None:
-    seen: list[torch.dtype] = []
+    seen: list[tuple[torch.dtype, torch.dtype]] = []
 
     class Watched(ToyStep):
         def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-            seen.append(batch["x"].dtype)
+            seen.append((batch["x"].dtype, self.layers(batch["x"]).dtype))
             return super().forward(batch)
 
     def check(accelerator: Accelerator) -> None:
@@ -299,7 +301,18 @@ def test_sharded_training_in_bf16_gives_losses_and_validations_whole_numbers(tmp
             accelerator=accelerator,
             validate=lambda: Validation({"output": step.layers(torch.ones(1, 3)).item()}),
         )
-        assert set(seen) == {torch.float32}
+        assert set(seen) == {(torch.float32, torch.bfloat16)}
+
+    on_two_processes(check, tmp_path, mixed_precision="bf16")
+
+
+def test_machines_whose_folders_hold_different_checkpoints_are_told_to_share_one(tmp_path: Path) -> None:
+    trained(tmp_path / "0", batches=7)
+
+    def check(accelerator: Accelerator) -> None:
+        folder = tmp_path / str(accelerator.process_index)
+        with pytest.raises(CheckpointError, match="a disk that all machines share"):
+            train_toy(ToyStep(), folder, toy_settings(batch_size=2), accelerator=accelerator)
 
     on_two_processes(check, tmp_path)
 

@@ -7,14 +7,14 @@ from accelerate import Accelerator, debug_launcher
 from accelerate.state import AcceleratorState, GradientState
 
 
-def on_two_processes(function: Callable[[Accelerator], None], folder: Path) -> None:
+def on_two_processes(function: Callable[[Accelerator], None], folder: Path, *, mixed_precision: str = "no") -> None:
     """Run `function` on each of two forked processes; an error of either is raised here."""
 
     def start() -> None:
         # A fork inherits what earlier tests have set up for one process.
         AcceleratorState._reset_state(reset_partial_state=True)
         GradientState._reset_state()
-        accelerator = Accelerator(cpu=True, log_with="tensorboard", project_dir=folder)
+        accelerator = Accelerator(cpu=True, mixed_precision=mixed_precision, log_with="tensorboard", project_dir=folder)
         assert accelerator.num_processes == 2
         function(accelerator)
 

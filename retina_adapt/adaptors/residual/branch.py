@@ -72,8 +72,10 @@ def pool_to_grid(maps: Tensor, grid: int) -> Tensor:
     """
 
     def weights(size: int) -> Tensor:
-        identity = torch.eye(size, device=maps.device, dtype=maps.dtype)
-        return F.adaptive_avg_pool1d(identity, grid)
+        # On Apple's GPUs PyTorch pools only sizes that the grid divides.
+        device = "cpu" if maps.device.type == "mps" else maps.device
+        identity = torch.eye(size, device=device, dtype=maps.dtype)
+        return F.adaptive_avg_pool1d(identity, grid).to(maps.device)
 
     return weights(maps.shape[-2]).T @ maps @ weights(maps.shape[-1])
 

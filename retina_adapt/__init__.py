@@ -30,7 +30,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    # Torch and diffusers take seconds to import: only who enhances pays for them.
+    # Torch and diffusers take seconds to import: only those who enhance wait for them.
     if name in _LAZY:
         import retina_adapt.enhancement
 

@@ -1,4 +1,4 @@
-"""`python -m retina_adapt`: what `retina-adapt` is, for launchers that start modules."""
+"""`python -m retina_adapt`: the same as `retina-adapt`, for launchers that start modules."""
 
 from retina_adapt.cli import main
 

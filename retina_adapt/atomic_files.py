@@ -1,4 +1,4 @@
-"""Writes that a killed process cannot tear: a file or folder is either the old one, whole, or the new one, whole."""
+"""Writes that survive a killed process: a file or folder is either the whole old one or the whole new one."""
 
 import errno
 import os
@@ -12,28 +12,28 @@ from pathlib import Path
 from retina_adapt.errors import RetinaAdaptError
 
 PARTIAL_NAME = r"\.[0-9a-f]{12}\.partial(\.[^.]*)?"
-"""What the temporary files of `write_file_atomically` are called, as a regular expression."""
+"""Regular expression for the names of the temporary files of `write_file_atomically`."""
 
 
 @contextmanager
 def write_file_atomically(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; when the block ends without an error it replaces `path`.
+    """Yield a temporary path beside `path`; if the block ends without an error, it replaces `path`.
 
-    The temporary file carries `path`'s suffix, so that writers which choose a format by suffix work. On an error
-    it is removed and `path` is left as it was.
+    The temporary file has `path`'s suffix, for writers that choose a format by suffix. On an error it is removed, and
+    `path` is left as it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Without the file's own name, to which nothing can be added where it is as long as the system allows.
+    # Without the file's own name, which may already be as long as the system allows.
     temporary = path.with_name(f".{_random_word()}.partial{path.suffix}")
-    # The system gives it the permissions of any other new file. To compute them, one would have to read the process's
-    # umask, which only setting it does: for a moment all other threads would write files that anybody may change.
+    # The system gives it the permissions of any new file. Computing them would mean reading the process's umask, which
+    # only works by setting it: for a moment, all other threads would write files that anybody may change.
     temporary.touch(exist_ok=False)
     permissions = _permissions(temporary)
     try:
         yield temporary
         _flush_to_disk(temporary)
-        # Some writers, safetensors among them, put a file in its place that only its owner can read.
+        # Some writers, safetensors among them, replace it with a file that only its owner can read.
         temporary.chmod(permissions)
         temporary.replace(path)
     finally:
@@ -42,13 +42,13 @@ def write_file_atomically(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def write_folder_atomically(folder: str | Path) -> Iterator[Path]:
-    """Give an empty temporary folder beside `folder`; when the block ends without an error it replaces `folder`.
+    """Yield an empty temporary folder beside `folder`; if the block ends without an error, it replaces `folder`.
 
-    Whatever lies in `folder` is lost: see `require_own_folder`.
+    Whatever `folder` held is lost: see `require_own_folder`.
 
     A folder cannot be replaced in one system call, so the old one is first renamed to `.<name>.previous`. A process
-    killed between the two renames leaves it there: readers call `restore_interrupted_replacement` first. Where
-    `folder` is a symbolic link, the folder that it points to is replaced.
+    killed between the two renames leaves it there, so readers first call `restore_interrupted_replacement`. If `folder`
+    is a symbolic link, the folder it points to is replaced.
     """
     folder = Path(folder).resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def write_folder_atomically(folder: str | Path) -> Iterator[Path]:
             try:
                 temporary.rename(folder)
             except OSError:
-                # Unless a reader took this moment for the end of a killed writer, and put the old folder back.
+                # Try again if a reader that took this writer for dead has just put the old folder back.
                 if not folder.exists():
                     raise
         shutil.rmtree(previous, ignore_errors=True)
@@ -80,15 +80,15 @@ def write_folder_atomically(folder: str | Path) -> Iterator[Path]:
 def require_own_folder(
     folder: str | Path, index_file: str, error_class: type[RetinaAdaptError], *, what: str, says: str = ""
 ) -> None:
-    """Let a caller of `write_folder_atomically` replace what it has written itself, and nothing else.
+    """Let a caller of `write_folder_atomically` replace only what it wrote itself.
 
-    A folder that is absent or empty is fine, and so is one whose index file marks it as the caller's own.
+    The folder may be absent, empty, or marked by its index file as the caller's own.
 
     Args:
-        index_file: name of the file that the caller writes to each of its folders.
-        error_class: what is raised otherwise.
+        index_file: name of a file that the caller writes into each of its folders.
+        error_class: the error to raise otherwise.
         what: what the caller writes, for the message.
-        says: text that the index file must hold, where others write files of this name too.
+        says: text that the index file must contain, for a file name that other programs use too.
     """
     folder = Path(folder)
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
@@ -99,7 +99,7 @@ def require_own_folder(
 
 
 def restore_interrupted_replacement(folder: str | Path) -> None:
-    """Put back what a killed `write_folder_atomically` had moved aside, if anything."""
+    """Put back the folder that a killed `write_folder_atomically` had moved aside, if any."""
     folder = Path(folder).resolve()
     # The root of a disk has no name, and nobody replaces it.
     if folder.name and (previous := _previous(folder)).is_dir():
@@ -109,7 +109,7 @@ def restore_interrupted_replacement(folder: str | Path) -> None:
             try:
                 previous.rename(folder)
             except OSError as error:
-                # Its writer lives, or another reader was faster.
+                # Its writer is alive after all, or another reader was faster.
                 if error.errno not in (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY):
                     raise
 
@@ -119,14 +119,14 @@ def _previous(folder: Path) -> Path:
 
 
 def _flush_to_disk(file: Path) -> None:
-    # A killed process loses nothing without it; a machine that loses its power would.
-    # Windows flushes only what may be written.
+    # Guards against loss of power; a killed process loses nothing even without it.
+    # Windows flushes only files that are open for writing.
     with file.open("r+b") as stream:
         os.fsync(stream.fileno())
 
 
 def _random_word() -> str:
-    """What no other writer chooses; should one, `touch` and `mkdir` say so."""
+    """A word that no other writer will choose; if one did, `touch` or `mkdir` would fail."""
     return secrets.token_hex(6)
 
 

@@ -1,4 +1,4 @@
-"""`retina-adapt`: each verb a call of one function."""
+"""The command line `retina-adapt`: each verb calls one function."""
 
 import os
 import sys
@@ -46,7 +46,7 @@ class DetailChoice(StrEnum):
 
 
 class PrecisionChoice(StrEnum):
-    """What the network computes in."""
+    """The number format that the network computes in."""
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
@@ -66,64 +66,74 @@ def _complete_adaptor(incomplete: str) -> list[str]:
 def enhance(
     sources: Annotated[
         list[Path],
-        typer.Argument(help="Photographs, folders, searched with their subfolders, or quoted patterns with * and **."),
+        typer.Argument(help="Photographs, folders (searched with their subfolders), or quoted patterns with * and **."),
     ],
     output: Output,
     adaptor: Annotated[
         list[str],
         typer.Option(
-            help="An embedded adaptor, an adaptor's path, NAME=PATH to name it yourself, or auto, the one each needs; "
-            "may be repeated.",
+            help="An embedded adaptor, an adaptor's path, NAME=PATH to name it yourself, or auto for the one that each "
+            "photograph needs; may be repeated.",
             autocompletion=_complete_adaptor,
         ),
     ],
     then: Annotated[
         list[str] | None,
         typer.Option(
-            help="A further adaptor that each result goes through after that: --adaptor mixed --then blur; may be "
-            "repeated.",
+            help="A further adaptor that each result goes through, as in --adaptor mixed --then blur; may be repeated.",
             autocompletion=_complete_adaptor,
         ),
     ] = None,
     backbone: Annotated[str, typer.Option(help="An embedded backbone or a backbone folder.")] = "nano",
     mode: Annotated[Mode, typer.Option(help="fast: one pass; diffusion: sampled in a few steps.")] = Mode.FAST,
-    steps: Annotated[int | None, typer.Option(min=1, help="Sampling steps in the mode diffusion; 4.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Sampling steps in the mode diffusion, 4 by default.")
+    ] = None,
     seed: Seed = 0,
     scheduler: Annotated[str | None, typer.Option(help="A diffusers scheduler, for the mode diffusion.")] = None,
     detail: Annotated[
         DetailChoice,
-        typer.Option(help="Detail: kept, guided by what changed around it, of a fine second look, or tiles."),
+        typer.Option(
+            help="Finer detail: kept as it is, guided by the change around it, fine from a second look at twice the "
+            "size, or from tiles."
+        ),
     ] = DetailChoice.FINE,
     working_size: Annotated[
-        int | None, typer.Option(min=64, help="For tiles: side in pixels of the copy that they are of; 1024.")
+        int | None,
+        typer.Option(min=64, help="For tiles: side in pixels of the copy they are cut from, 1024 by default."),
     ] = None,
     tile_size: Annotated[
-        int | None, typer.Option(min=64, help="For tiles: side of one; the backbone's frame size.")
+        int | None,
+        typer.Option(min=64, help="For tiles: side in pixels of a tile, the backbone's frame size by default."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Tiles that go through the network at once.")] = 4,
+    batch_size: Annotated[int, typer.Option(min=1, help="Tiles that the network takes at once.")] = 4,
     precision: Annotated[PrecisionChoice, typer.Option(help="bfloat16: half precision.")] = PrecisionChoice.FLOAT32,
     field_of_view: Shape = FieldOfViewChoice.AUTO,
     masks: Annotated[
-        Path | None, typer.Option(help="Folder of known fields of view, named as the photographs.")
+        Path | None, typer.Option(help="Folder of masks of known fields of view, named as the photographs.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps, …")] = "auto",
-    workers: Annotated[int, typer.Option(min=1, help="Threads that read, and as many that write.")] = 2,
-    router: Annotated[Path | None, typer.Option(help="A router's folder for auto; else the embedded one.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Write one HTML page on all results: report.html.")] = None,
-    report_seeds: Annotated[int, typer.Option(min=1, help="Versions for its uncertainty map, with diffusion.")] = 1,
-    skip_existing: Annotated[bool, typer.Option(help="Leave every result that is there, whatever made it.")] = False,
-    overwrite: Annotated[bool, typer.Option(help="Enhance again what is done already.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Number of threads that read, and of threads that write.")] = 2,
+    router: Annotated[
+        Path | None, typer.Option(help="A router's folder, for auto; the embedded one by default.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write one HTML page on all results to this file.")] = None,
+    report_seeds: Annotated[
+        int, typer.Option(min=1, help="Versions for the report's uncertainty map, in the mode diffusion.")
+    ] = 1,
+    skip_existing: Annotated[bool, typer.Option(help="Leave every existing result, whatever made it.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Enhance again even what is done already.")] = False,
     json_summary: Annotated[bool, typer.Option("--json", help="Print the summary as JSON to standard output.")] = False,
     quiet: Annotated[bool, typer.Option(help="Print errors only.")] = False,
     verbose: Annotated[bool, typer.Option(help="Print a line for each photograph.")] = False,
 ) -> None:
     """Enhance photographs; size and bit depth stay, and so does everything outside the field of view.
 
-    A photograph whose file says that it lies on its side is written upright.
+    A photograph whose file says that the camera was turned is written upright.
+    JPEG alone loses a little everywhere, as it does whenever it is encoded again.
 
-    JPEG alone loses a little everywhere, as always when it is written again. The same command resumes an interrupted
-    run. Exit status: 0 all done, 1 some failed, 3 all failed, 2 a mistake in the command. OUTPUT/summary.json and
-    summary.csv tell what became of each photograph.
+    The same command resumes an interrupted run. OUTPUT/summary.json and summary.csv say what became of each photograph.
+    Exit status: 0 all done, 1 some failed, 2 a mistake in the command, 3 all failed.
     """
     from retina_adapt.commands.enhance import enhance_photographs
 
@@ -168,11 +178,11 @@ def open_app(
         typer.Option(help="An embedded adaptor, a path, or NAME=PATH; may be repeated. All embedded by default."),
     ] = None,
     backbone: Annotated[str, typer.Option(help="An embedded backbone or a backbone folder.")] = "nano",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8765,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve on; 0 takes a free one.")] = 8765,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps, …")] = "auto",
     browser: Annotated[bool, typer.Option(help="Open the page in your browser.")] = True,
 ) -> None:
-    """Enhance photographs in a browser, on this machine alone. Needs the extra `app`."""
+    """Enhance photographs in a browser, on this machine only. Needs the extra `app`."""
     from retina_adapt.commands.open_app import run_app_or_explain
 
     run_app_or_explain(
@@ -183,7 +193,9 @@ def open_app(
 @app.command(epilog="Example: retina-adapt demo demonstration --photographs my_clear_photographs")
 def demo(
     output: Output,
-    photographs: Annotated[Path | None, typer.Option(help="Clear photographs, at least ten; else drawn.")] = None,
+    photographs: Annotated[
+        Path | None, typer.Option(help="Clear photographs, at least ten; drawn ones by default.")
+    ] = None,
     degradation: Annotated[str, typer.Option(help="light, haze, blur, spots or mixed.")] = "light",
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 300,
     seed: Seed = 0,
@@ -209,9 +221,9 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; an error that the user can mend is one line and exit status 2."""
+    """Run the command line; an error that the user can fix is printed in one line, with exit status 2."""
     if not sys.stderr.isatty():
-        # The package `datasets` would write the steps of its bars into logs.
+        # Otherwise the package `datasets` writes its progress bars into logs.
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     try:
         app()

@@ -17,7 +17,7 @@ Repository = Annotated[str, typer.Argument(help="owner/name on the Hugging Face 
 
 
 class ExportForm(StrEnum):
-    """What to export an adaptor to."""
+    """The layout to export an adaptor in."""
 
     SINGLE_FILE = "single-file"
     PEFT = "peft"
@@ -25,9 +25,7 @@ class ExportForm(StrEnum):
 
 @adaptors_app.command("list")
 def list_adaptors(
-    folder: Annotated[
-        Path | None, typer.Argument(help="A folder of adaptors, listed behind the embedded ones.")
-    ] = None,
+    folder: Annotated[Path | None, typer.Argument(help="A folder of adaptors, listed after the embedded ones.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List adaptors: what they undo, kind, size, and PSNR before and after."""
@@ -42,7 +40,7 @@ def list_adaptors(
 
 @adaptors_app.command(epilog="Example: retina-adapt adaptors info light --json")
 def info(adaptor: Adaptor, as_json: AsJson = False) -> None:
-    """Print what an adaptor says of itself."""
+    """Print what an adaptor says about itself."""
     from retina_adapt.commands.adaptors import adaptor_information, information_lines
 
     information = adaptor_information(adaptor)
@@ -55,7 +53,9 @@ def info(adaptor: Adaptor, as_json: AsJson = False) -> None:
 @adaptors_app.command(epilog="Example: retina-adapt adaptors verify light --backbone nano")
 def verify(
     adaptor: Adaptor,
-    backbone: Annotated[str | None, typer.Option(help="An embedded backbone or its folder, to check the fit.")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="An embedded backbone or a backbone folder that it must fit.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check every bit of an adaptor, and whether it fits a backbone."""
@@ -71,7 +71,7 @@ def verify(
 
 @adaptors_app.command(epilog="Example: retina-adapt adaptors diff light runs/light/adaptor")
 def diff(first: Adaptor, second: Adaptor, as_json: AsJson = False) -> None:
-    """Compare two adaptors: settings, metadata, each tensor, and whether one can be swapped into the other's place."""
+    """Compare two adaptors: settings, metadata, each tensor, and whether one can be hot-swapped for the other."""
     from retina_adapt.adaptors.comparison import compare_adaptors
     from retina_adapt.commands.adaptors import comparison_lines, comparison_values
     from retina_adapt.embedded import adaptor_folder
@@ -91,7 +91,7 @@ def publish(
     public: Annotated[bool, typer.Option(help="Make a new repository public.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Upload an adaptor; the token is that of HF_TOKEN or 'hf auth login'."""
+    """Upload an adaptor, with the token of HF_TOKEN or 'hf auth login'."""
     from retina_adapt.adaptors.hub import publish_adaptor
     from retina_adapt.embedded import adaptor_folder
 
@@ -111,8 +111,10 @@ def publish(
 def fetch(
     repository: Repository,
     folder: Annotated[Path, typer.Argument(help="A new folder for the adaptor.")],
-    revision: Annotated[str, typer.Option(help="A commit's hash; a branch or tag is resolved and recorded.")] = "main",
-    sha256: Annotated[str | None, typer.Option(help="What the adaptor's sha256 must be.")] = None,
+    revision: Annotated[
+        str, typer.Option(help="A commit's hash, or a branch or tag; the commit is recorded.")
+    ] = "main",
+    sha256: Annotated[str | None, typer.Option(help="The sha256 that the adaptor must have.")] = None,
     most_megabytes: Annotated[float, typer.Option(min=0, help="Refuse larger adaptors.")] = 200,
     as_json: AsJson = False,
 ) -> None:
@@ -133,7 +135,7 @@ def export(
     form: Annotated[
         ExportForm,
         typer.Option(
-            help="single-file: to share; peft: for PEFT, which needs this package to load residual and serial."
+            help="single-file: to share; peft: for PEFT, which needs this package for the kinds residual and serial."
         ),
     ] = (ExportForm.SINGLE_FILE),
 ) -> None:
@@ -151,12 +153,14 @@ def export(
     "import", epilog="Example: retina-adapt adaptors import lora adaptors/light --metadata light.yaml"
 )
 def import_lora(
-    source: Annotated[Path, typer.Argument(help="A folder of PEFT, or a safetensors file of diffusers.")],
+    source: Annotated[Path, typer.Argument(help="A folder written by PEFT, or a safetensors file of diffusers.")],
     folder: Annotated[Path, typer.Argument(help="A new folder for the adaptor.")],
-    metadata: Annotated[Path, typer.Option(help="YAML with the adaptor's metadata; docs/publishing.md has one.")],
-    backbone: Annotated[str, typer.Option(help="An embedded backbone or its folder.")] = "nano",
+    metadata: Annotated[
+        Path, typer.Option(help="YAML with the adaptor's metadata; docs/publishing.md has an example.")
+    ],
+    backbone: Annotated[str, typer.Option(help="An embedded backbone or a backbone folder.")] = "nano",
 ) -> None:
-    """Make an adaptor of a LoRA or DoRA from PEFT or diffusers."""
+    """Convert a LoRA or DoRA from PEFT or diffusers to an adaptor."""
     from retina_adapt.commands.adaptors import import_adaptor
 
     description = import_adaptor(source, folder, backbone=backbone, metadata_file=metadata)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-recipes_app = typer.Typer(help="The training scripts that travel with the package.", no_args_is_help=True)
+recipes_app = typer.Typer(help="The training scripts that come with the package.", no_args_is_help=True)
 
 
 @recipes_app.command("list")
@@ -22,7 +22,7 @@ def copy(
     name: Annotated[str, typer.Argument(help="A name from 'retina-adapt recipes list'.")],
     to: Annotated[Path, typer.Option(help="Folder to copy to.")] = Path("recipes"),
 ) -> None:
-    """Copy a recipe, its configurations, and what it imports of other recipes to a folder of yours."""
+    """Copy a recipe, its configurations and the recipe that it imports to a folder of yours."""
     from retina_adapt.commands.recipes import copy_recipe
 
     for path in copy_recipe(name, to):

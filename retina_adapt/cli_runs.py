@@ -1,4 +1,4 @@
-"""`retina-adapt runs`: the verbs for what trainings leave behind."""
+"""`retina-adapt runs`: the verbs for the records of training runs."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ Run = Annotated[Path, typer.Argument(help="A run's output_folder.")]
 
 @runs_app.command("list", epilog="Example: retina-adapt runs list runs")
 def list_runs(
-    folder: Annotated[Path, typer.Argument(help="Searched with its subfolders.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(help="Folder to search, with its subfolders.")] = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
     """List runs: where each training stands, and its last scores."""
@@ -31,7 +31,7 @@ def list_runs(
 
 @runs_app.command(epilog="Example: retina-adapt runs show runs/light")
 def show(run: Run, as_json: AsJson = False) -> None:
-    """Print what a run was made with and how far it got."""
+    """Print how a run was made and how far it got."""
     from retina_adapt.commands.runs import run_lines
     from retina_adapt.training.run_record import read_run
 

@@ -1,4 +1,4 @@
-"""What the verbs of `retina-adapt` share: where messages go, arguments of one meaning, and how a batch ends."""
+"""What the verbs of `retina-adapt` share: where output goes, common arguments, and how a batch ends."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -12,21 +12,21 @@ from retina_adapt.errors import printable_list
 
 
 class MessageConsole(Console):
-    """Where messages go: names of files in them can neither begin a line of their own nor steer the terminal."""
+    """The console for messages: file names in them can neither begin a new line nor steer the terminal."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """As rich's, with escapes for what is unprintable in strings; see `printable_list`."""
+        """Print as rich does, but escape unprintable characters in strings; see `printable_list`."""
         super().print(*(printable_list(it) if isinstance(it, str) else it for it in objects), **options)
 
 
-# Brackets in names and messages are no markup, pip install '.[app]', and words between colons no pictures.
+# Brackets in names and messages, as in pip install '.[app]', are not markup, and words between colons not emoji.
 console = MessageConsole(stderr=True, markup=False, emoji=False)
-# What was asked for goes where other programs can read it.
+# Answers go to standard output, where other programs can read them.
 answers = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 class FieldOfViewChoice(StrEnum):
-    """Where to look for the field of view."""
+    """The shape of the field of view."""
 
     AUTO = "auto"
     CIRCLE = "circle"
@@ -34,13 +34,15 @@ class FieldOfViewChoice(StrEnum):
 
 
 Output = Annotated[Path, typer.Argument(help="Folder for the results.")]
-Shape = Annotated[FieldOfViewChoice, typer.Option(help="Shape of the field of view; full_frame where there is none.")]
+Shape = Annotated[
+    FieldOfViewChoice, typer.Option(help="Shape of the field of view; full_frame if tissue fills the frame.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same results.")]
 
 
 def finish(result: BatchResult, output: Path, *, quiet: bool = False) -> None:
-    """Say what was written and what failed; failures make the exit status 1, nothing but failures 3."""
+    """Say what was written and what failed; exit with status 1 if something failed, 3 if nothing succeeded."""
     if not quiet and not result.is_of_another_process:
         console.print(f"{output}: {_photographs(len(result.written))} written", highlight=False, soft_wrap=True)
         if result.skipped:

@@ -1,4 +1,4 @@
-"""`retina-adapt`: the verbs that make photographs and pairs to train and test with."""
+"""`retina-adapt`: the verbs that prepare photographs and pairs for training and testing."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,10 +30,10 @@ def degrade(
             autocompletion=_complete_preset,
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of the draws, 0 by default.")] = None,
-    severity: Annotated[float | None, typer.Option(min=0, max=1, help="By default drawn for each photograph.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the draws, 0 by default.")] = None,
+    severity: Annotated[float | None, typer.Option(min=0, max=1, help="Drawn for each photograph by default.")] = None,
     replay: Annotated[
-        Path | None, typer.Option(help="A degradations.json of an earlier run, applied again instead of drawing.")
+        Path | None, typer.Option(help="An earlier run's degradations.json, to apply again instead of drawing.")
     ] = None,
     field_of_view: Shape = FieldOfViewChoice.AUTO,
 ) -> None:
@@ -56,10 +56,10 @@ def degrade(
 @training_data_app.command("check-pairs", epilog="Example: retina-adapt check-pairs pairs/low pairs/high")
 def check_pairs(
     low: Annotated[Path, typer.Argument(help="Folder of the low-quality photographs.")],
-    high: Annotated[Path, typer.Argument(help="Folder of the clear ones, of the same names.")],
+    high: Annotated[Path, typer.Argument(help="Folder of the clear ones, with the same names.")],
     field_of_view: Shape = FieldOfViewChoice.AUTO,
 ) -> None:
-    """Tell pairs that show another eye, or are shifted against each other, before they are trained on."""
+    """Find pairs that show two different eyes, or are shifted against each other, before training on them."""
     from retina_adapt.commands.check_pairs import LARGEST_SHIFT
     from retina_adapt.commands.check_pairs import check_pairs as check
     from retina_adapt.commands.photograph_list import unread_pictures
@@ -78,11 +78,11 @@ def check_pairs(
 @training_data_app.command("register-pairs", epilog="Example: retina-adapt register-pairs dim clear registered")
 def register_pairs(
     low: Annotated[Path, typer.Argument(help="Folder of the low-quality photographs.")],
-    high: Annotated[Path, typer.Argument(help="Folder of the clear ones, of the same names.")],
+    high: Annotated[Path, typer.Argument(help="Folder of the clear ones, with the same names.")],
     output: Annotated[Path, typer.Argument(help="New folder for the registered pairs, low and high.")],
     field_of_view: Shape = FieldOfViewChoice.AUTO,
 ) -> None:
-    """Turn, scale and shift the low-quality photographs of pairs to where the clear ones show the eye."""
+    """Turn, scale and shift the low-quality photograph of each pair to match the clear one."""
     from retina_adapt.commands.photograph_list import unread_pictures
     from retina_adapt.commands.register_pairs import register_pairs as register
 
@@ -101,20 +101,20 @@ def register_pairs(
 @training_data_app.command("split-pairs", epilog="Example: retina-adapt split-pairs dim clear pairs --patient '^[^_]+'")
 def split_pairs(
     low: Annotated[Path, typer.Argument(help="Folder of the low-quality photographs.")],
-    high: Annotated[Path, typer.Argument(help="Folder of the clear ones, of the same names.")],
+    high: Annotated[Path, typer.Argument(help="Folder of the clear ones, with the same names.")],
     output: Annotated[Path, typer.Argument(help="New folder for copies: low, high, validation/low, test/low, ...")],
     patient: Annotated[
         str,
         typer.Option(
-            help="Regular expression that finds the patient in a file's name, '^[^_]+' in p7_left.jpg; its first "
-            "group, if it has one."
+            help="Regular expression that finds the patient in a file's name, such as '^[^_]+' for p7_left.jpg; the "
+            "patient is its first group, if it has one."
         ),
     ],
     validation: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the pairs to validate with.")] = 0.2,
     test: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the pairs to test with at the end.")] = 0.2,
     seed: Seed = 0,
 ) -> None:
-    """Divide pairs by patient, so that no eye is trained on and tested with."""
+    """Split pairs by patient, so that no eye is both trained on and tested with."""
     from retina_adapt.commands.photograph_list import unread_pictures
     from retina_adapt.commands.split_pairs import split_pairs as split
 
@@ -123,7 +123,7 @@ def split_pairs(
         counts = f"{_counted(part.pairs, 'pair')} of {_counted(len(part.patients), 'patient')}"
         console.print(f"{name}: {counts} ({', '.join(part.patients)})", highlight=False, soft_wrap=True)
     if all(part.pairs == len(part.patients) for part in splits.values()):
-        _warn("every pair is a patient of its own; if some patients have several, --patient does not find them")
+        _warn("every pair has a patient of its own; if some patients have several pairs, --patient misses that")
     _warn(unread_pictures([low, high]))
 
 
@@ -136,7 +136,7 @@ def presets() -> None:
         try:
             print(f"{name}: {describe_preset(name)}")
         except DegradationEntryPointError as error:
-            # One defective package does not keep the other presets from being listed.
+            # One faulty package must not hide the other presets.
             _warn(str(error))
 
 
@@ -147,7 +147,7 @@ def draw(
     seed: Seed = 0,
     size: Annotated[int, typer.Option(min=64, max=4096, help="Side in pixels.")] = 512,
 ) -> None:
-    """Draw fundus photographs, for a machine with none at hand."""
+    """Draw synthetic fundus photographs, for when there are none at hand."""
     from retina_adapt.commands.draw import draw_photographs
 
     written = draw_photographs(output, count=count, seed=seed, size=size)

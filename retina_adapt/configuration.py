@@ -1,11 +1,11 @@
-"""Configurations: typed dataclasses, values from YAML, overrides on the command line.
+"""Configurations: typed dataclasses with values from YAML and overrides on the command line.
 
     accelerate launch recipes/adapt.py --config adapt.yaml --autoencoder.steps 200
 
 Unknown keys and values of the wrong type are errors; `--help` lists every option with type, default and meaning,
-taken from the dataclass's docstring. Where there is something to train, two options concern every section with a field
-of their name: `--resume VALUE` sets `resume`, and `--dry-run` sets `dry_run` and lets `output_folder` be its subfolder
-`dry_run`.
+taken from the dataclass's docstring. In configurations with sections for training, two options apply to every section
+with a field of their name: `--resume VALUE` sets `resume`, and `--dry-run` sets `dry_run` and replaces `output_folder`
+by its subfolder `dry_run`.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from retina_adapt.suggestions import did_you_mean
 Configuration = TypeVar("Configuration")
 
 
-# What jsonargparse calls a type, and what it is called here.
+# jsonargparse's names for types, and ours.
 _TYPES_IN_WORDS = {
     "<class 'bool'>": "true or false",
     "<class 'str'>": "text",
@@ -39,7 +39,7 @@ _TYPES_IN_WORDS = {
     "list[str]": "a list of texts",
 }
 DRY_RUN_FIELD = "dry_run"
-# As the other options of recipes are written, and as programs commonly write it.
+# With a hyphen, as programs commonly write it, and with an underscore, as in the other options of recipes.
 DRY_RUN_OPTIONS = ("--dry-run", "--dry_run")
 RESUME_OPTION, RESUME_FIELD = "--resume", "resume"
 
@@ -50,7 +50,7 @@ class ConfigurationError(RetinaAdaptError):
 
 @dataclasses.dataclass(frozen=True)
 class _ConfigurationFile:
-    """A file that the command line names: as text, and what its YAML holds."""
+    """A file named on the command line: its text, and the content of its YAML."""
 
     path: str
     text: str
@@ -58,7 +58,7 @@ class _ConfigurationFile:
 
 
 class _RaisingParser(ArgumentParser):
-    """jsonargparse ends the process on an error; a recipe called from a test or a notebook wants an exception."""
+    """A parser that raises an error, for tests and notebooks, where jsonargparse would end the process."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         raise ConfigurationError(_in_words(message)) from ex
@@ -75,7 +75,8 @@ def parse_configuration(
         arguments: the command line without the program's name; `sys.argv[1:]` by default.
 
     Raises:
-        ConfigurationError: for an unknown key (the nearest known one is suggested) or a value that does not fit.
+        ConfigurationError: a key is unknown (the nearest known one is suggested), a value does not fit, or a file
+            cannot be read.
     """
     parser = _RaisingParser(description=description, default_env=False)
     parser.add_argument("--config", action="config", help="YAML file with values for any of the options below")
@@ -88,9 +89,9 @@ def parse_configuration(
             help="build everything, take two steps, validate, and print parameters, memory and the time of a full run; "
             "what it writes goes to <output_folder>/dry_run",
         )
-    # A class that is itself a section has its own.
+    # A configuration that is itself a section has its own `resume`.
     if has_resume := RESUME_FIELD in in_sections - known:
-        parser.add_argument(RESUME_OPTION, type=str | None, help="sets `resume` of every training below, e.g. to auto")
+        parser.add_argument(RESUME_OPTION, type=str | None, help="sets `resume` in every training below, e.g. to auto")
     parser.add_class_arguments(configuration_class, sub_configs=False)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     options = {RESUME_FIELD} if has_resume else set()
@@ -107,7 +108,7 @@ def parse_configuration(
     configuration = configuration_class(**values)
     if has_resume and instances[RESUME_FIELD] is not None:
         configuration = _in_every_section(configuration, {RESUME_FIELD: lambda _: instances[RESUME_FIELD]})
-    # The shell does so on the command line, but not in files.
+    # The shell expands ~ on the command line, but not in files.
     configuration = _in_every_section(configuration, {"output_folder": _without_tilde})
     if any(option in arguments for option in DRY_RUN_OPTIONS):
         elsewhere = {DRY_RUN_FIELD: lambda _: True, "output_folder": lambda folder: str(Path(folder) / DRY_RUN_FIELD)}
@@ -115,8 +116,8 @@ def parse_configuration(
     tried = [name for name, value in _settings(configuration) if name.split(".")[-1] == DRY_RUN_FIELD and value]
     if DRY_RUN_FIELD in in_sections and tried:
         raise ConfigurationError(
-            f"{tried[0]} is true, and {DRY_RUN_OPTIONS[0]} is not given, which alone keeps what a dry run writes apart "
-            f"from the run's own checkpoints; leave {tried[0]} out and give {DRY_RUN_OPTIONS[0]}"
+            f"{tried[0]} is true, and {DRY_RUN_OPTIONS[0]} is not given; only the option keeps a dry run's files apart "
+            f"from the run's own checkpoints, so leave {tried[0]} out and give {DRY_RUN_OPTIONS[0]}"
         )
     return configuration
 
@@ -126,7 +127,7 @@ def _without_tilde(folder: str) -> str:
 
 
 def configuration_to_dict(configuration: Any) -> dict[str, Any]:
-    """The configuration as plain values: what YAML and JSON can hold."""
+    """The configuration as plain values, which YAML and JSON can hold."""
     return _plain_values(dataclasses.asdict(configuration))
 
 
@@ -137,7 +138,7 @@ def store_configuration(configuration: Any, path: str | Path) -> None:
 
 
 def _in_every_section(section: Any, changes: Mapping[str, Callable[[Any], Any]]) -> Any:
-    """The section with fields of these names changed, its own and those of the sections below it."""
+    """A copy of the section with the fields of these names changed, its own and those of nested sections."""
     changed = {}
     for field in dataclasses.fields(section):
         value = getattr(section, field.name)
@@ -149,7 +150,7 @@ def _in_every_section(section: Any, changes: Mapping[str, Callable[[Any], Any]])
 
 
 def _settings(section: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted name and value of every setting, those of the sections below included."""
+    """Yield the dotted name and value of every setting, including those of nested sections."""
     for field in dataclasses.fields(section):
         value = getattr(section, field.name)
         yield prefix + field.name, value
@@ -158,7 +159,7 @@ def _settings(section: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def dotted_names(configuration_class: type, prefix: str = "", *, in_lists: bool = False) -> set[str]:
-    """The names of all settings, those of a section as `section.name`; `in_lists` adds those of lists of sections."""
+    """The names of all settings, nested ones as `section.name`; `in_lists` adds those within lists of sections."""
     names: set[str] = set()
     for field in dataclasses.fields(configuration_class):
         names.add(prefix + field.name)
@@ -172,25 +173,25 @@ def dotted_names(configuration_class: type, prefix: str = "", *, in_lists: bool 
 
 
 def _in_words(message: str) -> str:
-    """jsonargparse's message on a value that does not fit, for people who do not know Python's types."""
+    """Reword jsonargparse's message on a value that does not fit, for people who do not know Python's types."""
     found = re.match(r'Parser key "(?P<key>[^"]+)":\s+(?:Expected a (?P<type>.+?)\. Got|Does not .+)', message)
     values = re.findall(r"(?:Got|Given) value: (.*)$", message, flags=re.MULTILINE)
     if not found or not values:
         return message
     union = re.search(r"^\s*Subtypes: \[(.*)\]$", message, flags=re.MULTILINE)
     kinds = []
-    # Commas within brackets are a type's own.
+    # Commas within brackets belong to a type.
     for kind in re.split(r", (?![^\[]*\])", union[1]) if union else [found["type"]]:
         choices = re.findall(r"'([^']*)'", kind) if "Literal" in kind else []
         if not choices and kind not in _TYPES_IN_WORDS:
-            # A section: what is wrong stands within it.
+            # A section: the fault is in one of its values.
             return message
         kinds.append(" or ".join(choices) or _TYPES_IN_WORDS[kind])
     return f"{found['key']} is {values[-1]}; it must be {' or '.join(kinds)}"
 
 
 def _lists_of_sections(configuration_class: type, prefix: str = "") -> set[str]:
-    """The dotted names of the settings that are lists of sections, but for those in optional sections."""
+    """The dotted names of the settings that are lists of sections, except those in optional sections."""
     names: set[str] = set()
     for field in dataclasses.fields(configuration_class):
         if get_origin(field.type) is list and dataclasses.is_dataclass(get_args(field.type)[0]):
@@ -213,9 +214,9 @@ def _with_files_read(arguments: Sequence[str]) -> list[str | _ConfigurationFile]
 def _with_lists_begun_anew(given: Sequence[str | _ConfigurationFile], lists: set[str]) -> list[str]:
     """The arguments for jsonargparse, with an empty list before each new value of a list of sections.
 
-    It takes what an entry leaves out from the entry of the list before, where both are of one length: photographs of
-    another folder would keep the limit of those that they stand in for. Files go to it as text, for it would read them
-    in the system's encoding, which on Windows is none that YAML is written in.
+    Otherwise, if the new list is as long as the old one, jsonargparse fills the gaps of each entry from the old list:
+    photographs of another folder would keep the limit of those they replace. Files are passed as text, because
+    jsonargparse would read them in the system's encoding, which on Windows is not the one that YAML is written in.
     """
     expanded: list[str] = []
     for argument in given:
@@ -230,7 +231,7 @@ def _with_lists_begun_anew(given: Sequence[str | _ConfigurationFile], lists: set
 
 
 def _reject_unknown_keys(given: Sequence[str | _ConfigurationFile], known: set[str], configuration_class: type) -> None:
-    """jsonargparse rejects unknown keys too; this says which known key was probably meant."""
+    """Reject unknown keys, as jsonargparse does too, but say which known key was probably meant."""
     known_in_yaml = dotted_names(configuration_class, in_lists=True)
     for argument in given:
         if isinstance(argument, _ConfigurationFile):
@@ -260,7 +261,7 @@ def _require_known(name: str, known: set[str], origin: str) -> None:
 
 
 def _require_sections(content: Mapping[str, Any], configuration_class: type, path: str, prefix: str = "") -> None:
-    """Refuse a value where keys belong: a section whose lines are all still comments, for instance."""
+    """Refuse a value where keys belong, for instance a section whose lines are all commented out."""
     for field in dataclasses.fields(configuration_class):
         if field.name not in content or not (isinstance(field.type, type) and dataclasses.is_dataclass(field.type)):
             continue
@@ -269,7 +270,7 @@ def _require_sections(content: Mapping[str, Any], configuration_class: type, pat
             found = "empty" if value is None else repr(value)
             example = dataclasses.fields(field.type)[0].name
             raise ConfigurationError(
-                f"{path}: {name} is {found}, but a section: give it keys below it, such as {example}, or leave it out"
+                f"{path}: {name} is {found}, but it is a section: give it keys, such as {example}, or leave it out"
             )
         _require_sections(value, field.type, path, f"{name}.")
 
@@ -289,12 +290,12 @@ def _read_yaml(path: str) -> _ConfigurationFile:
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from error
     if not isinstance(content, dict):
-        raise ConfigurationError(f"{path}: a configuration file holds 'key: value' lines")
+        raise ConfigurationError(f"{path}: a configuration file must hold 'key: value' lines")
     return _ConfigurationFile(path, text, content)
 
 
 def _dotted_keys(content: dict[str, Any], known: set[str], prefix: str = "") -> Iterator[str]:
-    """Keys of nested sections; a mapping that is itself a value (no known key lies below it) is not descended."""
+    """Yield dotted keys; a mapping that is itself a value (no known key lies below it) is not entered."""
     for key, value in content.items():
         yield f"{prefix}{key}"
         section = f"{prefix}{key}."

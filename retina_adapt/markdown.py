@@ -7,9 +7,10 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, text
     """A table in GitHub's Markdown.
 
     Args:
-        header: of each column, empty for none.
-        rows: as many cells each; vertical bars and line breaks, which would end a cell, do not.
-        text_columns: the first so many are aligned left and the others, numbers, right; None aligns all left.
+        header: a title for each column, empty for none.
+        rows: a cell for each column; vertical bars and line breaks, which would end a cell, are replaced.
+        text_columns: number of leading columns, aligned left; the others hold numbers, aligned right. None aligns all
+            left.
     """
     rule = ("---" if text_columns is None or column < text_columns else "---:" for column in range(len(header)))
     return "\n".join([_line(header), f"|{'|'.join(rule)}|", *map(_line, rows)])

@@ -1,4 +1,4 @@
-"""What JSON holds, against the type that it should have: for records that come from others."""
+"""Type checks for values from JSON, for records that others may have written."""
 
 import math
 import types
@@ -8,11 +8,12 @@ from typing import Any
 
 
 def fits_type(value: Any, expected: Any) -> bool:
-    """Whether a value from JSON has a type: str, int, float, bool, None, or lists, tuples, mappings, unions of these.
+    """Whether a value from JSON fits a type: str, int, float, bool, None, or lists, tuples, mappings, unions of these.
 
-    Stricter than `isinstance`: a boolean is no number; a number is finite, and an integer in place of a float is one
-    that a float holds exactly; text has no control characters, which steer a terminal that prints them, nor lone
-    surrogates, which cannot be written. A tuple is a list of values of its first type.
+    Stricter than `isinstance`: a boolean is not a number; a float is finite, and an integer may stand for it only
+    between -2**53 and 2**53, where floats hold integers exactly; text has no control characters but newline and tab,
+    since they steer a terminal, nor lone surrogates, which cannot be written. A tuple is a list of values of its first
+    type.
     """
     origin, arguments = typing.get_origin(expected) or expected, typing.get_args(expected)
     if origin in (types.UnionType, typing.Union):

@@ -18,7 +18,7 @@ class AdaptorChoice(NamedTuple):
     """One value of `--adaptor` or `--then`.
 
     Attributes:
-        name: to call it by; None leaves it its own.
+        name: the name to give it; None keeps its own.
         adaptor: an embedded name, a folder or a single file.
     """
 
@@ -27,17 +27,17 @@ class AdaptorChoice(NamedTuple):
 
 
 def parse_adaptor_choice(given: str, option: str = "--adaptor") -> AdaptorChoice:
-    """Take NAME=PATH apart; a path that exists as a whole is one, whatever is in it.
+    """Split NAME=PATH; what exists as a path is taken whole, even with an equals sign in it.
 
     Raises:
-        AdaptorNameError: nothing is given, or several with commas between them.
+        AdaptorNameError: nothing is given, or several names separated by commas.
     """
     if not given.strip():
         raise AdaptorNameError(f"{option} is empty; give an embedded name such as light, a path, or NAME=PATH")
     if "," in given and set(given.split(",")) <= {*embedded_names("adaptors"), AUTO}:
-        raise AdaptorNameError(f"{option} {given}: give each of them with {option} of its own")
+        raise AdaptorNameError(f"{option} {given}: give each of them its own {option}")
     name, sign, adaptor = given.partition("=")
-    # What has a slash before the sign is a path too, one that does not exist: the error should show all of it.
+    # With a slash before the sign it is a path too, though it does not exist: the error should show it whole.
     if not sign or not name or "/" in name or Path(given).exists():
         return AdaptorChoice(None, given)
     return AdaptorChoice(name, adaptor)
@@ -45,15 +45,15 @@ def parse_adaptor_choice(given: str, option: str = "--adaptor") -> AdaptorChoice
 
 @dataclass(frozen=True)
 class LoadedChoices:
-    """What `--adaptor` and `--then` were given, loaded.
+    """The adaptors given to `--adaptor` and `--then`, loaded.
 
     Attributes:
-        names: those of `--adaptor`; `auto` may be one of them.
-        then: those of `--then`.
-        router: chooses for `auto`; None without it.
-        routable: the names that it may choose.
-        asked_for: what was given for each name.
-        warnings: of adaptors that `auto` never chooses.
+        names: names of those given to `--adaptor`; `auto` may be one of them.
+        then: names of those given to `--then`.
+        router: chooses for `auto`; None without `auto`.
+        routable: names that the router may choose.
+        asked_for: what the command line gave for each name.
+        warnings: about adaptors that `auto` never chooses.
     """
 
     names: list[str]
@@ -73,15 +73,15 @@ def load_choices(
     fingerprint: str,
     device: torch.device,
 ) -> LoadedChoices:
-    """Load the adaptors of `--adaptor` and `--then`; for `auto` the router too, and those that it may choose.
+    """Load the adaptors of `--adaptor` and `--then`; for `auto`, also the router and the adaptors it may choose.
 
     Args:
-        router: its folder.
-        fingerprint: the backbone's.
+        router: the router's folder.
+        fingerprint: the backbone's fingerprint.
 
     Raises:
-        AdaptorNameError: a name is taken, cannot be one, or means something else to this command; or `auto` is among
-            those of `--then`.
+        AdaptorNameError: a name is missing, taken, unusable, or means something else to this command; or `auto` was
+            given to `--then`.
         UnknownModelError, AdaptorFileError: see `Enhancer.load_adaptor`.
         RouterFileError: see `load_router`.
     """
@@ -98,12 +98,12 @@ def load_choices(
             for name, choice in zip(names, choices, strict=True)
             if name not in (AUTO, *known)
         ]
-    # Those of `--then` are none that the router may choose.
+    # Listed before those of `--then` are loaded: the router may not choose them.
     routable = enhancer.adaptors
     further = [parse_adaptor_choice(adaptor, option="--then") for adaptor in then]
     if any(choice.adaptor == AUTO for choice in further):
         raise AdaptorNameError("--then auto: auto chooses by the photograph as it is; give it with --adaptor")
-    # One that `--adaptor` names too, or that the router has brought, is loaded already.
+    # An adaptor that `--adaptor` names too, or that was loaded for the router, is there already.
     name_of = {AdaptorChoice(None, name): name for name in routable} | dict(zip(choices, names, strict=True))
     for choice in further:
         if choice not in name_of:

@@ -1,4 +1,4 @@
-"""`retina-adapt adaptors`: what adaptors there are, what they hold, whether they are whole, and where they go."""
+"""`retina-adapt adaptors`: list, describe, verify, compare and import adaptors."""
 
 import dataclasses
 import json
@@ -24,13 +24,13 @@ from retina_adapt.embedded import adaptor_folder, backbone_folder, embedded_name
 
 @dataclass(frozen=True)
 class ListedAdaptor:
-    """One adaptor of a list.
+    """One entry in a list of adaptors.
 
     Attributes:
         label: what `--adaptor` takes: an embedded name or a path.
         megabytes: size of its tensor file.
         description: None if it cannot be read.
-        problem: why not.
+        problem: why it cannot be read; "" if it can.
     """
 
     label: str
@@ -40,21 +40,21 @@ class ListedAdaptor:
 
 
 def find_adaptors(folder: Path | None) -> list[ListedAdaptor]:
-    """The embedded adaptors, and those that lie directly in `folder`, folders and single files.
+    """The embedded adaptors, and those that lie directly in `folder`, as folders or single files.
 
     Raises:
-        AdaptorFileError: `folder` is none.
+        AdaptorFileError: `folder` is not a folder.
     """
     found = [(name, adaptor_folder(name)) for name in embedded_names("adaptors")]
     if folder is not None:
         if not folder.is_dir():
-            raise AdaptorFileError(f"{folder}: no such folder; give one that adaptors lie in")
+            raise AdaptorFileError(f"{folder}: no such folder; give one that holds adaptors")
         found += [(str(path), path) for path in sorted(folder.iterdir()) if _looks_like_an_adaptor(path)]
     return [_listed(label, path) for label, path in found]
 
 
 def adaptor_table(adaptors: list[ListedAdaptor]) -> Table:
-    """A line each: what it undoes, its kind and size, and the PSNR in dB before and after the enhancement."""
+    """A row per adaptor: what it undoes, its kind and size, and the PSNR in dB before and after enhancement."""
     table = Table("adaptor", "undoes", "kind", "MB", "PSNR, dB", box=None, pad_edge=False)
     for listed in adaptors:
         if listed.description is None:
@@ -67,7 +67,7 @@ def adaptor_table(adaptors: list[ListedAdaptor]) -> Table:
 
 
 def listed_values(adaptors: list[ListedAdaptor]) -> list[dict[str, Any]]:
-    """The same as plain values, with the whole configuration of each."""
+    """The adaptors as plain values, each with its whole configuration."""
     return [
         {
             "adaptor": listed.label,
@@ -80,7 +80,7 @@ def listed_values(adaptors: list[ListedAdaptor]) -> list[dict[str, Any]]:
 
 
 def adaptor_information(adaptor: str) -> dict[str, Any]:
-    """The configuration, and for a fetched adaptor where it comes from, as plain values.
+    """An adaptor's configuration and, if it was fetched, its origin, as plain values.
 
     Raises:
         UnknownModelError, AdaptorFileError: there is no such adaptor, or its configuration is damaged.
@@ -96,7 +96,7 @@ def adaptor_information(adaptor: str) -> dict[str, Any]:
 
 
 def information_lines(values: dict[str, Any], indent: str = "") -> Iterator[str]:
-    """The same for a reader, a line for each entry."""
+    """The information as text, one line per entry."""
     for key, value in values.items():
         if isinstance(value, dict):
             yield f"{indent}{key}:"
@@ -106,7 +106,7 @@ def information_lines(values: dict[str, Any], indent: str = "") -> Iterator[str]
 
 
 def verify_adaptor(adaptor: str, backbone: str | None) -> AdaptorDescription:
-    """Check every bit of an adaptor and, if a backbone is given, that it fits it.
+    """Check every bit of an adaptor and, if a backbone is given, that the adaptor fits it.
 
     Raises:
         UnknownModelError, AdaptorFileError, BackboneFileError: names the file and what is wrong.
@@ -123,14 +123,14 @@ def comparison_values(comparison: AdaptorComparison) -> dict[str, Any]:
 
 
 def import_adaptor(source: Path, folder: Path, *, backbone: str, metadata_file: Path) -> AdaptorDescription:
-    """Make an adaptor folder of a LoRA or DoRA from PEFT or diffusers.
+    """Convert a LoRA or DoRA from PEFT or diffusers to an adaptor folder.
 
     Args:
-        source: a folder of PEFT, or a safetensors file of diffusers.
+        source: a folder written by PEFT, or a safetensors file of diffusers.
         folder: a new folder.
         backbone: an embedded backbone's name, or its folder.
-        metadata_file: YAML with the fields of `AdaptorMetadata`, which such a LoRA says nothing of. `name` is by
-            default the folder's, `backbone_name` the backbone's, and `recipe` says that it was imported; `seed` and
+        metadata_file: YAML with the fields of `AdaptorMetadata`, which such a LoRA does not state. By default, `name`
+            is the folder's, `backbone_name` the backbone's, and `recipe` says that the LoRA was imported; `seed` and
             `pairs_seen` may be null.
 
     Raises:
@@ -148,7 +148,7 @@ def import_adaptor(source: Path, folder: Path, *, backbone: str, metadata_file: 
 
 def _read_metadata(path: Path, *, name: str, backbone_name: str) -> AdaptorMetadata:
     if not path.is_file():
-        raise MetadataError(f"{path}: no such file; check --metadata, docs/publishing.md shows what it holds")
+        raise MetadataError(f"{path}: no such file; check --metadata; docs/publishing.md has an example")
     try:
         values = yaml.safe_load(adaptor_reader.read_text(path))
     except yaml.YAMLError as error:
@@ -160,17 +160,17 @@ def _read_metadata(path: Path, *, name: str, backbone_name: str) -> AdaptorMetad
 
 
 def comparison_lines(comparison: AdaptorComparison) -> list[str]:
-    """The differences for a reader, the largest distances first."""
+    """The differences as text, the most distant tensors first."""
     if comparison.identical:
         return ["identical: the same sha256"]
     lines = [
         f"{name}: {_readable(before)} -> {_readable(after)}"
         for name, (before, after) in comparison.configuration.items()
     ]
-    lines += [f"tensor {name}: only in one, or of another shape" for name in comparison.unmatched]
+    lines += [f"tensor {name}: only in one, or in different shapes" for name in comparison.unmatched]
     by_distance = sorted(comparison.distances.items(), key=lambda item: -item[1])
     lines += [f"tensor {name}: relative distance {distance:.3g}" for name, distance in by_distance if distance > 0]
-    lines.append(f"tensors that are equal: {sum(distance == 0 for distance in comparison.distances.values())}")
+    lines.append(f"equal tensors: {sum(distance == 0 for distance in comparison.distances.values())}")
     lines.append(f"hot-swappable: {'yes' if comparison.hot_swappable else 'no'}")
     return lines
 

@@ -1,4 +1,4 @@
-"""Many photographs: a broken one is reported at the end and does not stop the rest."""
+"""Batches of photographs: a broken one is reported at the end and does not stop the rest."""
 
 import traceback
 from collections import deque
@@ -30,11 +30,11 @@ Written = TypeVar("Written")
 
 @dataclass
 class BatchResult:
-    """Files written, photographs that were done already, and one message for each that failed or is doubtful.
+    """Files written, results that were there already, and messages on photographs that failed or are doubtful.
 
     Attributes:
-        summary: file that tells more.
-        is_of_another_process: nothing is told here, since the main process tells it.
+        summary: file that holds the details.
+        is_of_another_process: whether this is empty because the main process has the result.
     """
 
     written: list[Path] = field(default_factory=list)
@@ -63,12 +63,12 @@ def process_photographs(
     results_mark: str,
     console: Console,
 ) -> BatchResult:
-    """Call `process(photograph, path below the output folder)` for each photograph below `source`, one by one.
+    """Call `process(photograph, target)` for each photograph of `source`, one by one.
 
     Args:
         source: a folder, searched with its subfolders, one file, or a pattern.
-        output: the folder that the results go to, with the subfolders of `source`.
-        process: writes its results and returns their paths.
+        output: the folder for the results; targets lie in it as the photographs lie in `source`.
+        process: writes a photograph's results and returns their paths.
         results_mark: see `list_photographs`.
 
     Raises:
@@ -97,10 +97,10 @@ def overlapped(
     *,
     workers: int,
 ) -> Iterator[Outcome[Item, Written]]:
-    """Give each item's outcome, in order; the next items are read and the last ones written meanwhile.
+    """Yield each item's outcome, in order, while the next items are read and the last ones written.
 
-    `work` is called in this thread, one item at a time; `read` and `write` in threads, at most `workers` each, which is
-    also how many are held in memory before and after `work`. An exception of one item does not stop the others.
+    `work` is called in this thread, one item at a time; `read` and `write` in up to `workers` threads each. As many
+    items are held in memory before `work`, and as many after it. An exception in one item does not stop the others.
     """
     waiting = iter(items)
     with ThreadPoolExecutor(workers) as readers, ThreadPoolExecutor(workers) as writers:
@@ -120,7 +120,7 @@ def overlapped(
                 made = work(item, content)
                 writing.append((item, writers.submit(write, item, made)))
             except Exception as error:
-                # In its turn, so that outcomes keep the order of the items.
+                # Queued in its turn, so that outcomes keep the order of the items.
                 writing.append((item, _failed(error)))
             read_ahead()
             while len(writing) > workers:
@@ -130,7 +130,7 @@ def overlapped(
 
 
 def batch_progress(console: Console) -> Progress:
-    """A bar with how many are done, how many a minute, and the time left; none where there is no terminal."""
+    """A progress bar with the count, the rate per minute and the time left; disabled without a terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -139,13 +139,13 @@ def batch_progress(console: Console) -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        # A bar that is not shown would leave an empty line in a log.
+        # Without a terminal, a bar would leave an empty line in the log.
         disable=not console.is_terminal,
     )
 
 
 def failure_message(path: Path, error: Exception) -> str:
-    """One line that names the photograph."""
+    """Describe a failure in one line that names the photograph."""
     if isinstance(error, RetinaAdaptError):
         message = str(error)
     elif ran_out_of_memory(error):
@@ -154,13 +154,13 @@ def failure_message(path: Path, error: Exception) -> str:
         message = f"{error.strerror or error}; check the file and the free space"
     else:
         message = f"unexpected {type(error).__name__}: {error}{_place(error)}; please report it"
-    # Lines of a library's message become one; those in the photograph's own name are shown as such.
+    # Lines of a library's message are joined; line breaks in the photograph's own name are shown as escapes.
     message = printable(" ".join(message.replace(str(path), printable(str(path))).splitlines()))
     return message if printable(path.name) in message else f"{printable(str(path))}: {message}"
 
 
 def _place(error: Exception) -> str:
-    """Where in this package an error came up: what a report of it needs most."""
+    """Where in this package an error arose, which a bug report needs most."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(_PACKAGE)]
     if not own:

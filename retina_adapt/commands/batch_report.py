@@ -1,4 +1,4 @@
-"""The report of `retina-adapt enhance`: one page on every result, also of earlier runs and other processes."""
+"""The report of `retina-adapt enhance`: a page on all results, also of earlier runs and other processes."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +15,12 @@ from retina_adapt.report import ModelIdentity, ReportEntry, report_entry, write_
 from retina_adapt.report.quality import measured_frame
 from retina_adapt.routing import CLEAR
 
-# By which a report is known: it stands in its first lines.
+# A report is recognised by this title in its first bytes.
 _TITLE, _HEAD_BYTES = b"<title>Enhanced photographs</title>", 2048
 
 
 def require_report_seeds(seeds: int, settings: EnhancementSettings, report: Path | None) -> None:
-    """Raises EnhancementInputError if there is no report, or these settings give the same result for every seed."""
+    """Raise EnhancementInputError if several seeds are asked for without a report or a mode that depends on them."""
     if seeds > 1 and report is None:
         raise EnhancementInputError(f"--report-seeds {seeds} is for the report's uncertainty map; add --report FILE")
     if seeds > 1 and settings.mode != "diffusion":
@@ -31,7 +31,7 @@ def require_report_seeds(seeds: int, settings: EnhancementSettings, report: Path
 
 
 def require_own_page(report: Path) -> None:
-    """Raises ForeignFileError if a page of this name is there that is no report of an earlier run."""
+    """Raise ForeignFileError if this file exists and is not the report of an earlier run."""
     require_own_record(report, lambda content: _TITLE in content[:_HEAD_BYTES])
 
 
@@ -48,19 +48,19 @@ def write_batch_report(
     seeds: int = 1,
     unreachable: Sequence[str] = (),
 ) -> None:
-    """Read every original and its result again and write one page on them; what cannot be shown is named there.
+    """Read every original and its result again and write one page on them, which also names what it cannot show.
 
     Args:
-        path: of the page, ends in `.html`.
+        path: file of the page; its name ends in `.html`.
         records: what became of the photographs.
         output: folder that the records' results lie in.
-        enhancer: with the adaptors that the records name, for further versions.
-        models: the backbone under "backbone", and the adaptors by the records' names.
-        settings: that the results were made with.
-        field_of_view: where it was looked for.
+        enhancer: holds the adaptors that the records name, to make further versions.
+        models: the backbone under "backbone", and the adaptors under their names in the records.
+        settings: the settings that the results were made with.
+        field_of_view: the shape that the run was given.
         mask_of: gives a photograph's known field of view, bool (H, W), or None.
-        seeds: versions of each result in the mode diffusion, for the uncertainty map.
-        unreachable: messages on what may hold more photographs.
+        seeds: number of versions of each result for the uncertainty map, in the mode diffusion.
+        unreachable: messages on places that could not be searched for photographs.
 
     Raises:
         ReportInputError, ReportWriteError: see `write_report`.
@@ -70,7 +70,7 @@ def write_batch_report(
         if record.status == "failed":
             failures.append(record.message)
         elif record.status == "skipped":
-            # Nobody knows what made it: these settings, or others.
+            # It may have been made with other settings.
             failures.append(f"{record.photograph}: not in this report: its result was there already")
         elif record.route is not None and not record.used_adaptors and record.route["fault"] != CLEAR:
             found = f"{record.route['fault']} at {record.route['confidence']:.0%}"
@@ -128,6 +128,6 @@ def _version(
     field_of_view: FieldOfViewShape,
     mask: np.ndarray | None,
 ) -> np.ndarray:
-    """Enhanced anew, at the measured size: what a file lost when it was written is no uncertainty of sampling."""
+    """Enhance anew, at the measured size: what a file lost when it was encoded is not uncertainty of sampling."""
     enhancement = enhancer.enhance(photograph, settings, field_of_view=field_of_view, mask=mask)
     return measured_frame(enhancement.image.pixels, enhancement.field_of_view.mask)[0]

@@ -1,4 +1,4 @@
-"""`retina-adapt check-pairs`: whether photographs that are to be a pair show the same eye at the same place."""
+"""`retina-adapt check-pairs`: whether the two photographs of a pair show the same eye in the same place."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +10,19 @@ from retina_adapt.data import Alignment, Draw, PreparationError, measure_alignme
 from retina_adapt.data.alignment import MEASURED_SIZE
 from retina_adapt.imaging import FieldOfViewShape
 
-# Half a pixel of a network's frame of 256 px, a whole one here: more costs what an adaptor learns of fine vessels, and
-# pairs that are not shifted measure less, however faulty (docs/data.md has both).
+# Half a pixel of a network's frame of 256 px, one pixel of the frame measured here. With more, an adaptor learns less
+# about fine vessels; pairs that are not shifted measure less, however degraded (docs/data.md shows both).
 LARGEST_SHIFT = 0.002
 LEAST_LIKENESS = 0.28
 
 
 @dataclass(frozen=True)
 class CheckedPairs:
-    """What was found.
+    """The outcome of a check.
 
     Attributes:
-        alignments: by the clear photograph's path.
-        doubts: a line for each pair that should not be trained on as it is; starts with that path.
+        alignments: the alignment of each pair, by the clear photograph's path.
+        doubts: a line for each pair that should not be trained on as it is, beginning with that path.
         broken: a line for each pair that cannot be prepared.
     """
 
@@ -32,7 +32,7 @@ class CheckedPairs:
 
 
 def check_pairs(low: Path, high: Path, *, field_of_view: FieldOfViewShape, console: Console) -> CheckedPairs:
-    """Measure every pair of two folders, as `recipes/adapt.py` would pair them, and say what is wrong with which.
+    """Measure every pair that `recipes/adapt.py` would form from two folders, and say which are doubtful.
 
     Raises:
         PairingError, ImageReadError: see `paired_folders`.
@@ -43,7 +43,7 @@ def check_pairs(low: Path, high: Path, *, field_of_view: FieldOfViewShape, conso
     except PreparationError as error:
         if not error.broken:
             raise
-        # Not one of them can be prepared.
+        # No pair can be prepared.
         return CheckedPairs({}, [], list(error.broken))
     alignments = {}
     with batch_progress(console) as progress:
@@ -56,10 +56,10 @@ def check_pairs(low: Path, high: Path, *, field_of_view: FieldOfViewShape, conso
 
 
 def doubt_about(alignment: Alignment) -> str:
-    """What is wrong with a pair, and what to do; empty if nothing is."""
+    """What is wrong with a pair, and what to do about it; "" if nothing is."""
     if alignment.likeness < LEAST_LIKENESS:
         return (
-            f"its vessels are hardly those of its partner (likeness {alignment.likeness:.2f}): another eye, turned or "
+            f"its vessels hardly match its partner's (likeness {alignment.likeness:.2f}): another eye, turned or "
             "enlarged, or too faulty to tell; look at both"
         )
     if alignment.shift > LARGEST_SHIFT:

@@ -1,4 +1,4 @@
-"""`retina-adapt degrade`: simulate faults on clear photographs, and keep what was drawn."""
+"""`retina-adapt degrade`: simulate faults on clear photographs, and record what was drawn."""
 
 import dataclasses
 import json
@@ -27,7 +27,7 @@ DEFAULT_PRESET = "mixed"
 
 
 class ReplayError(RetinaAdaptError):
-    """A record of drawn degradations that cannot be read or lacks a photograph."""
+    """A record of drawn degradations that cannot be read, lacks a photograph, or came with options for new draws."""
 
 
 def degrade_photographs(
@@ -41,13 +41,13 @@ def degrade_photographs(
     field_of_view: FieldOfViewShape,
     console: Console,
 ) -> BatchResult:
-    """Degrade each photograph by its own draw, a function of the seed and its file name alone.
+    """Degrade each photograph by a draw of its own, which depends only on the options and its path in `source`.
 
     Args:
         preset: what to simulate; `DEFAULT_PRESET` by default.
-        seed: of the draws; 0 by default.
-        severity: by default drawn for each photograph.
-        replay: a `degradations.json` of an earlier run: what it holds is applied instead of drawing.
+        seed: seed of the draws; 0 by default.
+        severity: in [0, 1]; drawn for each photograph by default.
+        replay: an earlier run's `degradations.json`, to apply again instead of drawing.
 
     Returns:
         What was written; `degradations.json` in the output folder records every draw.
@@ -62,12 +62,12 @@ def degrade_photographs(
     preset, seed = preset or DEFAULT_PRESET, seed or 0
     draw_degradation(preset, seed=seed, severity=severity)
     recorded = None if replay is None else _read_record(replay)
-    # What earlier runs have left in the output folder can be replayed as well.
+    # Draws of earlier runs into the output folder stay in its record, so that they can be replayed too.
     present = _read_record(output / RECORD_FILE) if (output / RECORD_FILE).is_file() else {}
     names = [listed.relative.as_posix() for listed in list_photographs([source], output, RECORD_FILE)]
     _require_replaceable(output, names, present)
     if recorded is None:
-        # A file name may be no UTF-8; its bytes are what it is.
+        # A file name may not be valid UTF-8, so its bytes are hashed.
         keys = {name: zlib.crc32(f"{seed}/{name}".encode(errors="surrogateescape")) for name in names}
         draws = {name: draw_degradation(preset, seed=key, severity=severity) for name, key in keys.items()}
     else:
@@ -90,14 +90,14 @@ def degrade_photographs(
         return [target]
 
     make_output_folder(output)
-    # A process that is killed leaves results that are told by this to be its own.
+    # Written first: if the process is killed, the next run recognises its results by this record.
     _write_record(output, draws | present)
     try:
         return process_photographs(
             source, output, process, description="Degrading", results_mark=RECORD_FILE, console=console
         )
     finally:
-        # Also of a run that is interrupted: what it has degraded can be replayed.
+        # Even of an interrupted run: what it has degraded can then be replayed.
         _write_record(output, done)
 
 
@@ -106,7 +106,7 @@ def _write_record(output: Path, drawn: Mapping[str, DrawnDegradation]) -> None:
 
 
 def _require_replaceable(output: Path, names: Iterable[str], present: Mapping[str, DrawnDegradation]) -> None:
-    """Refuse to overwrite what no earlier run has recorded: the other half of a folder of pairs, for instance."""
+    """Refuse to overwrite what no earlier run has recorded, such as the other half of a folder of pairs."""
     for name in names:
         target = output / name
         if target.exists() and name not in present:

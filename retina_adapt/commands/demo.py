@@ -1,6 +1,6 @@
-"""`retina-adapt demo`: the whole path on one machine in some minutes.
+"""`retina-adapt demo`: the whole path on one machine in a few minutes.
 
-Photographs (given or drawn) are split; the recipe `adapt` trains an adaptor from the embedded backbone; the adaptor and
+Photographs (given or drawn) are split; the recipe `adapt` trains an adaptor on the embedded backbone; this adaptor and
 an embedded one enhance held-out photographs; the recipe `evaluate` compares them with the degraded input and CLAHE.
 """
 
@@ -40,7 +40,7 @@ class DemoError(RetinaAdaptError):
 def run_demo(
     output: Path, *, photographs: Path | None, degradation: str, steps: int, seed: int, console: Console
 ) -> Path:
-    """Run the demonstration; all it makes lies below `output`. Returns the path of the picture sheet.
+    """Run the demonstration, all of it below `output`, and return the path of the picture sheet.
 
     Args:
         photographs: a folder of clear photographs; None draws some.
@@ -48,7 +48,8 @@ def run_demo(
         steps: optimiser steps of the autoencoder's adaptors.
 
     Raises:
-        DemoError: fewer than ten photographs are given, the degradation is none of these, or a recipe fails.
+        DemoError: fewer than ten usable photographs are given, `output` holds those of another demonstration, there is
+            none of this degradation, or a recipe fails.
         OutputFolderError: `output` cannot be made.
     """
     adaptation = demo_adaptation(output, degradation, steps, seed)
@@ -82,7 +83,7 @@ def run_demo(
         device="cpu",
         console=console,
     )
-    console.print(f"{output / 'enhanced'}: by the new adaptor ('adaptor') and by the embedded '{degradation}'")
+    console.print(f"{output / 'enhanced'}: results of the new adaptor ('adaptor') and of the embedded '{degradation}'")
 
     console.rule("4. Compare")
     config = output / "evaluate.yaml"
@@ -91,7 +92,7 @@ def run_demo(
         "data_sets": [{"name": "held-out", "photographs": {"path": str(output / "photographs"), "split": "test"}}],
         "degradations": [{"preset": degradation, "adaptors": adaptors}],
         "modes": ["fast"],
-        # Other draws than those of the training.
+        # Draws other than those of training.
         "seed": seed + 1,
         "pictures": 4,
     }
@@ -106,12 +107,12 @@ def demo_degradations() -> list[str]:
 
 
 def split_photographs(output: Path, photographs: Path | None, seed: int, console: Console) -> None:
-    """Fill photographs/train, validation and test below `output`: all of them, or nothing if it is interrupted.
+    """Fill photographs/train, validation and test below `output`: all of them, or none if interrupted.
 
     Photographs that cannot be prepared are left out, with a warning.
 
     Raises:
-        DemoError: fewer than ten photographs are given, or those that are there came from elsewhere.
+        DemoError: fewer than ten usable photographs are given, or the folder holds those of another demonstration.
     """
     folder = output / "photographs"
     origin = "drawn" if photographs is None else str(photographs.resolve())
@@ -158,7 +159,7 @@ def _can_be_prepared(path: Path, console: Console) -> bool:
 
 
 def demo_adaptation(output: Path, degradation: str, steps: int, seed: int) -> dict[str, Any]:
-    """The committed configuration of the embedded adaptor, on the demonstration's photographs and for fewer steps.
+    """The embedded adaptor's committed configuration, with the demonstration's photographs and fewer steps.
 
     Returns:
         Plain values, as `recipes/adapt.py` reads them from YAML.
@@ -176,7 +177,7 @@ def demo_adaptation(output: Path, degradation: str, steps: int, seed: int) -> di
     config["validation"]["clear"] = [{"path": photographs, "split": "validation"}]
     config["autoencoder"] |= {"steps": steps, "validate_every": max(1, steps // 3), "seed": seed}
     config["small_frames"]["steps"] = int(small_share * steps)
-    # A pair costs five times as much in it, and the demonstration shows the way, not the best result.
+    # It takes five times as long per pair, and the demonstration shows the way, not the best result.
     config["second_look"] = {"steps": 0}
     config["adaptor"]["hook_groups"] = ["encoder", "decoder"]
     config["card"] = {"data_sets": ["photographs of the demonstration"]}
@@ -195,10 +196,10 @@ def _cpu_option() -> list[str]:
 
 def _run(launcher: list[str], recipe: str, config: Path) -> None:
     script = str(recipes_folder() / f"{recipe}.py")
-    # Left to itself, the launcher gives a process one thread.
+    # By default, the launcher gives a process one thread.
     environment = {"OMP_NUM_THREADS": str(os.cpu_count() or 1), "HF_HUB_OFFLINE": "1"} | os.environ
     command = [sys.executable, *launcher, script, "--config", str(config)]
     if subprocess.run(command, env=environment, check=False).returncode != 0:
         raise DemoError(
-            f"the recipe '{recipe}' failed; its message is above. Mended, the same command goes on from there"
+            f"the recipe '{recipe}' failed; its message is above. Once that is fixed, the same command resumes there"
         )

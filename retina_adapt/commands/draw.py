@@ -1,4 +1,4 @@
-"""`retina-adapt draw`: procedurally drawn fundus photographs, for a machine with none at hand."""
+"""`retina-adapt draw`: procedurally drawn fundus photographs, for when there are none at hand."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from retina_adapt.imaging.synthetic_fundus import draw_fundus
 
 
 def draw_photographs(output: Path, *, count: int, seed: int, size: int) -> list[Path]:
-    """Write `count` drawn photographs of `size` pixels, of the seeds from `seed` on; return their paths."""
+    """Write `count` drawn photographs, each `size` pixels square, with seeds from `seed` on; return their paths."""
     written = []
     for number in range(seed, seed + count):
         pixels, _, _ = draw_fundus(number, size)

@@ -1,4 +1,4 @@
-"""What an earlier run left in the output folder, and whether it is what this one would make."""
+"""What earlier runs left in the output folder, and whether this run would make the same."""
 
 import dataclasses
 import os
@@ -14,11 +14,12 @@ from retina_adapt.imaging import ImageReadError, read_photograph, sha256_of
 
 @dataclass(frozen=True)
 class EarlierResults:
-    """What need not be made, and what will be made anew.
+    """Results that need not be made, and results that will be replaced.
 
     Attributes:
         done: records of results that stay, by their `output`.
-        replaced: `output` of those that another adaptor or other settings made of the same photograph.
+        replaced: `output` of results for the same photograph that this run would make differently: with another adaptor
+            or other settings, or from a changed photograph or mask.
     """
 
     done: dict[str, PhotographRecord] = field(default_factory=dict)
@@ -26,19 +27,19 @@ class EarlierResults:
 
 
 def size_and_time(path: Path) -> tuple[int, int] | None:
-    """Size in bytes and time of the last change in ns; None of a file that reading will find missing."""
+    """Size in bytes and modification time in ns; None for a missing file, which reading will report."""
     state = _state_of(path)
     return state and (state.st_size, state.st_mtime_ns)
 
 
 def number_and_change(path: Path) -> list[int]:
-    """Number of the file and time of its last change of any kind in ns; nothing of a missing one."""
+    """Inode number and time of the last change of any kind in ns; empty for a missing file."""
     state = _state_of(path)
     return [] if state is None else [state.st_ino, state.st_ctime_ns]
 
 
 def require_photographs_stay(output: Path, planned: Sequence[PhotographRecord]) -> None:
-    """Refuse a result in the place of any photograph of this run, by whatever links and mounts that is reached.
+    """Refuse a result in the place of any photograph of this run, even if reached through links or mounts.
 
     Raises:
         OutputFolderError: names the place and the photograph.
@@ -60,17 +61,17 @@ def sort_earlier_results(
     *,
     skip_existing: bool,
 ) -> EarlierResults:
-    """Tell what is done; what lies in a result's place is made anew only where it is one of the same photograph.
+    """Tell which results are done already, and refuse to overwrite files that are not this run's to replace.
 
     Args:
         output: folder of the results.
-        planned: of this run.
-        before: what earlier runs have recorded, by `output` of the records.
-        skip_existing: leave every result that is there, whatever it was made from.
+        planned: this run's records.
+        before: records of earlier runs, by their `output`.
+        skip_existing: leave every existing result, whatever it was made from.
 
     Raises:
-        OutputFolderError: a file there is the result of another photograph, which still exists, or none of this
-            program.
+        OutputFolderError: a file in a result's place was made from another photograph, which still exists, or is not a
+            result of this program.
     """
     found = EarlierResults()
     for record in planned:
@@ -89,14 +90,14 @@ def sort_earlier_results(
                 )
             continue
         of_same = _of_one_photograph(known, record)
-        # Where the photograph is now: it may have been moved, or be named otherwise.
+        # With the present paths: the photograph may have been moved or renamed.
         now = dataclasses.replace(known, photograph=record.photograph, mask=record.mask)
-        # A result of another size was cut off since, by a full disk for instance, or changed.
+        # A result of another size has since been cut off, by a full disk for instance, or changed.
         is_same_request = known.request == record.request and _is_unchanged(known, record)
         if of_same and is_same_request and known.output_bytes == target.stat().st_size:
             found.done[record.output] = now
         elif skip_existing:
-            # What is known of another photograph's result says nothing of this one.
+            # A record of another photograph's result says nothing about this one.
             found.done[record.output] = dataclasses.replace(
                 now if of_same else dataclasses.replace(record, message=""), status="skipped"
             )
@@ -113,7 +114,8 @@ def sort_earlier_results(
 def _is_result_of(target: Path, record: PhotographRecord, *, may_be_copy: bool) -> bool:
     """Whether a file that no journal knows is a result, of a run that was killed or whose journal was lost.
 
-    A copy of the photograph is one of `auto` where it has made others; elsewhere it may be somebody's backup.
+    A copy of the photograph counts only for `auto`, which makes such copies, and only if `may_be_copy`; otherwise it
+    may be somebody's backup.
     """
     try:
         content = Path(record.photograph).read_bytes()
@@ -126,14 +128,14 @@ def _is_result_of(target: Path, record: PhotographRecord, *, may_be_copy: bool) 
 
 
 def _is_unchanged(known: PhotographRecord, record: PhotographRecord) -> bool:
-    """Whether photograph and mask hold what they held; size and time alone do not tell two files from each other."""
+    """Whether photograph and mask hold what they held; equal size and modification time alone do not prove it."""
     return (known.file_state == record.file_state or _holds(record.photograph, known.input_sha256)) and (
         known.mask_state == record.mask_state or _holds(record.mask, known.mask_sha256)
     )
 
 
 def _of_one_photograph(known: PhotographRecord, record: PhotographRecord) -> bool:
-    """Whether both are of one file; one that was moved is known by what it holds."""
+    """Whether both records are of one photograph; a moved one is recognised by its content."""
     if Path(known.photograph).resolve() == Path(record.photograph).resolve():
         return True
     return _holds(record.photograph, known.input_sha256)
@@ -147,7 +149,7 @@ def _holds(file: str, sha256: str) -> bool:
 
 
 def _place_of(path: Path) -> tuple[int, int] | None:
-    """What is one for all names of one file; None where there is none."""
+    """A value that all names of one file share; None if there is no file."""
     state = _state_of(path)
     return state and (state.st_dev, state.st_ino)
 

@@ -66,49 +66,49 @@ def enhance_photographs(
     report_seeds: int = 1,
     **settings: Any,
 ) -> BatchResult:
-    """Enhance each photograph by each adaptor, in the photograph's own geometry and format.
+    """Enhance each photograph with each adaptor, keeping the photograph's geometry and format.
 
-    With one adaptor the results lie in `output`; with several, in one folder an adaptor below it. `summary.json` and
-    `summary.csv` beside them tell what became of each. The same command resumes an interrupted run: what was enhanced
-    by the same adaptor, backbone and settings from the same file is not enhanced again. Under `accelerate launch`, each
-    process takes its share of the photographs.
+    With one adaptor, the results lie in `output`; with several, in a subfolder for each adaptor. `summary.json` and
+    `summary.csv` in `output` say what became of each photograph. The same command resumes an interrupted run: a result
+    that the same adaptor, backbone and settings made from the same file is not made again. Under `accelerate launch`,
+    each process takes its share of the photographs.
 
     Args:
         source: a folder, a file, a pattern such as `scans/**/*.png`, or several of these.
-        adaptors: names, paths, or NAME=PATH to call one by a name of yours. `auto` chooses for each photograph, by the
-            embedded router, among the embedded adaptors and those given beside it, prints the choice, and records all
-            choices in `routes.json` beside the results. A photograph that needs none, or whose adaptor there is not, is
+        adaptors: names, paths, or NAME=PATH to choose the name. With `auto`, the router chooses for each photograph
+            among the embedded adaptors and those given beside `auto`; each choice is printed, and all are recorded in
+            `routes.json` beside the results. A photograph that needs no adaptor, or whose adaptor is not available, is
             copied byte for byte.
-        then: adaptors, as in `adaptors` but for `auto`, that each result goes through after that: see
+        then: further adaptors that each result goes through, given as in `adaptors` but without `auto`; see
             `Enhancer.set_adaptor_sequence`. None is used twice on a photograph, and none on one that `auto` leaves
             alone.
-        masks: folder of known fields of view: images of the photographs' names, nonzero inside.
+        masks: folder of known fields of view: images named as the photographs, nonzero inside.
         device: `auto` is what accelerate finds.
-        workers: threads that read, and as many that write, while the network works.
-        skip_existing: leave every result that is there, whatever made it.
-        overwrite: enhance again what is done already.
+        workers: number of threads that read, and of threads that write, while the network works.
+        skip_existing: leave every existing result, whatever made it.
+        overwrite: enhance again even what is done already.
         router: folder of the router for `auto`; the embedded one by default.
         report: HTML file for one page on all results; see `write_batch_report`.
         report_seeds: versions of each result for the page's uncertainty map, in the mode diffusion.
         settings: further fields of `EnhancementSettings`.
 
     Returns:
-        What became of the photographs of all processes; on others than the main one, nothing.
+        What became of the photographs of all processes; empty on all processes but the main one.
 
     Raises:
         UnknownModelError, BackboneFileError, AdaptorFileError, RouterFileError, EnhancementInputError,
         OutputFolderError, ForeignFileError, ImageReadError, AdaptorNameError, DeviceError: before any photograph is
             enhanced.
-        RecordWriteError: what became of the photographs cannot be written down.
+        RecordWriteError: a journal, the summary or `routes.json` cannot be written.
     """
     chosen_settings = EnhancementSettings(mode=mode, seed=seed, **settings)
     if masks is not None and not masks.is_dir():
         raise EnhancementInputError(f"{masks}: there is no such folder; check --masks")
     if skip_existing and overwrite:
-        raise EnhancementInputError("--skip-existing leaves every result and --overwrite none: give one of them")
+        raise EnhancementInputError("--skip-existing keeps every result and --overwrite none; give one of the two")
     if router is not None and AUTO not in adaptors:
         raise EnhancementInputError(
-            f"{router}: a router chooses for --adaptor auto alone; add that, or leave --router out"
+            f"{router}: a router is only used by --adaptor auto; add that, or leave --router out"
         )
     processes = Processes(device)
     sources = [source] if isinstance(source, Path) else source
@@ -163,7 +163,7 @@ def enhance_photographs(
             photograph: [record for record in records if record.output not in earlier.done]
             for photograph, records in planned.items()
         }
-        # Nobody may write before everybody has seen what is left.
+        # No process may write before every process has seen what is left to do.
         processes.wait()
         share = processes.share_of([photograph for photograph, records in waiting.items() if records])
         journal = Journal(output, processes.index)
@@ -176,7 +176,7 @@ def enhance_photographs(
                         if verbose or record.route is not None:
                             own_console.print(_line(photograph, record), highlight=False, soft_wrap=True)
         except KeyboardInterrupt:
-            own_console.print("Stopped; what is done is kept, and the same command goes on.", style="bold")
+            own_console.print("Stopped; what is done is kept, and the same command resumes.", style="bold")
             raise
         processes.wait()
         result = BatchResult(is_of_another_process=True)
@@ -205,27 +205,27 @@ def enhance_photographs(
             result.failures += unreachable
             if replaced := [record for record in records if record.output in earlier.replaced and record.is_done]:
                 result.warnings.append(
-                    f"{output}: {len(replaced)} results of an earlier run were replaced, for its adaptor, settings, "
-                    "photographs or masks were others; to keep both, give each run an output folder of its own"
+                    f"{output}: {len(replaced)} results of an earlier run were replaced, because its adaptor, "
+                    "settings, photographs or masks were different; to keep both, give each run its own output folder"
                 )
             result.warnings += choices.warnings
             if left_alone := pictures_left_alone(sources, output):
                 result.warnings.append(left_alone)
-        # The launcher ends the others as soon as one fails.
+        # As soon as one process fails, the launcher ends the others.
         processes.wait()
         return result
 
 
 def _without_masks(listed: list[ListedPhotograph], masks: Path) -> list[ListedPhotograph]:
-    """The photographs alone, where the folder of masks lies among them."""
+    """The photographs without the masks, if the folder of masks lies among them."""
     folder = masks.resolve()
     photographs = [photograph for photograph in listed if folder not in photograph.path.resolve().parents]
-    # Where all of them lie in it, masks lie above the photographs, or are named as they are.
+    # If all of them lie in it, the folder of masks is that of the photographs, or one above it.
     return photographs or listed
 
 
 def _newest(planned: PhotographRecord, after: dict[str, PhotographRecord]) -> PhotographRecord:
-    """What a process of this run says of a result; the planned record itself where none does."""
+    """The record of a result by a process of this run, or the planned one if there is none."""
     found = after.get(planned.output)
     return found if found is not None and found.request == planned.request else planned
 
@@ -248,7 +248,7 @@ def _result(output: Path, records: list[PhotographRecord], done: Container[str])
         (result.skipped if record.output in done else result.written).append(path)
         if record.message:
             result.warnings.append(record.message)
-    # One line a photograph, however many adaptors it was to be enhanced by.
+    # One line per photograph, however many adaptors were asked for.
     result.failures = list(dict.fromkeys(result.failures))
     result.warnings = list(dict.fromkeys(result.warnings))
     return result

@@ -1,4 +1,4 @@
-"""What one run of `retina-adapt enhance` makes of each photograph: plan, read, network, write, record."""
+"""One run of `retina-adapt enhance`: plan, read, enhance, write and record each photograph."""
 
 import dataclasses
 import hashlib
@@ -59,9 +59,9 @@ class _ReadPhotograph:
 
 @dataclass(frozen=True)
 class _Change:
-    """What an adaptor that was asked for has made: none, where the router left the photograph alone.
+    """The change that a requested adaptor made; None if the router left the photograph alone.
 
-    `used` are the adaptors that it took, one after the other.
+    `used` are the adaptors that made it, one after the other.
     """
 
     used: list[str]
@@ -72,14 +72,14 @@ class _Change:
 
 @dataclass(frozen=True)
 class _Made:
-    """Of one photograph: the reading, and by name of the adaptor asked for, what it made or what kept it from that."""
+    """A photograph as read, and for each requested adaptor by name, its change or the error that prevented it."""
 
     read: _ReadPhotograph
     changes: dict[str, _Change | Exception]
 
 
 class EnhancementRun:
-    """One run's choices, and what they make of a photograph."""
+    """The choices of one run, applied to each photograph."""
 
     def __init__(
         self,
@@ -96,12 +96,12 @@ class EnhancementRun:
         self.enhancer, self.choices, self.settings, self.models = enhancer, choices, settings, models
         self.output, self.field_of_view, self.masks, self.request = output, field_of_view, masks, request
         self.folders = {name: output if len(choices.names) == 1 else output / name for name in choices.names}
-        # Listed once, since an archive may have a mask for each of its photographs; of two with one name, the first.
+        # Listed once, since an archive may have a mask for each photograph; of two with one name, the first counts.
         found = [] if masks is None else find_photographs(masks)[::-1]
         self.masks_by_name = {} if masks is None else {path.relative_to(masks).with_suffix(""): path for path in found}
 
     def require_own_masks(self, listed: Sequence[ListedPhotograph]) -> None:
-        """Refuse a mask that several photographs would take, of which it can be that of one alone.
+        """Refuse a mask that several photographs would take, since it can belong to only one.
 
         Raises:
             EnhancementInputError: names the mask and two of them.
@@ -116,7 +116,7 @@ class EnhancementRun:
                 )
 
     def planned_results(self, listed: ListedPhotograph) -> list[PhotographRecord]:
-        """A record for each adaptor, as if the photograph had failed."""
+        """A record for each adaptor, marked as failed until the photograph is done."""
         mask = self._mask_of(listed)
         states = [size_and_time(listed.path), None if mask is None else size_and_time(mask)]
         return [
@@ -125,8 +125,7 @@ class EnhancementRun:
                 output=(self.folders[name] / listed.relative).relative_to(self.output).as_posix(),
                 adaptor=name,
                 status="failed",
-                message=f"{listed.path}: not enhanced: the process that it was given to was lost; run the same command "
-                "again",
+                message=f"{listed.path}: not enhanced: its process was lost; run the same command again",
                 request=self._key_of(name, states),
                 file_state=number_and_change(listed.path),
                 mask="" if mask is None else str(mask.absolute()),
@@ -136,10 +135,10 @@ class EnhancementRun:
         ]
 
     def _key_of(self, name: str, states: list[Any]) -> str:
-        """What a result under the adaptor `name` depends on: not on other adaptors, nor on what shares its batch."""
+        """A hash of all that a result under the adaptor `name` depends on: not other adaptors, nor the batch size."""
         settings = {key: value for key, value in self.request["settings"].items() if key != "batch_size"}
         request = {**self.request, "adaptors": self.request["adaptors"][name], "settings": settings}
-        # Of masks, what the photograph's own holds counts, not where they lie.
+        # What counts is the photograph's own mask, which is among the states, not where masks lie.
         del request["masks"]
         return hashlib.sha256(json.dumps([request, *states], sort_keys=True).encode()).hexdigest()
 
@@ -150,7 +149,7 @@ class EnhancementRun:
         console: Console,
         workers: int,
     ) -> Iterator[tuple[ListedPhotograph, list[PhotographRecord]]]:
-        """(photograph, its finished records) one after the other."""
+        """Yield each photograph with its finished records."""
         with batch_progress(console) as progress:
             task = progress.add_task("Enhancing", total=len(share))
             made = overlapped(
@@ -165,7 +164,7 @@ class EnhancementRun:
                 progress.advance(task)
 
     def known_mask(self, photograph: ListedPhotograph) -> np.ndarray | None:
-        """The photograph's known field of view, bool (H, W); None where it is to be looked for."""
+        """The photograph's known field of view, bool (H, W); None if it has to be found."""
         path = self._mask_of(photograph)
         if path is None:
             return None
@@ -177,7 +176,7 @@ class EnhancementRun:
         if self.masks is None:
             return None
         name = listed.relative.with_suffix("")
-        # A missing mask gives the reader's own error, which names the file that was looked for.
+        # If the mask is missing, reading this path raises an error that names it.
         missing = self.masks / f"{name}.png"
         return self.masks_by_name.get(name) or self.masks_by_name.get(Path(name.name), missing)
 
@@ -187,7 +186,7 @@ class EnhancementRun:
         try:
             require_format_for(photograph, listed.path)
         except ImageWriteError as error:
-            raise ImageReadError(f"{error}: rename the file to what it is, for its result has its name") from error
+            raise ImageReadError(f"{error}: rename the file to what it is, since the result keeps its name") from error
         mask = self.known_mask(listed)
         prepared = self.enhancer.prepare(
             photograph.pixels,
@@ -202,7 +201,7 @@ class EnhancementRun:
             doubts.append(require_fundus(photograph.pixels, prepared.field_of_view, str(listed.path)))
         if photograph.provenance is not None:
             doubts.append(
-                f"{listed.path}: is a result of enhancement itself; enhance the photograph that it was made from"
+                f"{listed.path}: is itself a result of enhancement; enhance the photograph that it was made from"
             )
         mask_path = self._mask_of(listed)
         mask_sha256 = "" if mask_path is None else sha256_of(read_encoded(mask_path))
@@ -214,7 +213,7 @@ class EnhancementRun:
             try:
                 made.changes[name] = self._change(read, name)
             except Exception as error:
-                # Of this adaptor alone: what the others find is kept.
+                # It concerns this adaptor alone: the changes of the others are kept.
                 made.changes[name] = error
         return made
 
@@ -253,7 +252,7 @@ class EnhancementRun:
         return finished
 
     def _write_one(self, made: _Made, record: PhotographRecord, digest: str) -> PhotographRecord:
-        """Write one result; the record of it."""
+        """Write one result, and return its record."""
         found = made.changes[record.adaptor]
         if isinstance(found, Exception):
             raise found
@@ -262,7 +261,7 @@ class EnhancementRun:
         height, width = photograph.pixels.shape[:2]
         target = self.output / record.output
         if change is None:
-            # The file's bytes rather than its pixels: writing a JPEG anew would change them.
+            # Copy the file's bytes rather than its pixels, which encoding a JPEG again would change.
             with write_file_atomically(target) as temporary:
                 temporary.write_bytes(made.read.encoded)
         else:

@@ -1,7 +1,7 @@
-"""What became of each photograph, kept beside the results while a run goes on, and summed up at its end.
+"""What became of each photograph: recorded beside the results during a run, and summed up at its end.
 
-Every process appends to a journal of its own, a line a photograph, so that whatever ends a run, the next one knows what
-is done: also what was given to a process that was lost.
+Every process appends to a journal of its own, one line per result, so that however a run ends, even if a process dies,
+the next run knows what is done.
 """
 
 import csv
@@ -18,12 +18,12 @@ from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.commands.records import recording, require_own_record, write_json_record
 
 JOURNAL_FOLDER = ".retina_adapt"
-# As a pattern below the folder of results: only a run that has begun its work leaves one.
+# A pattern below the folder of results; only a run that has begun its work leaves such a file.
 JOURNALS = f"{JOURNAL_FOLDER}/journal-*.jsonl"
 SUMMARY_JSON, SUMMARY_CSV = "summary.json", "summary.csv"
-# By which they are known from files of other programs.
+# How the two begin, to tell them from files of other programs.
 SUMMARY_BEGINS, TABLE_BEGINS = b'{\n "counts": {', b"photograph,output,adaptor,"
-# What the table leaves out.
+# Left out of the table.
 _JSON_ALONE = ("route", "file_state", "mask_state")
 Status = Literal["enhanced", "copied", "skipped", "failed"]
 
@@ -38,18 +38,19 @@ class PhotographRecord:
         adaptor: as asked for; `auto` leaves the choice to the router.
         status: enhanced; copied, since the router chose no adaptor; skipped, since a result was there; or failed.
         message: why it failed, or what is doubtful about it.
-        used_adaptors: what enhanced it, one after the other; none where it was copied.
-        width, height: in pixels; 0 where it could not be read.
-        tile_size: of the tiles that the network saw; None for none.
-        seconds: in the network.
-        route: of the router: its `Route` as plain values.
-        request: sha256 over size and time of the input file and its mask, and all else that the result depends on.
-        file_state: number and time of the last change of any kind of the input file, by which one is told from another
-            of the same size and time that has been put in its place; empty where it could not be read.
-        input_sha256: of the input file; empty where it could not be read.
-        mask: path of the mask's file, absolute; empty where none was given.
-        mask_state, mask_sha256: of that file, as of the photograph's.
-        output_bytes: size of the result.
+        used_adaptors: the adaptors that enhanced it, one after the other; empty if it was copied.
+        width, height: in pixels; 0 if it could not be read.
+        tile_size: side in pixels of the tiles that the network saw; None if it saw the whole frame only.
+        seconds: time in the networks.
+        route: the router's `Route` as plain values; None without `auto`.
+        request: sha256 over size and modification time of the input file and its mask, and all else that the result
+            depends on.
+        file_state: inode number of the input file and time of its last change of any kind in ns, which tell it from
+            another file of the same size and modification time in its place; empty if it could not be accessed.
+        input_sha256: sha256 of the input file; empty if it could not be read.
+        mask: absolute path of the mask's file; empty if none was given.
+        mask_state, mask_sha256: the same for the mask's file.
+        output_bytes: size of the result in bytes.
         finished: seconds since 1970.
     """
 
@@ -79,7 +80,7 @@ class PhotographRecord:
 
 
 def shown_sequence(record: PhotographRecord) -> str:
-    """The adaptors that enhanced a photograph, as `Enhancer.active_adaptor` says it; "" for none."""
+    """The adaptors that enhanced a photograph, worded as in `Enhancer.active_adaptor`; "" for none."""
     return ", then ".join(record.used_adaptors)
 
 
@@ -92,7 +93,7 @@ class Journal:
         self._starts_anew = self.path.is_file()
 
     def append(self, record: PhotographRecord) -> None:
-        """Write a line, whole before this returns.
+        """Append a record as one line, which is complete when this returns.
 
         Raises:
             RecordWriteError: the file cannot be written.
@@ -105,7 +106,7 @@ class Journal:
 
 
 def read_journals(output: Path) -> dict[str, PhotographRecord]:
-    """The newest record of each result, by `output`, of all processes of all runs; torn lines are passed over."""
+    """The newest record of each result, by `output`, from all processes of all runs; torn lines are skipped."""
     newest: dict[str, PhotographRecord] = {}
     for path in sorted(output.glob(JOURNALS)):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -119,7 +120,7 @@ def read_journals(output: Path) -> dict[str, PhotographRecord]:
 
 
 def require_own_summary(output: Path) -> None:
-    """Raises ForeignFileError if `summary.json` or `summary.csv` there is no earlier run's."""
+    """Raise ForeignFileError if `summary.json` or `summary.csv` is there and is not an earlier run's."""
     require_own_record(output / SUMMARY_JSON, lambda content: content.startswith(SUMMARY_BEGINS))
     require_own_record(output / SUMMARY_CSV, lambda content: content.startswith(TABLE_BEGINS))
 
@@ -127,9 +128,12 @@ def require_own_summary(output: Path) -> None:
 def write_summary(
     output: Path, records: Sequence[PhotographRecord], settings: dict[str, Any], unreachable: Sequence[str]
 ) -> None:
-    """Write `summary.json` and `summary.csv`, a row a result; `unreachable` is what may hold more photographs.
+    """Write `summary.json` and `summary.csv`, one row per result.
 
-    A file name that is no UTF-8 has escapes such as `\\udcfc` in both, for each byte that is none.
+    In both, a byte of a file name that is not valid UTF-8 becomes an escape such as `\\udcfc`.
+
+    Args:
+        unreachable: messages on places that could not be searched for photographs.
 
     Raises:
         RecordWriteError: one of them cannot be written.
@@ -147,7 +151,7 @@ def write_summary(
     with (
         recording(table),
         write_file_atomically(table) as temporary,
-        # With the bytes of such a name as they are, other programs would refuse the whole file.
+        # With the raw bytes of such a name, other programs would refuse the whole file.
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
     ):
         writer = csv.DictWriter(stream, columns, extrasaction="ignore")

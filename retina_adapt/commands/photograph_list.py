@@ -1,4 +1,4 @@
-"""Which photographs a command works on, and where the result of each belongs."""
+"""Which photographs a command works on, and where the result of each goes."""
 
 import glob
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ from retina_adapt.imaging import ImageReadError
 from retina_adapt.imaging.dicom import SIGNATURE_END, is_dicom
 from retina_adapt.imaging.photograph import SUFFIXES, search_photographs, visible_folders
 
-# Pictures that cameras and viewers write and this package does not read.
+# Kinds of pictures that cameras and viewers write but this package does not read.
 _OTHER_PICTURES = (".bmp", ".gif", ".webp", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pdf", ".dng")
 
 
 class OutputFolderError(RetinaAdaptError):
-    """Results would overwrite the photographs that they are made from, or each other, or there is no place for them."""
+    """An unusable output folder: results would overwrite other files or each other, or cannot be written there."""
 
 
 @dataclass(frozen=True)
 class ListedPhotograph:
-    """A file, and its path relative to the folder that it was found in: where its result lies in the output folder."""
+    """A photograph's file, and its path relative to the source folder, which its result has in the output folder."""
 
     path: Path
     relative: Path
@@ -31,15 +31,15 @@ def list_photographs(sources: Sequence[Path], output: Path, results_mark: str = 
     """Find photographs, sorted by their place in the output.
 
     Args:
-        sources: files, folders that are searched with their subfolders, or patterns such as `scans/**/*.png`, whose
-            results keep the folders behind the first wildcard.
-        output: what lies in it is no input.
-        results_mark: the name, or a pattern, of what the command leaves in each folder of results: what lies in such a
-            folder below a source is no input either, nor are results of `enhance`.
+        sources: files, folders, which are searched with their subfolders, or patterns such as `scans/**/*.png`, whose
+            results keep the folders from the first wildcard on.
+        output: folder for the results; what it holds is not input.
+        results_mark: name, or a pattern, of a file that the command leaves in each folder of results. What such a
+            folder below a source holds is not input either, nor are results of `enhance`.
 
     Raises:
-        OutputFolderError: `output` is a source folder or holds all of a source, or two photographs would have the same
-            result.
+        OutputFolderError: `output` is a source folder or holds all of a source, a source holds only results of earlier
+            runs, a result would overwrite its photograph, or two photographs would have the same result.
         ImageReadError: a source does not exist or holds no photograph.
     """
     listed: dict[Path, Path] = {}
@@ -63,7 +63,7 @@ def list_photographs(sources: Sequence[Path], output: Path, results_mark: str = 
             )
         for path in inputs:
             relative = path.relative_to(root)
-            # Of overlapping sources, the first that holds it says where its result lies.
+            # If sources overlap, the first that holds a photograph determines where its result goes.
             if path.absolute() in taken:
                 continue
             taken.add(path.absolute())
@@ -78,10 +78,10 @@ def list_photographs(sources: Sequence[Path], output: Path, results_mark: str = 
 
 
 def require_not_itself(target: Path, photograph: Path) -> None:
-    """Refuse a result in the photograph's own place, by whatever links and mounts it is reached.
+    """Refuse a result in the photograph's own place, even if reached through links or mounts.
 
     Raises:
-        OutputFolderError: they are one file.
+        OutputFolderError: both are one file.
     """
     if target.exists() and target.samefile(photograph):
         raise OutputFolderError(
@@ -99,7 +99,7 @@ def result_folders(source: Path, results_mark: str) -> list[Path]:
 
 
 def unreachable_in(sources: Sequence[Path], output: Path, results_mark: str = JOURNALS) -> list[str]:
-    """A message for each thing in the sources that cannot be looked at, though it may hold photographs.
+    """A message for each place in the sources that cannot be accessed, though it may hold photographs.
 
     Args:
         sources, output, results_mark: see `list_photographs`.
@@ -107,7 +107,7 @@ def unreachable_in(sources: Sequence[Path], output: Path, results_mark: str = JO
     messages = []
     for source in sources:
         root = _root_of(source)
-        # A pattern without ** looks into few folders, and they are named in it.
+        # A pattern without ** looks only into the few folders that it names.
         if source.is_file() or not (source.is_dir() or "**" in source.parts):
             continue
         results = {output.resolve(), *(folder.resolve() for folder in result_folders(root, results_mark))}
@@ -120,7 +120,7 @@ def unreachable_in(sources: Sequence[Path], output: Path, results_mark: str = JO
 
 
 def pictures_left_alone(sources: Sequence[Path], output: Path, results_mark: str = JOURNALS) -> str:
-    """Which pictures in the source folders are not read, or are results, as a warning; "" if there are none."""
+    """A warning about pictures in the source folders that are results, or not readable; "" if there are none."""
     warnings = []
     results = [
         folder
@@ -130,8 +130,8 @@ def pictures_left_alone(sources: Sequence[Path], output: Path, results_mark: str
     ]
     if results:
         warnings.append(
-            f"{', '.join(map(str, results))}: left alone, for the results of an earlier run lie there; if you mean "
-            "those, name the folder itself"
+            f"{', '.join(map(str, results))}: left alone, because results of an earlier run lie there; if you "
+            "mean those, name the folder itself"
         )
     if unread := unread_pictures(sources):
         warnings.append(unread)
@@ -139,7 +139,7 @@ def pictures_left_alone(sources: Sequence[Path], output: Path, results_mark: str
 
 
 def unread_pictures(folders: Sequence[Path]) -> str:
-    """Which pictures in the folders are of kinds that are not read, as a warning; "" if there are none."""
+    """A warning about pictures in the folders that are of kinds that are not read; "" if there are none."""
     found, unnamed = [], []
     searched = (found for folder in folders if folder.is_dir() for found in visible_folders(folder))
     for path in (found.path / name for found in searched for name in found.files):
@@ -159,8 +159,8 @@ def unread_pictures(folders: Sequence[Path]) -> str:
         )
     if unnamed:
         warnings.append(
-            f"{unnamed[0]}: left alone, {len(unnamed)} in all that are DICOM by what they hold and not by their name; "
-            "let their names end in .dcm"
+            f"{unnamed[0]}: left alone, {len(unnamed)} in all that are DICOM by content but not by name; let their "
+            "names end in .dcm"
         )
     return "; ".join(warnings)
 
@@ -174,7 +174,7 @@ def _begins_as_dicom(path: Path) -> bool:
 
 
 def require_new_folder(output: Path, sources: Sequence[Path]) -> None:
-    """Let a command write a folder as a whole, which holds nothing yet.
+    """Require a new or empty folder, for a command that writes it as a whole.
 
     Raises:
         OutputFolderError: it holds something, or lies in one of the source folders.
@@ -189,10 +189,10 @@ def require_new_folder(output: Path, sources: Sequence[Path]) -> None:
 
 
 def make_output_folder(output: Path) -> None:
-    """Make the folder for the results, unless it is there.
+    """Make the folder for the results, unless it exists.
 
     Raises:
-        OutputFolderError: it cannot be made, or its name is that of a picture.
+        OutputFolderError: it cannot be made, or has the name of a picture.
     """
     if output.suffix.lower() in SUFFIXES and not output.is_dir():
         raise OutputFolderError(
@@ -219,7 +219,7 @@ def _found_in(source: Path) -> tuple[Path, list[Path]]:
 
 
 def _root_of(source: Path) -> Path:
-    """The folder that a source's results are relative to; of a pattern, the one before its first wildcard."""
+    """The folder that a source's results are relative to; for a pattern, the one before its first wildcard."""
     if source.exists() or not glob.has_magic(str(source)):
         return source if source.is_dir() else source.parent
     parts = source.parts

@@ -1,4 +1,4 @@
-"""The processes that `accelerate launch` has started, or the one there is."""
+"""The processes that `accelerate launch` started, or the only one there is."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -12,7 +12,7 @@ from retina_adapt.errors import RetinaAdaptError
 
 Item = TypeVar("Item")
 
-# A process that has finished its share waits for the others, who may have days of work.
+# A process that has finished its share waits for the others, which may have days of work left.
 _PATIENCE = timedelta(days=30)
 
 
@@ -28,7 +28,7 @@ def usable_device(name: str) -> torch.device:
     """
     try:
         device = torch.device(name)
-        # A known name is not enough: the driver, the card or this kind of device in PyTorch may be missing.
+        # A known name is not enough: the driver, the card, or PyTorch's support for it may be missing.
         torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError, ImportError) as error:
         reason = str(error).partition("\n")[0].partition(". ")[0]
@@ -50,7 +50,7 @@ class Processes:
 
     def __init__(self, device: str = "auto") -> None:
         self._state = PartialState(cpu=device == "cpu" or parse_flag_from_env("ACCELERATE_USE_CPU"), timeout=_PATIENCE)
-        # Behind the state, which gives `cuda` the meaning of this process' own card.
+        # After the state, which makes `cuda` mean this process's own card.
         self.device: torch.device = self._state.device if device == "auto" else usable_device(device)
 
     @property
@@ -62,9 +62,9 @@ class Processes:
         return self._state.is_main_process
 
     def share_of(self, items: Sequence[Item]) -> list[Item]:
-        """Every n-th item, for n processes; every process has to give the same ones."""
+        """Every n-th item, for n processes; all processes must pass the same items."""
         return list(items[self.index :: self._state.num_processes])
 
     def wait(self) -> None:
-        """Until every process has come here."""
+        """Wait until every process has called this."""
         self._state.wait_for_everyone()

@@ -1,4 +1,4 @@
-"""`retina-adapt recipes`: the training scripts that travel with the package."""
+"""`retina-adapt recipes`: the training scripts that come with the package."""
 
 import ast
 import shutil
@@ -11,7 +11,7 @@ class RecipeError(RetinaAdaptError):
     """A recipe that does not exist, or a file that copying it would overwrite."""
 
 
-# It measures the other recipes by their configurations, so that its copy would have to be one of everything.
+# It measures the other recipes with their configurations, so copying it would mean copying everything.
 _BENCHMARK = "benchmark"
 # Recipes that import another one, and need it beside them.
 _IMPORTS = {"sweep": "adapt"}
@@ -38,11 +38,12 @@ def recipe_summary(name: str) -> str:
 def copy_recipe(name: str, output: Path) -> list[Path]:
     """Copy a recipe and its configurations to a folder; return the new files.
 
-    Another recipe that it imports comes with it, and so do the launcher's configurations for several processes, except
-    for what is there already: that may be a changed copy.
+    A recipe that it imports and the launcher's configurations for several processes are copied too, except for files
+    that exist already: those may be changed copies.
 
     Raises:
-        RecipeError: for an unknown name, or where a file is there already.
+        RecipeError: the name is unknown or `benchmark`, `output` is a file, or one of the recipe's own files exists
+            there already.
     """
     if name == _BENCHMARK:
         raise RecipeError(
@@ -69,7 +70,7 @@ def copy_recipe(name: str, output: Path) -> list[Path]:
 
 
 def _launcher_files(name: str) -> list[Path]:
-    """Configurations of `accelerate launch`, for a recipe that is started by it."""
+    """Configurations of `accelerate launch`, for a recipe that is started with it."""
     script = (recipes_folder() / f"{name}.py").read_text(encoding="utf-8")
     if "accelerate launch" not in script:
         return []

@@ -1,6 +1,6 @@
-"""Files beside the results that tell how these came about: whole, whatever file names they hold, or a clear error.
+"""Files beside the results that record how these were made: whole, whatever file names they hold, or a clear error.
 
-A file name that is no UTF-8 reaches Python with surrogates in it, which UTF-8 cannot hold. JSON escapes them.
+A file name that is not valid UTF-8 reaches Python with surrogates, which UTF-8 cannot encode; JSON escapes them.
 """
 
 import json
@@ -14,21 +14,21 @@ from retina_adapt.errors import RetinaAdaptError
 
 
 class RecordWriteError(RetinaAdaptError):
-    """A record that the disk or its permissions refuse."""
+    """A record that cannot be written, for lack of space or permission."""
 
 
 class ForeignFileError(RetinaAdaptError):
-    """A file that something else has written, in the place of a record."""
+    """A file that something else wrote, in the place of a record."""
 
 
 def require_own_record(path: Path, is_own: Callable[[bytes], bool]) -> None:
-    """Let a command write `path` where nothing is, or a record of its own.
+    """Let a command write `path` only if nothing is there, or a record of its own.
 
     Args:
-        is_own: tells it by what the file holds.
+        is_own: recognises such a record by its content.
 
     Raises:
-        ForeignFileError: it is somebody else's.
+        ForeignFileError: something else is there.
     """
     if path.exists() and not (path.is_file() and is_own(path.read_bytes())):
         raise ForeignFileError(
@@ -39,17 +39,17 @@ def require_own_record(path: Path, is_own: Callable[[bytes], bool]) -> None:
 
 @contextmanager
 def recording(path: Path) -> Iterator[None]:
-    """For a block that writes `path`.
+    """Turn the system's error in a block that writes `path` into one that says what to do.
 
     Raises:
-        RecordWriteError: in place of the system's error.
+        RecordWriteError: in place of an OSError.
     """
     try:
         yield
     except OSError as error:
         raise RecordWriteError(
-            f"{path}: cannot be written ({error.strerror or error}); make space or the folder writable, and run the "
-            "same command again"
+            f"{path}: cannot be written ({error.strerror or error}); make space, or make the folder writable, and run "
+            "the same command again"
         ) from error
 
 

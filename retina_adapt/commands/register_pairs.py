@@ -1,4 +1,4 @@
-"""`retina-adapt register-pairs`: lay the low-quality photographs of pairs over the clear ones."""
+"""`retina-adapt register-pairs`: register the low-quality photograph of each pair to the clear one."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +18,8 @@ class RegisteredPairs:
     """What became of the pairs.
 
     Attributes:
-        done: for each pair that was written a line with what was done, which begins with its name.
-        failures: a line for each pair that was not, naming it.
+        done: a line for each pair that was written, which begins with its name and says what was done.
+        failures: a line for each pair that was not written, naming it.
     """
 
     done: list[str] = field(default_factory=list)
@@ -29,7 +29,7 @@ class RegisteredPairs:
 def register_pairs(
     low: Path, high: Path, output: Path, *, field_of_view: FieldOfViewShape, console: Console
 ) -> RegisteredPairs:
-    """Write `low` and `high` below the output as PNG, of one size for each pair and registered to each other.
+    """Write the registered pairs to `low` and `high` below the output as PNG, both photographs of a pair in one size.
 
     Raises:
         ImageReadError, PairingError: see `pair_files`.
@@ -52,12 +52,12 @@ def register_pairs(
                     )
                     if registered.alignment.shift > LARGEST_SHIFT:
                         raise RegistrationError(
-                            f"{files[0]}: was moved, but {registered.alignment.shift:.1%} of the eye's width is left; "
-                            "leave the pair out, or register it by hand"
+                            f"{files[0]}: was moved, but is still {registered.alignment.shift:.1%} of the eye's width "
+                            "off; leave the pair out, or register it by hand"
                         )
                     result.done.append(
-                        f"{name}: lay turned by {registered.turn:.1f} degrees, {registered.scale:.3f} times as large; "
-                        f"{registered.alignment.shift:.2%} of the eye's width is left"
+                        f"{name}: was turned by {registered.turn:.1f} degrees, {registered.scale:.3f} times as large; "
+                        f"now {registered.alignment.shift:.2%} of the eye's width off"
                     )
                 except Exception as error:
                     result.failures.append(failure_message(files[0], error))
@@ -65,7 +65,7 @@ def register_pairs(
                 for side, photograph in (("low", registered.low), ("high", registered.high)):
                     write_photograph(photograph, folder / side / f"{name}.png")
     except (OSError, ImageWriteError) as error:
-        # One photograph of a pair alone would make all of them useless.
+        # A single photograph without its partner would make the whole folder useless.
         raise RegistrationError(
             f"{output}: pairs cannot be written there ({error}); give another folder, or make room"
         ) from error

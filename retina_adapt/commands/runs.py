@@ -1,4 +1,4 @@
-"""`retina-adapt runs`: which trainings there are, how they were made, and how they differ."""
+"""`retina-adapt runs`: which training runs there are, how they were made, and how they differ."""
 
 import math
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ class RunComparison:
     """Runs side by side.
 
     Attributes:
-        folders: of the runs.
-        settings: those that differ, by dotted name, a value for each run; None where a run has none.
-        scores: of the last validation, `<training>/<score>`, a value for each run; None where a run has none.
+        folders: the runs' folders.
+        settings: settings that differ, by dotted name, with a value for each run; None where a run has none.
+        scores: scores of the last validation, by `<training>/<score>`, likewise.
     """
 
     folders: list[str]
@@ -30,7 +30,7 @@ class RunComparison:
 
 
 def find_runs(folder: Path) -> dict[Path, dict[str, Any]]:
-    """The records of all runs in a folder and its subfolders, by the run's folder; of a damaged one its "problem".
+    """The records of all runs in a folder and its subfolders, by run folder; a damaged one holds only a "problem".
 
     Raises:
         RunRecordError: there is no such folder.
@@ -42,14 +42,14 @@ def find_runs(folder: Path) -> dict[Path, dict[str, Any]]:
         try:
             found[file.parent] = read_run(file.parent)
         except RunRecordError as error:
-            # Other programs write files of this name too; one of them hides no run.
+            # Other programs write files of this name too; such a file must not hide the runs.
             found[file.parent] = {"problem": str(error)}
     return found
 
 
 def run_table(runs: dict[Path, dict[str, Any]]) -> Table:
     """A line for each training of each run: where it stands, and its last scores."""
-    # A path that is cut off is that of another run.
+    # A path that is cut off could be another run's.
     run = Column("run", overflow="fold")
     table = Table(run, "training", "status", "step", "scores", "started", box=None, pad_edge=False)
     for folder, record in runs.items():
@@ -60,7 +60,7 @@ def run_table(runs: dict[Path, dict[str, Any]]) -> Table:
             step = f"{progress['step']}/{progress['steps']}" if progress else ""
             status = progress.get("status", "no training yet")
             if folder.name == DRY_RUN_FIELD and progress:
-                # It ends after two steps of the many that it speaks of, as it should.
+                # It rightly ends after two of the many steps in its record.
                 status, step = "dry run", ""
             started = record.get("started", "")
             if started:
@@ -70,13 +70,13 @@ def run_table(runs: dict[Path, dict[str, Any]]) -> Table:
 
 
 def run_lines(record: dict[str, Any]) -> list[str]:
-    """A record as `dotted.name: value` lines, the list of its starts as their number."""
+    """A record as `dotted.name: value` lines, with the number of its starts in place of their list."""
     shown = {key: value for key, value in record.items() if key != "starts"}
     return [*(f"{name}: {value}" for name, value in flattened(shown).items()), f"starts: {len(record['starts'])}"]
 
 
 def compare_runs(folders: list[Path]) -> RunComparison:
-    """Settings that differ and last scores of two or more runs.
+    """Compare two or more runs: the settings that differ, and the last scores.
 
     Raises:
         RunRecordError: a folder holds no run, or fewer than two are given.
@@ -97,7 +97,7 @@ def compare_runs(folders: list[Path]) -> RunComparison:
 
 
 def comparison_tables(comparison: RunComparison) -> list[Table]:
-    """The settings that differ, and the scores."""
+    """A table of the settings that differ, and one of the scores."""
     tables = []
     for title, values in (("setting", comparison.settings), ("score", comparison.scores)):
         table = Table(title, *comparison.folders, box=None, pad_edge=False)
@@ -108,10 +108,10 @@ def comparison_tables(comparison: RunComparison) -> list[Table]:
 
 
 def plot_runs(folders: list[Path], path: Path, tag: str = "") -> list[str]:
-    """Draw scalars of runs over their steps as SVG; return the tags that were drawn.
+    """Plot scalars of runs over their steps as SVG, and return the plotted tags.
 
     Args:
-        tag: draw the tags that contain it, such as `psnr`; "" draws all.
+        tag: plot the tags that contain it, such as `psnr`; "" plots all.
 
     Raises:
         RunRecordError: no run has such a tag.
@@ -133,7 +133,7 @@ def plot_runs(folders: list[Path], path: Path, tag: str = "") -> list[str]:
 
 
 def _scores_text(scores: dict[str, float]) -> str:
-    """Scores in one line; of the degraded photographs' and the enhanced ones' the way from the first to the second."""
+    """Scores in one line; those known for degraded and enhanced photographs as `degraded -> enhanced`."""
     shown = []
     for name, value in scores.items():
         before = scores.get(f"{name}_degraded")

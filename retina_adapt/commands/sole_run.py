@@ -1,4 +1,4 @@
-"""One run at a time in a folder of results, what a killed one has left there, and how one is ended from outside."""
+"""One run at a time in a folder of results, the remains of killed runs, and how a run is ended from outside."""
 
 import errno
 import os
@@ -23,18 +23,18 @@ LOCK_FILE = "lock"
 
 @contextmanager
 def sole_run(output: Path, *, is_main: bool) -> Iterator[None]:
-    """Within the context no other run writes into the folder; files that killed ones have not finished are removed.
+    """Keep other runs out of the folder within the context, and remove the unfinished files of killed ones.
 
     Args:
         output: folder of the results.
-        is_main: of the processes of one run, the main one speaks for all: they wait for it here, and where it finds
-            another run at work all of them end with its error.
+        is_main: whether this is the run's main process, which locks the folder for all: the others wait for it here,
+            and if it finds another run at work, all raise its error.
 
     Raises:
         OutputFolderError: another run is at work there.
         RecordWriteError: the lock cannot be written.
     """
-    # The system itself releases the lock of a process that is killed.
+    # If the process is killed, the system releases the lock.
     lock = FileLock(output / JOURNAL_FOLDER / LOCK_FILE)
     refusal: list[RetinaAdaptError | None] = [None]
     try:
@@ -63,17 +63,17 @@ def _take(lock: FileLock, output: Path) -> None:
                 f"{output}: another run is at work there; wait for its end, or name another output folder"
             ) from error
         except NotImplementedError:
-            # A network's disk that knows no locks, to older versions of the library: see below.
+            # What older versions of the library raise on a network disk without locks: see below.
             return
         except OSError as error:
-            # On such a disk two runs at once are the user's own care, rather than none being possible.
+            # On such a disk, not starting two runs at once is left to the user; otherwise no run could start at all.
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
                 raise
 
 
 def _remove_unfinished(output: Path) -> None:
     for folder, below, names in os.walk(output):
-        # In a folder of results of its own, another run may be at work.
+        # In a subfolder that is itself a folder of results, another run may be at work.
         below[:] = [name for name in below if not (Path(folder) / name / JOURNAL_FOLDER).is_dir()]
         for name in names:
             if re.fullmatch(PARTIAL_NAME, name):
@@ -84,9 +84,9 @@ def _remove_unfinished(output: Path) -> None:
 
 @contextmanager
 def ending_on_sigterm() -> Iterator[None]:
-    """Within the context SIGTERM, which clusters and `kill` send, ends the work as Ctrl-C does: what is begun is whole.
+    """Let SIGTERM, which clusters and `kill` send, end the work as Ctrl-C does, without leaving half a result.
 
-    Python hands signals to the main thread only; in another one nothing is changed.
+    Python delivers signals to the main thread only; in another thread, this changes nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

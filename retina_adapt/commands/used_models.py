@@ -18,7 +18,7 @@ BACKBONE = "backbone"
 def identities_of(
     enhancer: Enhancer, backbone: str, fingerprint: str, asked_for: Mapping[str, str]
 ) -> dict[str, ModelIdentity]:
-    """The backbone under "backbone", and each loaded adaptor under its name; what was not asked for is embedded."""
+    """The backbone under "backbone", and each loaded adaptor under its name; those not in `asked_for` are embedded."""
     folders = {
         name: adaptor_folder(asked_for[name]) if name in asked_for else embedded_folder("adaptors", name)
         for name in enhancer.adaptors
@@ -29,20 +29,21 @@ def identities_of(
 
 
 def request_identity(name: str, models: Mapping[str, ModelIdentity], router: Path) -> str:
-    """Of an adaptor, its sha256; of the choice by the router, the sha256 of all that it rests on."""
+    """An adaptor's sha256; for `auto`, the sha256 of all that the router's choice and its result depend on."""
     if name != AUTO:
         return models[name].sha256
     files = sorted(path for path in router.rglob("*") if path.is_file())
     parts = [path.read_bytes() for path in files]
-    # With their names, by which the router chooses.
+    # Names too, since the router chooses by them.
     parts += [f"{name} {identity.sha256}".encode() for name, identity in sorted(models.items()) if name != BACKBONE]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
 def load_router_and_adaptors(folder: Path, enhancer: Enhancer, fingerprint: str, device: Any) -> Router:
-    """The router; the embedded adaptors that it may choose are loaded beside the others.
+    """Load the router, and add to the enhancer the embedded adaptors that it may choose.
 
-    Left out are those of another backbone, and those of another kind than the others, whom they cannot join.
+    Embedded adaptors of another backbone are left out, and so are those that differ in kind from the adaptors loaded
+    already, which they could not join.
     """
     router = load_router(folder)
     router.network.to(device)

@@ -1,4 +1,4 @@
-"""The backbones, adaptors and router that the package ships, by name. Credits: NOTICE."""
+"""The backbones, adaptors and router shipped with the package, by name. Credits: NOTICE."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ from retina_adapt.suggestions import did_you_mean
 
 DEFAULT_BACKBONE = "nano"
 _FOLDER = Path(__file__).parent
-# The file by which a folder is told from one that only happens to have an embedded model's name.
+# The file that tells a model's folder from one that merely shares an embedded model's name.
 _MARKS = {"backbones": "model_index.json", "adaptors": "adaptor_config.json"}
 
 
 class UnknownModelError(RetinaAdaptError):
-    """A name that is neither an embedded model nor a path to one."""
+    """A name that is neither an embedded model's nor a path to a model."""
 
 
 def embedded_names(kind: str) -> list[str]:
@@ -22,22 +22,24 @@ def embedded_names(kind: str) -> list[str]:
 
 
 def backbone_folder(name_or_folder: str | Path) -> Path:
-    """The folder of an embedded backbone, or the folder given, which wins over an embedded name if it holds a backbone.
+    """The folder given, or the folder of the embedded backbone of this name.
+
+    If there are both, the folder given wins if it holds a backbone.
 
     Raises:
-        UnknownModelError: it is neither.
+        UnknownModelError: there is neither.
     """
     given = Path(name_or_folder)
     return given if _is_meant(name_or_folder, "backbones") else embedded_folder("backbones", name_or_folder, "a folder")
 
 
 def adaptor_folder(name_or_path: str | Path) -> Path:
-    """The folder of an embedded adaptor, or the folder or single file given.
+    """The folder or single file given, or the folder of the embedded adaptor of this name.
 
-    A file, or a folder that holds an adaptor, wins over an embedded name.
+    If there are both, a file wins, and so does a folder that holds an adaptor.
 
     Raises:
-        UnknownModelError: it is neither.
+        UnknownModelError: there is neither.
     """
     given = Path(name_or_path)
     if given.is_file() or _is_meant(name_or_path, "adaptors"):
@@ -46,15 +48,16 @@ def adaptor_folder(name_or_path: str | Path) -> Path:
 
 
 def router_folder() -> Path:
-    """The folder of the embedded router, see `retina_adapt.routing`."""
+    """The folder of the embedded router; see `retina_adapt.routing`."""
     return _FOLDER / "router"
 
 
 def embedded_folder(kind: str, name: str | Path, otherwise: str = "known") -> Path:
-    """The folder of the embedded one of the `backbones` or `adaptors` with this name, whatever else bears it.
+    """The folder of the embedded backbone or adaptor of this name, even if a local folder has the name too.
 
     Args:
-        otherwise: what it might have been instead, for the error.
+        kind: `backbones` or `adaptors`.
+        otherwise: what else the name could have been, for the error.
 
     Raises:
         UnknownModelError: there is none.
@@ -69,7 +72,7 @@ def embedded_folder(kind: str, name: str | Path, otherwise: str = "known") -> Pa
 
 
 def _is_meant(given: str | Path, kind: str) -> bool:
-    """Whether a folder is given, rather than the name of an embedded model that some other folder here has too."""
+    """Whether a folder is meant, rather than an embedded model whose name some folder here happens to share."""
     folder = Path(given)
     restore_interrupted_replacement(folder)
     return folder.is_dir() and (str(given) not in embedded_names(kind) or (folder / _MARKS[kind]).is_file())

@@ -83,7 +83,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         "more than the",
     ),
     "no tensors": (lambda f: (f / TENSORS).unlink(), "get the whole adaptor again"),
-    "a pipe": (replace_with_pipe, "no regular file"),
+    "a pipe": (replace_with_pipe, "not a regular file"),
     "no config": (lambda f: (f / CONFIG).unlink(), "no such file"),
     "broken config": (lambda f: (f / CONFIG).write_text("{"), "cannot be read as JSON"),
     "large config": (lambda f: (f / CONFIG).write_text(" " * 2**21), "more than the"),

@@ -208,7 +208,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "not a whole safetensors file",
     ),
     "another shape": (lambda f: edit_json(f / AUTOENCODER, latent_channels=6), WEIGHTS, "size mismatch"),
-    "an index that is a list": (lambda f: (f / INDEX).write_text("[]"), INDEX, "no JSON object"),
+    "an index that is a list": (lambda f: (f / INDEX).write_text("[]"), INDEX, "does not hold a JSON object"),
     "no schedule": (lambda f: (f / SCHEDULER).unlink(), SCHEDULER, "no such file"),
 }
 

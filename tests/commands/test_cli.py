@@ -82,7 +82,7 @@ def test_broken_photographs_are_reported_and_do_not_stop_the_rest(photographs: P
         (("degrade", "{photographs}", "{out}", "--preset", "haez"), "haze"),
         (("degrade", "{photographs}", "{out}", "--replay", "{out}/none.json"), "none.json: no such file; give the deg"),
         (("adaptors", "import", "lora", "{out}", "--metadata", "{out}.yaml"), "no such file; check --metadata"),
-        (("adaptors", "list", "{out}"), "no such folder; give one that adaptors lie in"),
+        (("adaptors", "list", "{out}"), "no such folder; give one that holds adaptors"),
         (("runs", "list", "{out}"), "no such folder; give one that trainings wrote to"),
         (("runs", "compare", "{out}"), "'retina-adapt runs list' shows"),
         (("recipes", "copy", "adpt"), "there are: adapt"),

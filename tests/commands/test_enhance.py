@@ -463,7 +463,7 @@ def test_results_of_an_earlier_run_are_no_photographs(enhance, drawn: Path, tmp_
     enhance(drawn, output=drawn / "first")
     result = enhance(drawn, output=drawn / "second")
     assert set(summary_of(drawn / "second")) == set(summary_of(drawn / "first"))
-    assert f"{drawn / 'first'}: left alone, for the results of an earlier run lie there" in flat(result)
+    assert f"{drawn / 'first'}: left alone, because results of an earlier run lie there" in flat(result)
     (tmp_path / "only").mkdir()
     (drawn / "first").rename(tmp_path / "only" / "first")
     with pytest.raises(OutputFolderError, match="nothing but results of an earlier run"):
@@ -471,7 +471,7 @@ def test_results_of_an_earlier_run_are_no_photographs(enhance, drawn: Path, tmp_
     (tmp_path / "only" / "first").rename(drawn / "first")
     # By their own folder they are taken, and told.
     result = enhance(drawn / "first")
-    assert "drawn_0000.png: is a result of enhancement itself" in flat(result)
+    assert "drawn_0000.png: is itself a result of enhancement" in flat(result)
     assert len(summary_of(tmp_path / "out")) == 4
 
 

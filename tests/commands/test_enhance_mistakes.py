@@ -25,10 +25,10 @@ from retina_adapt.errors import RetinaAdaptError
         ),
         (["--steps", "2"], EnhancementInputError, "steps is 2, but the mode fast samples nothing"),
         (["--masks", "nowhere"], EnhancementInputError, "nowhere: there is no such folder; check --masks"),
-        (["--router", "nowhere"], EnhancementInputError, "--adaptor auto alone"),
+        (["--router", "nowhere"], EnhancementInputError, "only used by --adaptor auto"),
         (["--adaptor", "lihgt"], UnknownModelError, "did you mean 'light'"),
         (["--adaptor", ""], AdaptorNameError, "--adaptor is empty"),
-        (["--adaptor", "light,auto"], AdaptorNameError, "give each of them with --adaptor of its own"),
+        (["--adaptor", "light,auto"], AdaptorNameError, "give each of them its own --adaptor"),
     ],
 )
 def test_a_mistake_in_the_command_ends_it_at_once(
@@ -61,7 +61,7 @@ def test_dicom_under_other_names_is_named(drawn: Path, tmp_path: Path) -> None:
         app, ["enhance", str(drawn), str(tmp_path / "out"), "--adaptor", "light", "--device", "cpu"]
     )
     assert result.exit_code == 0
-    assert "IM0001: left alone, 2 in all that are DICOM by what they hold" in result.output.replace("\n", " ")
+    assert "IM0001: left alone, 2 in all that are DICOM by content but not by name" in result.output.replace("\n", " ")
 
 
 def test_an_output_that_names_a_picture_is_a_mistake(drawn: Path, tmp_path: Path) -> None:

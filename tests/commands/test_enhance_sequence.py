@@ -82,7 +82,7 @@ def test_the_router_does_not_choose_what_comes_then(enhance, tmp_path: Path) -> 
 
 
 def test_a_mistake_names_its_option(enhance) -> None:
-    for given, said in (("", "--then is empty"), ("light,blur", "give each of them with --then of its own")):
+    for given, said in (("", "--then is empty"), ("light,blur", "give each of them its own --then")):
         with pytest.raises(AdaptorNameError, match=said):
             enhance("--adaptor", "mixed", "--then", given)
 

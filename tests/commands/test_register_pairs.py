@@ -36,7 +36,7 @@ def test_turned_pairs_agree_afterwards(folders: tuple[Path, Path], tmp_path: Pat
     assert call("check-pairs", *folders)[0] == 1
     status, told = call("register-pairs", *folders, tmp_path / "registered")
     assert status == 0, told
-    assert "p1_eye.1: lay turned by 4.0 degrees" in told
+    assert "p1_eye.1: was turned by 4.0 degrees" in told
     assert told.endswith("3 of 3 pairs registered")
     registered = [tmp_path / "registered" / side for side in ("low", "high")]
     assert sorted(path.name for path in registered[0].iterdir()) == [f"p{number}_eye.1.png" for number in range(3)]

@@ -87,7 +87,7 @@ def test_subfolders_can_be_the_patients(tmp_path: Path) -> None:
     ("pattern", "said"),
     [
         ("^q", r"finds no patient in p0_left, .* and 16 more"),
-        ("(", "no regular expression"),
+        ("(", "not a regular expression"),
         ("x*", "finds no patient"),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_folder_that_holds_something_is_left_alone(folders: tuple[Path, Path],
 def test_too_few_patients_for_the_splits_are_told(folders: tuple[Path, Path], tmp_path: Path) -> None:
     status, told = split(*folders, tmp_path / "pairs", "--patient", "^p")
     assert status == 2
-    assert "--patient ^p: finds 1 patients (p) for 3 groups; give another pattern, or --test 0" in told
+    assert "--patient ^p: finds 1 patients (p) for 3 splits; give another pattern, or --test 0" in told
 
 
 @pytest.mark.parametrize(("validation", "test"), [(0.5, 0.5), (0.7, 0.3), (0.9, 0.9), (0, 0.2)])
@@ -131,8 +131,8 @@ def test_an_output_among_the_pairs_is_refused(folders: tuple[Path, Path]) -> Non
 
 
 def test_photographs_that_are_all_patients_of_their_own_are_doubted(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    assert "every pair is a patient of its own" in split(*folders, tmp_path / "a", "--patient", ".*")[1]
-    assert "every pair is a patient of its own" not in split(*folders, tmp_path / "b", "--patient", "^[^_]+")[1]
+    assert "every pair has a patient of its own" in split(*folders, tmp_path / "a", "--patient", ".*")[1]
+    assert "every pair has a patient of its own" not in split(*folders, tmp_path / "b", "--patient", "^[^_]+")[1]
 
 
 def test_pictures_of_kinds_that_are_not_read_are_told(folders: tuple[Path, Path], tmp_path: Path) -> None:

@@ -147,11 +147,11 @@ def replace_by_pipe(folder: Path) -> None:
 DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "no configuration": (lambda f: (f / CONFIG).unlink(), CONFIG, "no such file"),
     "no tensors": (lambda f: (f / TENSORS).unlink(), TENSORS, "no such file"),
-    "a pipe": (replace_by_pipe, TENSORS, "no regular file"),
+    "a pipe": (replace_by_pipe, TENSORS, "not a regular file"),
     "no JSON": (write(CONFIG, b"{"), CONFIG, "not valid JSON"),
     "no text": (write(CONFIG, b"\xff\xfe"), CONFIG, "cannot be read as text"),
     "endless brackets": (write(CONFIG, b"[" * 100_000), CONFIG, "not valid JSON"),
-    "a list": (write(CONFIG, b"[]"), CONFIG, "holds no JSON object"),
+    "a list": (write(CONFIG, b"[]"), CONFIG, "does not hold a JSON object"),
     "an endless configuration": (write(CONFIG, b" " * (2**20 + 1)), CONFIG, "more than the"),
     "another format": (lambda f: change_config(f, lambda c: c.update(format_version=2)), CONFIG, "format 2"),
     "an unknown key": (lambda f: change_config(f, lambda c: c.update(code="import os")), CONFIG, "nothing else"),

@@ -167,7 +167,7 @@ def enhance(
     if json_summary and result.summary is not None:
         print(result.summary.read_text(encoding="utf-8"))
     if report is not None and not quiet and not result.is_of_another_process:
-        console.print(f"{report}: report", highlight=False, soft_wrap=True)
+        console.print(f"{report}: report")
     finish(result, output, quiet=quiet)
 
 
@@ -234,10 +234,8 @@ def main() -> None:
             "error: not enough memory; close other programs, raise the limit that was set for memory, or choose what "
             "needs less: a lower --batch-size, --workers 1, --detail guided",
             style="red",
-            highlight=False,
-            soft_wrap=True,
         )
         sys.exit(2)
     except (RetinaAdaptError, OSError) as error:
-        console.print(in_one_line(error), style="red", highlight=False, soft_wrap=True)
+        console.print(in_one_line(error), style="red")
         sys.exit(2)

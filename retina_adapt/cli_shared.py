@@ -20,7 +20,7 @@ class MessageConsole(Console):
 
 
 # Brackets in names and messages, as in pip install '.[app]', are not markup, and words between colons not emoji.
-console = MessageConsole(stderr=True, markup=False, emoji=False)
+console = MessageConsole(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 # Answers go to standard output, where other programs can read them.
 answers = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
 
@@ -44,16 +44,23 @@ Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same res
 def finish(result: BatchResult, output: Path, *, quiet: bool = False) -> None:
     """Say what was written and what failed; exit with status 1 if something failed, 3 if nothing succeeded."""
     if not quiet and not result.is_of_another_process:
-        console.print(f"{output}: {_photographs(len(result.written))} written", highlight=False, soft_wrap=True)
+        console.print(f"{output}: {counted(len(result.written), 'photograph')} written")
         if result.skipped:
-            console.print(f"{output}: {len(result.skipped)} were done before", highlight=False, soft_wrap=True)
+            console.print(f"{output}: {len(result.skipped)} were done before")
         for warning in result.warnings:
-            console.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
+            warn(warning)
     for failure in result.failures:
-        console.print(f"failed: {failure}", style="red", highlight=False, soft_wrap=True)
+        console.print(f"failed: {failure}", style="red")
     if result.failures:
         raise typer.Exit(1 if result.written or result.skipped else 3)
 
 
-def _photographs(count: int) -> str:
-    return "1 photograph" if count == 1 else f"{count} photographs"
+def warn(text: str) -> None:
+    """Print a warning, if there is anything to warn of."""
+    if text:
+        console.print(f"warning: {text}", style="yellow")
+
+
+def counted(number: int, thing: str) -> str:
+    """The number and its noun, in the plural if need be."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

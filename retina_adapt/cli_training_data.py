@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from retina_adapt.cli_shared import FieldOfViewChoice, Output, Seed, Shape, console, finish
+from retina_adapt.cli_shared import FieldOfViewChoice, Output, Seed, Shape, console, counted, finish, warn
 
 training_data_app = typer.Typer()
 
@@ -66,11 +66,11 @@ def check_pairs(
 
     checked = check(low, high, field_of_view=field_of_view.value, console=console)
     for line in [*checked.broken, *checked.doubts]:
-        console.print(f"doubtful: {line}", style="yellow", highlight=False, soft_wrap=True)
-    _warn(unread_pictures([low, high]))
+        console.print(f"doubtful: {line}", style="yellow")
+    warn(unread_pictures([low, high]))
     good = len(checked.alignments) - len(checked.doubts)
     pairs = len(checked.alignments) + len(checked.broken)
-    console.print(f"{good} of {pairs} pairs agree to {LARGEST_SHIFT:.1%} of the eye's width", highlight=False)
+    console.print(f"{good} of {pairs} pairs agree to {LARGEST_SHIFT:.1%} of the eye's width")
     if checked.doubts or checked.broken:
         raise typer.Exit(1)
 
@@ -88,12 +88,12 @@ def register_pairs(
 
     result = register(low, high, output, field_of_view=field_of_view.value, console=console)
     for line in result.done:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line)
     for failure in result.failures:
-        console.print(f"failed: {failure}", style="red", highlight=False, soft_wrap=True)
-    pairs = _counted(len(result.done) + len(result.failures), "pair")
-    console.print(f"{output}: {len(result.done)} of {pairs} registered", highlight=False, soft_wrap=True)
-    _warn(unread_pictures([low, high]))
+        console.print(f"failed: {failure}", style="red")
+    pairs = counted(len(result.done) + len(result.failures), "pair")
+    console.print(f"{output}: {len(result.done)} of {pairs} registered")
+    warn(unread_pictures([low, high]))
     if result.failures:
         raise typer.Exit(1 if result.done else 3)
 
@@ -120,11 +120,11 @@ def split_pairs(
 
     splits = split(low, high, output, patient=patient, validation=validation, test=test, seed=seed)
     for name, part in splits.items():
-        counts = f"{_counted(part.pairs, 'pair')} of {_counted(len(part.patients), 'patient')}"
-        console.print(f"{name}: {counts} ({', '.join(part.patients)})", highlight=False, soft_wrap=True)
+        counts = f"{counted(part.pairs, 'pair')} of {counted(len(part.patients), 'patient')}"
+        console.print(f"{name}: {counts} ({', '.join(part.patients)})")
     if all(part.pairs == len(part.patients) for part in splits.values()):
-        _warn("every pair has a patient of its own; if some patients have several pairs, --patient misses that")
-    _warn(unread_pictures([low, high]))
+        warn("every pair has a patient of its own; if some patients have several pairs, --patient misses that")
+    warn(unread_pictures([low, high]))
 
 
 @training_data_app.command()
@@ -137,7 +137,7 @@ def presets() -> None:
             print(f"{name}: {describe_preset(name)}")
         except DegradationEntryPointError as error:
             # One faulty package must not hide the other presets.
-            _warn(str(error))
+            warn(str(error))
 
 
 @training_data_app.command(epilog="Example: retina-adapt draw photographs --count 20")
@@ -152,12 +152,3 @@ def draw(
 
     written = draw_photographs(output, count=count, seed=seed, size=size)
     console.print(f"{output}: {len(written)} drawn photographs")
-
-
-def _warn(text: str) -> None:
-    if text:
-        console.print(f"warning: {text}", style="yellow", highlight=False, soft_wrap=True)
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -60,7 +60,7 @@ def run_demo(
     console.rule("2. Fine-tune an adaptor")
     config = output / "adapt.yaml"
     config.write_text(yaml.safe_dump(adaptation, sort_keys=False), encoding="utf-8")
-    console.print(f"accelerate launch recipes/adapt.py --config {config}", style="bold", highlight=False)
+    console.print(f"accelerate launch recipes/adapt.py --config {config}", style="bold")
     _run(["-m", "accelerate.commands.launch", "--num_processes", "1", *_cpu_option()], "adapt", config)
 
     console.rule("3. Enhance held-out photographs")
@@ -153,7 +153,7 @@ def _can_be_prepared(path: Path, console: Console) -> bool:
     try:
         find_field_of_view(read_photograph(path).pixels, name=str(path))
     except RetinaAdaptError as error:
-        console.print(f"left out: {error}", style="yellow", highlight=False)
+        console.print(f"left out: {error}", style="yellow")
         return False
     return True
 

@@ -174,7 +174,7 @@ def enhance_photographs(
                     for record in records:
                         journal.append(record)
                         if verbose or record.route is not None:
-                            own_console.print(_line(photograph, record), highlight=False, soft_wrap=True)
+                            own_console.print(_line(photograph, record))
         except KeyboardInterrupt:
             own_console.print("Stopped; what is done is kept, and the same command resumes.", style="bold")
             raise

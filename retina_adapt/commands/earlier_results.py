@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,22 +36,6 @@ def number_and_change(path: Path) -> list[int]:
     """Inode number and time of the last change of any kind in ns; empty for a missing file."""
     state = _state_of(path)
     return [] if state is None else [state.st_ino, state.st_ctime_ns]
-
-
-def require_photographs_stay(output: Path, planned: Sequence[PhotographRecord]) -> None:
-    """Refuse a result in the place of any photograph of this run, even if reached through links or mounts.
-
-    Raises:
-        OutputFolderError: names the place and the photograph.
-    """
-    photographs = {place: record.photograph for record in planned if (place := _place_of(Path(record.photograph)))}
-    for record in planned:
-        target = output / record.output
-        if (place := _place_of(target)) in photographs:
-            raise OutputFolderError(
-                f"{target}: is the photograph {photographs[place]} itself, reached by a link or under another name of "
-                "its folder, and would be overwritten; name another folder for the results"
-            )
 
 
 def sort_earlier_results(
@@ -146,12 +130,6 @@ def _holds(file: str, sha256: str) -> bool:
         return sha256_of(Path(file).read_bytes()) == sha256
     except OSError:
         return False
-
-
-def _place_of(path: Path) -> tuple[int, int] | None:
-    """A value that all names of one file share; None if there is no file."""
-    state = _state_of(path)
-    return state and (state.st_dev, state.st_ino)
 
 
 def _state_of(path: Path) -> os.stat_result | None:

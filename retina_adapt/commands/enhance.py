@@ -12,7 +12,7 @@ from retina_adapt import __version__
 from retina_adapt.commands.adaptor_choice import load_choices
 from retina_adapt.commands.batch import BatchResult
 from retina_adapt.commands.batch_report import require_own_page, require_report_seeds, write_batch_report
-from retina_adapt.commands.earlier_results import EarlierResults, require_photographs_stay, sort_earlier_results
+from retina_adapt.commands.earlier_results import EarlierResults, sort_earlier_results
 from retina_adapt.commands.enhancement_run import EnhancementRun
 from retina_adapt.commands.journal import (
     SUMMARY_JSON,
@@ -28,6 +28,7 @@ from retina_adapt.commands.photograph_list import (
     list_photographs,
     make_output_folder,
     pictures_left_alone,
+    require_photographs_stay,
     unreachable_in,
 )
 from retina_adapt.commands.processes import Processes
@@ -150,7 +151,7 @@ def enhance_photographs(
 
     planned = {photograph: run.planned_results(photograph) for photograph in listed}
     all_planned = [record for records in planned.values() for record in records]
-    require_photographs_stay(output, all_planned)
+    require_photographs_stay((photograph.path for photograph in listed), (output / it.output for it in all_planned))
     require_own_summary(output)
     if choices.router is not None:
         require_own_record(run.folders[AUTO] / ROUTES_FILE, _are_routes)
@@ -205,7 +206,7 @@ def enhance_photographs(
             result.failures += unreachable
             if replaced := [record for record in records if record.output in earlier.replaced and record.is_done]:
                 result.warnings.append(
-                    f"{output}: {len(replaced)} results of an earlier run were replaced, because its adaptor, "
+                    f"{output}: replaced results of an earlier run ({len(replaced)}), because its adaptor, "
                     "settings, photographs or masks were different; to keep both, give each run its own output folder"
                 )
             result.warnings += choices.warnings

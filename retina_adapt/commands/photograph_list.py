@@ -1,7 +1,7 @@
 """Which photographs a command works on, and where the result of each goes."""
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,27 +67,38 @@ def list_photographs(sources: Sequence[Path], output: Path, results_mark: str = 
             if path.absolute() in taken:
                 continue
             taken.add(path.absolute())
-            require_not_itself(output / relative, path)
             known = listed.setdefault(relative, path)
             if known.resolve() != path.resolve():
                 raise OutputFolderError(
                     f"{known} and {path} would both be written to {output / relative}; "
                     "run the command for each, with an output folder of its own"
                 )
+    require_photographs_stay(listed.values(), [output / relative for relative in listed])
     return [ListedPhotograph(path, relative) for relative, path in sorted(listed.items())]
 
 
-def require_not_itself(target: Path, photograph: Path) -> None:
-    """Refuse a result in the photograph's own place, even if reached through links or mounts.
+def require_photographs_stay(photographs: Iterable[Path], targets: Iterable[Path]) -> None:
+    """Refuse a result in the place of any of these photographs, even if reached through links or mounts.
 
     Raises:
-        OutputFolderError: both are one file.
+        OutputFolderError: names the place and the photograph.
     """
-    if target.exists() and target.samefile(photograph):
-        raise OutputFolderError(
-            f"{target}: is the photograph itself, reached by a link or under another name of its folder, and would be "
-            "overwritten; name another folder for the results"
-        )
+    taken = {place: photograph for photograph in photographs if (place := _place_of(photograph))}
+    for target in targets:
+        if (place := _place_of(target)) in taken:
+            raise OutputFolderError(
+                f"{target}: is the photograph {taken[place]} itself, reached by a link or under another name of its "
+                "folder, and would be overwritten; name another folder for the results"
+            )
+
+
+def _place_of(path: Path) -> tuple[int, int] | None:
+    """A value that all names of one file share; None if there is no file."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino
 
 
 def result_folders(source: Path, results_mark: str) -> list[Path]:

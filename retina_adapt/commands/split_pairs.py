@@ -61,7 +61,7 @@ def split_pairs(
     found = sorted(set(patients))
     if len(found) < len(shares):
         raise SplitError(
-            f"--patient {patient}: finds {len(found)} patients ({', '.join(found)}) for {len(shares)} splits; give "
+            f"--patient {patient}: finds too few patients ({', '.join(found)}) for {len(shares)} splits; give "
             "another pattern, or --test 0"
         )
     table = datasets.Dataset.from_dict({"name": list(pairs), "patient": patients})

@@ -482,11 +482,11 @@ def test_overlapping_sources_give_one_result_of_each_photograph(enhance, drawn: 
 
 def test_results_that_another_command_replaces_are_told(enhance, drawn: Path) -> None:
     enhance(drawn)
-    assert "4 results of an earlier run were replaced" in flat(enhance(drawn, ["--detail", "kept"]))
+    assert "replaced results of an earlier run (4)" in flat(enhance(drawn, ["--detail", "kept"]))
     assert "replaced" not in flat(enhance(drawn, ["--detail", "kept"]))
     assert "replaced" not in flat(enhance(drawn, ["--overwrite"]))
     relative = os.path.relpath(drawn)
-    assert "4 results of an earlier run were replaced" in flat(enhance(relative, ["--detail", "guided"]))
+    assert "replaced results of an earlier run (4)" in flat(enhance(relative, ["--detail", "guided"]))
 
 
 def test_a_grey_photograph_is_doubtful(enhance, drawn: Path, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_a_photograph_is_not_its_own_result_whatever_links_lead_to_it(
     (linked / "sub").symlink_to(tmp_path / "all" / "sub")
     for source, results in ((archive, output), (tmp_path / "all", linked)):
         for options in ({}, {"overwrite": True}):
-            with pytest.raises(OutputFolderError, match="is the photograph itself"):
+            with pytest.raises(OutputFolderError, match=r"is the photograph .* itself"):
                 enhance(source, results, **options)
     assert digests(archive) == digests(tmp_path / "all" / "sub") == before
 

@@ -99,7 +99,7 @@ def test_results_are_replaced_where_the_new_enhancement_succeeds_and_no_others_a
     (drawn / "drawn_0000.png").write_bytes(b"no picture")
     result = enhance(drawn, tmp_path / "out", seed=1)
     assert len(result.failures) == 1
-    assert any("3 results of an earlier run were replaced" in warning for warning in result.warnings)
+    assert any("replaced results of an earlier run (3)" in warning for warning in result.warnings)
 
 
 @pytest.mark.parametrize("source", [".", "**/*.png"])

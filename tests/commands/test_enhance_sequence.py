@@ -61,7 +61,7 @@ def test_every_adaptor_is_followed_also_by_one_that_is_given_itself(enhance, tmp
 def test_another_sequence_is_another_result(enhance) -> None:
     enhance("--adaptor", "mixed", "--then", "blur")
     assert "1 were done before" in enhance("--adaptor", "mixed", "--then", "blur")
-    assert "1 results of an earlier run were replaced" in enhance("--adaptor", "mixed")
+    assert "replaced results of an earlier run (1)" in enhance("--adaptor", "mixed")
 
 
 def test_what_auto_has_chosen_is_not_used_again(enhance, tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_folder_that_holds_something_is_left_alone(folders: tuple[Path, Path],
 def test_too_few_patients_for_the_splits_are_told(folders: tuple[Path, Path], tmp_path: Path) -> None:
     status, told = split(*folders, tmp_path / "pairs", "--patient", "^p")
     assert status == 2
-    assert "--patient ^p: finds 1 patients (p) for 3 splits; give another pattern, or --test 0" in told
+    assert "--patient ^p: finds too few patients (p) for 3 splits; give another pattern, or --test 0" in told
 
 
 @pytest.mark.parametrize(("validation", "test"), [(0.5, 0.5), (0.7, 0.3), (0.9, 0.9), (0, 0.2)])

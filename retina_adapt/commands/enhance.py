@@ -23,6 +23,7 @@ from retina_adapt.commands.journal import (
     shown_sequence,
     write_summary,
 )
+from retina_adapt.commands.known_masks import KnownMasks
 from retina_adapt.commands.photograph_list import (
     ListedPhotograph,
     list_photographs,
@@ -103,19 +104,17 @@ def enhance_photographs(
         RecordWriteError: a journal, the summary or `routes.json` cannot be written.
     """
     chosen_settings = EnhancementSettings(mode=mode, seed=seed, **settings)
-    if masks is not None and not masks.is_dir():
-        raise EnhancementInputError(f"{masks}: there is no such folder; check --masks")
     if skip_existing and overwrite:
         raise EnhancementInputError("--skip-existing keeps every result and --overwrite none; give one of the two")
     if router is not None and AUTO not in adaptors:
         raise EnhancementInputError(
             f"{router}: a router is only used by --adaptor auto; add that, or leave --router out"
         )
+    known_masks = KnownMasks(masks)
     processes = Processes(device)
     sources = [source] if isinstance(source, Path) else source
-    listed = list_photographs(sources, output)
-    if masks is not None:
-        listed = _without_masks(listed, masks)
+    listed = known_masks.without(list_photographs(sources, output))
+    known_masks.require_own(listed)
     enhancer = Enhancer.from_pretrained(backbone, device=processes.device)
     chosen_settings.check(enhancer.backbone)
     fingerprint = enhancer.backbone.fingerprint()
@@ -143,18 +142,16 @@ def enhance_photographs(
         settings=chosen_settings,
         output=output,
         field_of_view=field_of_view,
-        masks=masks,
+        masks=known_masks,
         request=request,
         models=models,
     )
-    run.require_own_masks(listed)
-
     planned = {photograph: run.planned_results(photograph) for photograph in listed}
     all_planned = [record for records in planned.values() for record in records]
     require_photographs_stay((photograph.path for photograph in listed), (output / it.output for it in all_planned))
     require_own_summary(output)
     if choices.router is not None:
-        require_own_record(run.folders[AUTO] / ROUTES_FILE, _are_routes)
+        require_own_record(run.folder_of(AUTO) / ROUTES_FILE, _are_routes)
     make_output_folder(output)
     with sole_run(output, is_main=processes.is_main):
         earlier = EarlierResults()
@@ -187,7 +184,7 @@ def enhance_photographs(
             unreachable = unreachable_in(sources, output)
             write_summary(output, records, {**request, "sources": [str(path) for path in sources]}, unreachable)
             if choices.router is not None:
-                _write_routes(run.folders[AUTO], output, records)
+                _write_routes(run.folder_of(AUTO), output, records)
             if report is not None:
                 by_path = {photograph.path.absolute(): photograph for photograph in listed}
                 write_batch_report(
@@ -198,7 +195,7 @@ def enhance_photographs(
                     models=models,
                     settings=chosen_settings,
                     field_of_view=field_of_view,
-                    mask_of=lambda path: run.known_mask(by_path[path]),
+                    mask_of=lambda path: known_masks.read(by_path[path]),
                     seeds=report_seeds,
                     unreachable=unreachable,
                 )
@@ -215,14 +212,6 @@ def enhance_photographs(
         # As soon as one process fails, the launcher ends the others.
         processes.wait()
         return result
-
-
-def _without_masks(listed: list[ListedPhotograph], masks: Path) -> list[ListedPhotograph]:
-    """The photographs without the masks, if the folder of masks lies among them."""
-    folder = masks.resolve()
-    photographs = [photograph for photograph in listed if folder not in photograph.path.resolve().parents]
-    # If all of them lie in it, the folder of masks is that of the photographs, or one above it.
-    return photographs or listed
 
 
 def _newest(planned: PhotographRecord, after: dict[str, PhotographRecord]) -> PhotographRecord:

@@ -4,12 +4,11 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from retina_adapt.atomic_files import write_file_atomically
@@ -17,10 +16,10 @@ from retina_adapt.commands.adaptor_choice import LoadedChoices
 from retina_adapt.commands.batch import Outcome, batch_progress, failure_message, overlapped
 from retina_adapt.commands.earlier_results import number_and_change, size_and_time
 from retina_adapt.commands.journal import PhotographRecord
+from retina_adapt.commands.known_masks import KnownMasks
 from retina_adapt.commands.photograph_list import ListedPhotograph
 from retina_adapt.commands.used_models import AUTO, BACKBONE
 from retina_adapt.enhancement import (
-    EnhancementInputError,
     EnhancementSettings,
     Enhancer,
     PhotographCopies,
@@ -35,14 +34,11 @@ from retina_adapt.imaging import (
     Photograph,
     UsedAdaptor,
     decode_photograph,
-    find_photographs,
     read_encoded,
-    read_photograph,
     require_format_for,
     sha256_of,
     write_photograph,
 )
-from retina_adapt.imaging.photograph import JPEG_SUFFIXES
 from retina_adapt.imaging.plausibility import doubt_about_colors, doubt_about_samples, require_fundus
 from retina_adapt.report import ModelIdentity
 from retina_adapt.routing import Route
@@ -78,51 +74,31 @@ class _Made:
     changes: dict[str, _Change | Exception]
 
 
+@dataclass(frozen=True, kw_only=True)
 class EnhancementRun:
     """The choices of one run, applied to each photograph."""
 
-    def __init__(
-        self,
-        *,
-        enhancer: Enhancer,
-        choices: LoadedChoices,
-        settings: EnhancementSettings,
-        output: Path,
-        field_of_view: FieldOfViewShape,
-        masks: Path | None,
-        request: dict[str, Any],
-        models: Mapping[str, ModelIdentity],
-    ) -> None:
-        self.enhancer, self.choices, self.settings, self.models = enhancer, choices, settings, models
-        self.output, self.field_of_view, self.masks, self.request = output, field_of_view, masks, request
-        self.folders = {name: output if len(choices.names) == 1 else output / name for name in choices.names}
-        # Listed once, since an archive may have a mask for each photograph; of two with one name, the first counts.
-        found = [] if masks is None else find_photographs(masks)[::-1]
-        self.masks_by_name = {} if masks is None else {path.relative_to(masks).with_suffix(""): path for path in found}
+    enhancer: Enhancer
+    choices: LoadedChoices
+    settings: EnhancementSettings
+    output: Path
+    field_of_view: FieldOfViewShape
+    masks: KnownMasks
+    request: dict[str, Any]
+    models: Mapping[str, ModelIdentity]
 
-    def require_own_masks(self, listed: Sequence[ListedPhotograph]) -> None:
-        """Refuse a mask that several photographs would take, since it can belong to only one.
-
-        Raises:
-            EnhancementInputError: names the mask and two of them.
-        """
-        taken: dict[Path, Path] = {}
-        for photograph in listed:
-            mask = self._mask_of(photograph)
-            if mask is not None and (other := taken.setdefault(mask, photograph.path)) != photograph.path:
-                raise EnhancementInputError(
-                    f"{mask}: is it the mask of {other} or of {photograph.path}? Put masks into the same subfolders as "
-                    "the photographs, and give photographs of one name in one folder different names"
-                )
+    def folder_of(self, name: str) -> Path:
+        """Where the results of the adaptor `name` go."""
+        return self.output if len(self.choices.names) == 1 else self.output / name
 
     def planned_results(self, listed: ListedPhotograph) -> list[PhotographRecord]:
         """A record for each adaptor, marked as failed until the photograph is done."""
-        mask = self._mask_of(listed)
+        mask = self.masks.path_of(listed)
         states = [size_and_time(listed.path), None if mask is None else size_and_time(mask)]
         return [
             PhotographRecord(
                 photograph=str(listed.path.absolute()),
-                output=(self.folders[name] / listed.relative).relative_to(self.output).as_posix(),
+                output=(self.folder_of(name) / listed.relative).relative_to(self.output).as_posix(),
                 adaptor=name,
                 status="failed",
                 message=f"{listed.path}: not enhanced: its process was lost; run the same command again",
@@ -163,23 +139,6 @@ class EnhancementRun:
                 yield outcome.item, self._records(outcome, waiting[outcome.item])
                 progress.advance(task)
 
-    def known_mask(self, photograph: ListedPhotograph) -> np.ndarray | None:
-        """The photograph's known field of view, bool (H, W); None if it has to be found."""
-        path = self._mask_of(photograph)
-        if path is None:
-            return None
-        # JPEG blurs the mask's edge and rings beside it.
-        least = 0.5 if path.suffix.lower() in JPEG_SUFFIXES else 0.0
-        return read_photograph(path).pixels.max(axis=2) > least
-
-    def _mask_of(self, listed: ListedPhotograph) -> Path | None:
-        if self.masks is None:
-            return None
-        name = listed.relative.with_suffix("")
-        # If the mask is missing, reading this path raises an error that names it.
-        missing = self.masks / f"{name}.png"
-        return self.masks_by_name.get(name) or self.masks_by_name.get(Path(name.name), missing)
-
     def _read(self, listed: ListedPhotograph) -> _ReadPhotograph:
         encoded = read_encoded(listed.path)
         photograph = decode_photograph(encoded, str(listed.path))
@@ -187,7 +146,7 @@ class EnhancementRun:
             require_format_for(photograph, listed.path)
         except ImageWriteError as error:
             raise ImageReadError(f"{error}: rename the file to what it is, since the result keeps its name") from error
-        mask = self.known_mask(listed)
+        mask = self.masks.read(listed)
         prepared = self.enhancer.prepare(
             photograph.pixels,
             self.settings,
@@ -203,7 +162,7 @@ class EnhancementRun:
             doubts.append(
                 f"{listed.path}: is itself a result of enhancement; enhance the photograph that it was made from"
             )
-        mask_path = self._mask_of(listed)
+        mask_path = self.masks.path_of(listed)
         mask_sha256 = "" if mask_path is None else sha256_of(read_encoded(mask_path))
         return _ReadPhotograph(encoded, photograph, prepared, "; ".join(filter(None, doubts)), mask_sha256)
 

@@ -74,7 +74,7 @@ def section(results: dict[str, Any]) -> list[str]:
     return [
         "Reconstruction in the field of view on the test splits; means ± standard deviations. Vessels kept and vessel "
         'contrast as `retina_adapt.evaluation.vessel_agreement` defines them. "sampled" starts from pure noise under '
-        "the photograph's own latents and takes 4 denoiser steps.",
+        "the photograph's own latents and takes 4 sampling steps.",
         markdown_table(header, rows, text_columns=3),
         f"Target: {LEAST_PSNR:g} dB and {LEAST_SSIM:g} on each data set at {JUDGED_SIZE} px; {found}.",
     ]

@@ -1,4 +1,4 @@
-"""Sampling: from a condition latent to a clean latent in a few denoiser steps."""
+"""Sampling: from a condition latent to a clean latent in a few sampling steps."""
 
 import inspect
 from collections.abc import Sequence
@@ -92,7 +92,7 @@ def _schedule_length(steps: int, start: float, training_steps: int) -> int:
     length = round(steps / start)
     if not 1 <= steps <= length <= training_steps:
         raise SamplingStepsError(
-            f"{steps} sampling steps from {start} of a noise schedule of {training_steps}; steps / start must be from "
-            f"1 to {training_steps}"
+            f"{steps} sampling steps were asked for; from {start:g} of a noise schedule of {training_steps}, there can be "
+            f"1 to {int(training_steps * start)}"
         )
     return length

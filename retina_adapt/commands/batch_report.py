@@ -86,7 +86,7 @@ def write_batch_report(
     used = {name for record in records if record.status != "skipped" for name in record.used_adaptors}
     shown: dict[str, str | int] = {"mode": settings.mode, "detail": settings.detail}
     if settings.mode == "diffusion":
-        shown |= {"steps": settings.denoiser_steps, "seed": settings.seed}
+        shown |= {"steps": settings.sampling_steps, "seed": settings.seed}
     identities = [models["backbone"], *(identity for name, identity in models.items() if name in used)]
     write_report(entries, path, models=identities, settings=shown, failures=failures, left_alone=clear)
 

@@ -6,16 +6,16 @@ import numpy as np
 
 from retina_adapt.data.draws import random_generator
 
-# Share of a channel's pixels that another white balance leaves below white.
+# Share of a channel's pixels that a change of white balance leaves below white.
 NOT_CUT_OFF = 0.99
 
 
 @dataclass(frozen=True)
 class Flips:
-    """Mirror images at random, each direction with probability one half.
+    """Random mirroring, with probability one half in each direction.
 
-    A horizontal flip turns a left eye into a right one, a vertical flip puts the upper vessel arcade below:
-    both are photographs that could have been taken, good for training and wrong for any output.
+    A horizontal flip turns a left eye into a right one, a vertical flip puts the upper vessel arcade below. Both give
+    photographs that could have been taken: good for training, wrong for any output.
 
     Attributes:
         horizontal: exchange left and right.
@@ -26,14 +26,14 @@ class Flips:
     vertical: bool = True
 
     def drawn(self, seed: int) -> tuple[bool, bool]:
-        """Whether `seed` draws a horizontal flip, and a vertical one."""
+        """Whether `seed` draws a horizontal flip, and whether a vertical one."""
         generator = random_generator(seed, "flips")
         # Both are always drawn: allowing one direction must not change what is drawn for the other.
         horizontal, vertical = generator.random(2) < 0.5
         return bool(self.horizontal and horizontal), bool(self.vertical and vertical)
 
     def apply(self, seed: int, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Flip (H, W) or (H, W, C) arrays alike, as drawn from `seed`; returns views."""
+        """Flip (H, W) or (H, W, C) arrays alike, as drawn from `seed`; return views."""
         return mirrored(*self.drawn(seed), *arrays)
 
 
@@ -41,14 +41,14 @@ class Flips:
 class Tones:
     """Give an image the tone and the colours that another camera might have given it.
 
-    First, pixels become pixels ** exp(u + v): black and white stay where they are, nothing is cut off. Then each
-    channel is multiplied by exp(w), or by less where that would cut off more than a hundredth of it at white; and what
-    a pixel's channels differ from their mean by is multiplied by exp(s).
+    First, pixels become pixels ** exp(u + v): black and white stay as they are, and nothing is cut off. Then each
+    channel is multiplied by exp(w), or by less where that would cut off more than a hundredth of it at white. Finally,
+    the difference of each channel from the pixel's mean is multiplied by exp(s).
 
     Attributes:
         tone: u, the same for all channels, is uniform in [-tone, tone].
-        color: v, of each channel on its own, is uniform in [-color, color].
-        balance: w, of each channel on its own, is uniform in [-balance, balance].
+        color: v, separate for each channel, is uniform in [-color, color].
+        balance: w, separate for each channel, is uniform in [-balance, balance].
         saturation: s is uniform in [-saturation, saturation].
     """
 
@@ -58,7 +58,7 @@ class Tones:
     saturation: float = 0.0
 
     def apply(self, seed: int, image: np.ndarray) -> np.ndarray:
-        """An image (H, W, C) in [0, 1] with the tones that `seed` draws, float32."""
+        """Change an image (H, W, C) in [0, 1] by the tones that `seed` draws; float32."""
         generator = random_generator(seed, "tone")
         channels = image.shape[-1]
         exponents = generator.uniform(-self.tone, self.tone)

@@ -1,4 +1,4 @@
-"""Find photographs that a collection holds twice, under other names, sizes or compression."""
+"""Find photographs that a collection holds twice, under different names or at different sizes or compression."""
 
 from collections.abc import Iterable
 
@@ -8,25 +8,25 @@ from PIL import Image
 
 from retina_adapt.data.preparation import PreparedPhotograph
 
-# 16 x 16 lowest frequencies: with the customary 8 x 8 different eyes are as close as copies of one.
+# The 16 x 16 lowest frequencies: with the usual 8 x 8, different eyes are as close as copies of one eye.
 _HASH_SIDE = 16
-# Measured on 234 photographs of three collections (800 px high): different eyes lie at least 42 bits apart,
-# copies at half the size and JPEG quality 75 at most 38. Copies at a third of the size and quality 50 are
-# not all found: 27 of the 234 lie further than 40.
+# Measured on 234 photographs of three collections (800 px high): different eyes lie at least 42 bits apart, copies at
+# half the size and JPEG quality 75 at most 38. Copies at a third of the size and quality 50 are not all found: 27 of
+# the 234 lie more than 40 bits away.
 _LARGEST_DISTANCE = 40
 
 
 def find_duplicates(photographs: Iterable[PreparedPhotograph]) -> list[list[int]]:
-    """Groups of photographs that look the same, by perceptual hash (`imagehash.phash`, 256 bits).
+    """Group photographs that look the same, by perceptual hash (`imagehash.phash`, 256 bits).
 
-    Works on prepared photographs, since the black surround, alike in all photographs of a camera, would drown
-    the differences between eyes. 256 pixels a side are enough. Mirrored or rotated copies are not found.
+    Photographs must be prepared: the black surround, alike in all photographs of a camera, would drown the differences
+    between eyes. 256 pixels a side are enough. Mirrored or rotated copies are not found.
 
     Args:
         photographs: for example `PreparedPhotographs(dataset, 256)`.
 
     Returns:
-        Positions of each group's photographs, at least two a group, in order.
+        The positions of each group's photographs, in order; at least two per group.
     """
     hashes = np.array([_hash(photograph.image) for photograph in photographs])
     group_of = np.arange(len(hashes))

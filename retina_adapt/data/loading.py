@@ -1,4 +1,4 @@
-"""Training batches of any kind of data set: those with positions, and streams."""
+"""Training batches from data sets with positions and from streams."""
 
 import signal
 from collections.abc import Iterator
@@ -26,22 +26,22 @@ def training_batches(
     first_position: int = 0,
     workers: int = 0,
 ) -> Iterator[dict[str, Tensor]]:
-    """The batches of this process from `first_step` to `steps`, the same ones whenever they are asked for.
+    """The batches of this process from `first_step` to `steps`; equal arguments give equal batches.
 
-    Of a data set with positions, what a step sees does not depend on the numbers of processes and workers (see
-    `TrainingBatchSampler`). Of a stream it is the same for equal numbers of both and an equal batch size.
+    With a data set with positions, what a step sees does not depend on the numbers of processes and workers (see
+    `TrainingBatchSampler`). With a stream, it is the same for equal numbers of both and an equal batch size.
 
     Args:
-        items: of which batches are made. A data set of your own has a length, and `items[draw]` of a `Draw`, not of a
-            position, gives a dictionary of tensors of one shape a key. All that is random in it comes from `draw.seed`:
-            equal draws give equal items in whichever process. Which keys a recipe reads is in docs/data.md.
-        batch_size: items a step on this process.
-        steps: of the run, counted from 0.
-        seed: of the order and the draws.
+        items: the data set. One of your own has a length, and `items[draw]`, with a `Draw` and not a position, gives a
+            dictionary of tensors, those of one key all of one shape. All randomness in it comes from `draw.seed`, so
+            equal draws give equal items in every process. docs/data.md lists the keys that each recipe reads.
+        batch_size: items per step on this process.
+        steps: total number of steps of the run, counted from 0.
+        seed: seed of the order and the draws.
         rank, world_size: this process and the number of processes.
-        first_step: steps done already, when a run resumes.
-        first_position: items that were taken before step 0, on all processes together.
-        workers: processes that prepare batches; 0 prepares them in this one.
+        first_step: number of steps already done, when a run resumes.
+        first_position: number of items taken before step 0, on all processes together.
+        workers: number of processes that prepare batches; with 0, this process does.
     """
     if isinstance(items, StreamedImages):
         first_batch = first_step + -(-first_position // (batch_size * world_size))
@@ -59,7 +59,7 @@ def training_batches(
             steps - first_step,
         )
     sampler = TrainingBatchSampler(
-        len(items),  # type: ignore[arg-type]  # PyTorch leaves `__len__` to those that have one
+        len(items),  # type: ignore[arg-type]  # PyTorch's `Dataset` does not declare `__len__`
         batch_size,
         steps=steps,
         seed=seed,
@@ -80,12 +80,12 @@ def training_batches(
 
 
 def use_one_core(_: int) -> None:
-    """A worker process of a `DataLoader` keeps to one core: there are as many workers as cores that are to work."""
+    """Keep a worker process of a `DataLoader` to one core; the number of workers says how many cores work."""
     # Not 1, at which OpenCV ends its threads at once: a forked process has none of its parent's, and would crash.
     cv2.setNumThreads(0)
 
 
 def _start_worker(number: int) -> None:
     use_one_core(number)
-    # Ctrl-C reaches workers too; the training process finishes its step with what they prepare, and then ends them.
+    # Ctrl-C reaches workers too; but the training process needs them to finish its step, and then ends them itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Photographs and pairs of the sources that a configuration names, opened."""
+"""Open the photographs and pairs of the sources that a configuration names."""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,8 +32,8 @@ def open_pairs(source: PairSource, size: int, *, flips: Flips | None = None) -> 
 
     Raises:
         PairingError: the source is given in no way, in more than one, or incompletely.
-        DataSourceError, PreparationError and others: see `degraded_pairs`, `paired_columns`, `paired_folders`; also
-            where the source streams.
+        DataSourceError: the source streams, or cannot be opened.
+        PreparationError and others: see `degraded_pairs`, `paired_columns`, `paired_folders`.
     """
     _require_one_way(source)
     preparation = _preparation(source)
@@ -58,7 +58,7 @@ def open_pairs(source: PairSource, size: int, *, flips: Flips | None = None) -> 
 def open_training_pairs(
     source: PairSource, size: int, *, flips: Flips | None = None
 ) -> DegradedPairs | RealPairs | StreamedImages[PairItem]:
-    """As `open_pairs`, but a stream where the source says so."""
+    """Like `open_pairs`, but a stream where the source asks for one."""
     _require_one_way(source)
     preparation = _preparation(source)
     if source.clear and _streams(source.clear):
@@ -83,7 +83,7 @@ def open_training_images(
     *,
     largest_broken_share: float = 0.0,
 ) -> UnpairedImages | StreamedImages[ImageItem]:
-    """Unpaired photographs of all sources, as squares of `size` pixels; a stream where the sources say so.
+    """Unpaired photographs of all sources, as squares of `size` pixels; a stream where the sources ask for one.
 
     Raises:
         DataSourceError, MissingColumnError, PreparationError: see `open_sources` and `PreparedPhotographs`.
@@ -110,7 +110,7 @@ def _require_one_way(source: PairSource) -> None:
     if sum(ways) != 1:
         raise PairingError(
             "give pairs in exactly one way: clear photographs with a degradation, rows with two columns, or "
-            f"low_folder and high_folder; here {sum(ways)} are given, a configuration's file and its overrides together"
+            f"low_folder and high_folder; a configuration's file and its overrides together give {sum(ways)}"
         )
     if not source.clear:
         of_clear = ("degradation", "severity", "clear_share", "tone_variation", "color_variation")
@@ -122,9 +122,9 @@ def _require_one_way(source: PairSource) -> None:
         if given:
             raise PairingError(f"{', '.join(given)}: for `rows` only, whose columns they name")
     if source.clear and source.degradation is None:
-        raise PairingError("clear photographs become pairs by a degradation: name a preset")
+        raise PairingError("clear photographs become pairs by a degradation; name a preset")
     if bool(source.low_folder) != bool(source.high_folder):
-        raise PairingError("low_folder and high_folder go together: give both")
+        raise PairingError("low_folder and high_folder go together; give both")
     if source.low_folder and source.high_folder:
         require_two_folders(source.low_folder, source.high_folder)
 
@@ -137,7 +137,7 @@ def _severity(source: PairSource) -> tuple[float, float] | None:
     if source.severity is None:
         return None
     if len(source.severity) != 2:
-        raise PairingError(f"severity is {source.severity}; give the lowest and the highest, [0.5, 0.5] for one alone")
+        raise PairingError(f"severity is {source.severity}; give the lowest and the highest, [0.5, 0.5] for a single one")
     lowest, highest = source.severity
     return lowest, highest
 
@@ -164,8 +164,8 @@ def _streams(sources: list[PhotographSource]) -> bool:
     streaming = {source.streaming for source in sources}
     if len(streaming) > 1:
         raise DataSourceError(
-            f"{', '.join(source.path for source in sources if not source.streaming)}: not streamed, but the sources "
-            "beside it are; set streaming to the same for all of them"
+            f"{', '.join(source.path for source in sources if not source.streaming)}: not streamed, but other "
+            "sources are; give all of them the same value of streaming"
         )
     return streaming == {True}
 

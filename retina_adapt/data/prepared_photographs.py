@@ -25,12 +25,12 @@ from retina_adapt.imaging import FieldOfViewShape
 
 _logger = logging.getLogger(__name__)
 
-# Raise it when preparation changes what it computes: prepared files of earlier versions are then left alone.
+# Raise it when preparation computes something else: prepared files of earlier versions are then no longer used.
 _FORMAT_VERSION = 2
 
 _DIGESTED_BYTES = 4096
 
-# How many broken photographs the warning names; all of them are in `PreparedPhotographs.broken`.
+# Number of broken photographs that the warning names; `PreparedPhotographs.broken` has all of them.
 _NAMED_IN_WARNING = 5
 
 _FEATURES = datasets.Features(
@@ -48,32 +48,33 @@ _FEATURES = datasets.Features(
 
 
 class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
-    """Photographs prepared as in `prepare_photograph`, by position.
+    """Photographs by position, prepared as by `prepare_photograph`.
 
-    The first use prepares all of them and stores the squares, at the bit depth of their files, uncompressed
-    in an Arrow file in the `datasets` cache (`HF_DATASETS_CACHE`); later uses map that file into memory. Its
-    name is a fingerprint of the rows, the files' sizes and times, and all arguments. Processes that start at
-    once are safe, the file appears whole or not at all, but each would do the work: let the main one go first
+    The first use prepares all of them and stores the squares uncompressed, at the bit depth of their files, in an
+    Arrow file in the `datasets` cache (`HF_DATASETS_CACHE`); later uses map that file into memory. Its name is a
+    fingerprint of the rows, the files' sizes and times, and all arguments but `largest_broken_share`. Processes may
+    start at once, since the file appears whole or not at all, but each would do the work: let the main one go first
     (`accelerator.main_process_first()`).
 
     Args:
         dataset: rows with undecoded images, as from `load_images`.
         size: side of the squares in pixels.
-        image_column: the images that the field of view is looked for in.
-        companion_column: images of the same eye and the same frame size, which are cut by the same square.
+        image_column: the images in which to look for the field of view.
+        companion_column: images of the same eye and the same frame size, cut by the same square.
         field_of_view: where to look, see `find_field_of_view`.
-        largest_broken_share: share of the rows, in [0, 1], that may be broken: they cannot be read, or have no
-            field of view, or their companion does not fit. Such rows are left out, and every process
-            warns of them at every use, through `logging`. 0 takes any broken photograph for an error.
+        largest_broken_share: share of the rows, in [0, 1], that may be broken: unreadable, without a field of view, or
+            with a companion that does not fit. Such rows are left out, and every process warns of them at every use,
+            through `logging`. At 0, any broken photograph is an error.
 
     Attributes:
-        broken: for every row left out its error, which starts with the file's name.
+        broken: the error of each row left out, starting with the file's name.
         fingerprint: identity of what the positions hold, as hexadecimal digits.
 
     Raises:
         MissingColumnError: a column does not exist.
-        PreparationError: more photographs are broken than allowed, or none is left, or they differ in their
-            number of channels. All have been tried, and the message lists all that failed.
+        PreparationError: the data set is empty, `largest_broken_share` is out of range, more photographs are broken
+            than allowed, all are, or some are grey and others in colour. The last three come after all photographs
+            have been tried, and their message lists all at fault.
     """
 
     def __init__(
@@ -120,13 +121,13 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
             _require_few_broken(self.broken, len(errors), largest_broken_share)
             _require_one_kind([(names[position], channels[position]) for position in whole])
         except PreparationError:
-            # A failed photograph may be mended by an upgrade that leaves the file as it is. Windows deletes no
-            # file while it is mapped into memory.
+            # An upgrade may make a photograph readable without a change to its file. Windows does not delete a file
+            # while it is mapped into memory.
             del rows
             self.cache_file.unlink(missing_ok=True)
             raise
         self._rows = rows.select(whole) if self.broken else rows
-        # Over the errors too: a later version may read what is broken for this one, and positions then move.
+        # Includes the errors: a later version may read what this one cannot, and positions then move.
         self.fingerprint = hashlib.sha256(json.dumps([fingerprint, self.broken]).encode()).hexdigest()
         if self.broken:
             self._warn_of_broken()
@@ -139,7 +140,7 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
         return PreparedPhotograph(self._pixels(row, "image", row["bit_depth"]), self._mask(row))
 
     def with_companion(self, index: int) -> tuple[PreparedPhotograph, PreparedPhotograph]:
-        """The image and its companion, with the mask that they share."""
+        """The image and its companion, with their common mask."""
         row = self._rows[index]
         mask = self._mask(row)
         return (
@@ -153,10 +154,10 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
         return list(self._rows["name"])
 
     def digests(self) -> list[str]:
-        """A sha256 for each image, of 4 KiB from its middle: equal for equal images, and for hardly any others."""
+        """The sha256 of 4 KiB from the middle of each image: equal for equal images, and for hardly any others."""
         found = []
         for row in self._rows.select_columns("image").with_format("arrow"):
-            # A view: the images themselves may be more than the memory holds.
+            # A view: the images together may exceed the memory.
             pixels = row["image"][0].as_buffer()
             found.append(hashlib.sha256(pixels[pixels.size // 2 :][:_DIGESTED_BYTES]).hexdigest())
         return found
@@ -174,8 +175,7 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
         named = "; ".join(self.broken[:_NAMED_IN_WARNING])
         others = len(self.broken) - _NAMED_IN_WARNING
         _logger.warning(
-            "%d of %d photographs are broken and left out: %s%s (mended files are found by themselves; delete %s to "
-            "try all again)",
+            "%d of %d photographs are broken and left out: %s%s (mended files are noticed; delete %s to try all again)",
             len(self.broken),
             len(self.broken) + len(self),
             named,
@@ -188,8 +188,8 @@ def _require_few_broken(broken: list[str], count: int, largest_share: float) -> 
     share = len(broken) / count
     if broken and (share > largest_share or share == 1):
         raise PreparationError(
-            f"{len(broken)} of {count} photographs cannot be prepared; mend or remove them, or leave up to a "
-            f"share of them out by raising largest_broken_share (now {largest_share:g}, here {share:.3g}):\n  "
+            f"{len(broken)} of {count} photographs cannot be prepared; mend or remove them, or have up to a share of "
+            f"them left out by raising largest_broken_share (now {largest_share:g}, needed {share:.3g}):\n  "
             + "\n  ".join(broken),
             broken,
         )
@@ -205,10 +205,9 @@ def _require_one_kind(channels_by_name: list[tuple[str, int]]) -> None:
 
 
 def _fingerprint(dataset: datasets.Dataset, columns: list[str], arguments: dict[str, Any]) -> str:
-    """Identity of what preparation computes, as hexadecimal digits.
+    """Identity of what preparation computes, as 32 hexadecimal digits.
 
-    The data set's own fingerprint knows paths, not what the files hold: an image that was replaced must be
-    prepared anew.
+    The data set's own fingerprint covers paths but not the files: an image that was replaced must be prepared anew.
     """
     digest = hashlib.sha256(json.dumps([_FORMAT_VERSION, dataset._fingerprint, arguments]).encode())
     for column in columns:

@@ -1,9 +1,9 @@
-"""Lay a low-quality photograph over the clear one of the same eye: two takes with a camera are no pair before.
+"""Register a low-quality photograph to the clear one of the same eye: until then, two takes are not a pair.
 
-The map is affine: a turn, a scale, a shift and a shear, which is what is left of the eye's curvature between two takes
-of one view. It is looked for on the vessels, as in `measure_alignment`: first among a few turns and scales with the
-shift that phase correlation finds, then refined by maximising the enhanced correlation coefficient (Evangelidis and
-Psarakis 2008, "Parametric image alignment using enhanced correlation coefficient maximization").
+The map is affine (a turn, a scale, a shift and a shear), which is all that the eye's curvature leaves between two takes
+of one view. It is found from the vessels, as in `measure_alignment`: a search over a few turns and scales, each with
+the shift that phase correlation finds, and then a refinement that maximises the enhanced correlation coefficient
+(Evangelidis and Psarakis 2008, "Parametric image alignment using enhanced correlation coefficient maximization").
 """
 
 import dataclasses
@@ -19,28 +19,28 @@ from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import FieldOfViewError, FieldOfViewShape, Photograph, SquareCrop, resize
 from retina_adapt.imaging.mirror import fill_places, mirror_places
 
-LARGEST_TURN = 9.0  # degrees, to either side
+LARGEST_TURN = 9.0  # degrees, either way
 LARGEST_SCALE = 1.12
-# How much longer one direction may become than another: two takes differ by little, and maps between two eyes by more.
+# By how much a map may stretch one direction more than another: little between two takes, more between two eyes.
 LARGEST_STRETCH = 1.06
-# An affine map lays some vessels of any two eyes over each other: their likeness comes to about 0.3.
+# Some affine map lays vessels of any two eyes over each other, with a likeness of about 0.3.
 LEAST_LIKENESS = 0.35
 LEAST_SHARED = 0.75  # of the clear photograph's field of view
-# Shares of the field's width: at the rim of a field of view light falls off, and edges are those of the aperture.
+# A share of the field's width: at the rim, light falls off, and edges are those of the aperture.
 _RIM = 0.005
 _TURNS = np.arange(-8.0, 8.1, 2.0)
 _SCALES = (0.9, 0.95, 1.0, 1.05, 1.1)
 _COARSE_SIZE = 128
-# Pixels of the measured frame: with wide vessels first, the finest ones pull over short distances only.
+# In pixels of the measured frame; wide vessels first, since the finest guide the search over short distances only.
 _BLURS = (4.0, 1.5)
 _ENDS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 100, 1e-5)
 
 Affine = np.ndarray
-"""float64 (2, 3): from (x, y, 1) in one frame to (x, y) in another, pixels whose centres are whole numbers."""
+"""float64 (2, 3): from (x, y, 1) in one frame to (x, y) in another, in pixels, whose centres are whole numbers."""
 
 
 class RegistrationError(RetinaAdaptError):
-    """Two photographs that cannot be laid over each other: of two eyes, or too faulty to find the vessels in."""
+    """Two photographs cannot be registered: they show two eyes, or are too degraded for the vessels to be found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +49,11 @@ class RegisteredPair:
 
     Attributes:
         low: the low-quality photograph, moved.
-        high: the clear one. Where `low` had no tissue, both show the tissue beside that place, mirrored: black would be
-            taken for tissue, and mirrored by networks to all that lies outside.
-        turn: how the low-quality photograph lay against the clear one, in degrees, counter-clockwise.
-        scale: how large it showed the eye in its field of view, the clear one's being 1.
-        alignment: what is left, see `measure_alignment`.
+        high: the clear one. Where `low` has no tissue, both show the neighbouring tissue mirrored: black would be taken
+            for tissue, and preparation would mirror it into the whole surround.
+        turn: by how much the low-quality photograph was turned against the clear one, in degrees, counter-clockwise.
+        scale: how large it showed the eye within its field of view, relative to the clear one.
+        alignment: the misalignment that remains, see `measure_alignment`.
     """
 
     low: Photograph
@@ -66,15 +66,15 @@ class RegisteredPair:
 def register_pair(
     low: Photograph, high: Photograph, *, low_name: str, high_name: str, field_of_view: FieldOfViewShape = "auto"
 ) -> RegisteredPair:
-    """Move a low-quality photograph to where the clear one shows the eye; their sizes may differ.
+    """Move a low-quality photograph so that it shows the eye where the clear one does; their sizes may differ.
 
     Args:
-        low_name, high_name: what error messages call them.
+        low_name, high_name: their names in error messages.
         field_of_view: of both, see `find_field_of_view`.
 
     Raises:
-        FieldOfViewError: of one of them no field of view is found.
-        RegistrationError: they have other channels, or no turn, scale and shift within bounds lays their vessels over
+        FieldOfViewError: no field of view is found in one of them.
+        RegistrationError: one is grey and the other in colour, no affine map within bounds lays their vessels over
             each other, or they share too little of the eye.
     """
     if low.pixels.shape[2] != high.pixels.shape[2]:
@@ -85,13 +85,13 @@ def register_pair(
         _laid_over(cut_and_resize(low.pixels, crop, MEASURED_SIZE, low_name), high_frame, crop)
         for crop in _likely_crops(low, high, high_crop, low_name, field_of_view)
     ]
-    # Where two maps fit, the one that shows more of the eye: the other takes a part of the field for the whole.
+    # If two maps fit, take the one that shows more of the eye: the other mistakes a part of the field for the whole.
     fitting = [found for found in candidates if found and found.alignment.likeness >= LEAST_LIKENESS]
     best = max(fitting, key=lambda found: (round(found.shared, 1), found.alignment.likeness), default=None)
     if best is None:
         raise RegistrationError(
-            f"{low_name}: its vessels are not found in {high_name}; leave the pair out if it shows two eyes or shares "
-            f"less than {LEAST_SHARED:.0%} of one, or register it by hand if it is turned by more than "
+            f"{low_name}: its vessels are not found in {high_name}; leave the pair out if these are two eyes, or views "
+            f"that share less than {LEAST_SHARED:.0%}, or register it by hand if it is turned by more than "
             f"{LARGEST_TURN:g} degrees, scaled by more than {LARGEST_SCALE - 1:.0%} or too noisy"
         )
     to_low = _invert(_frame_of(best.crop)) @ _square(best.affine) @ _square(_frame_of(high_crop))
@@ -111,12 +111,12 @@ def register_pair(
 
 
 def _with_pixels(photograph: Photograph, pixels: np.ndarray) -> Photograph:
-    """What is still true of it with other pixels; of patient and study nothing is."""
+    """The photograph with other pixels, and without alpha channel and DICOM header, which no longer apply to them."""
     return dataclasses.replace(photograph, pixels=pixels, alpha=None, dicom_header=None)
 
 
 def _mirrored_beyond(pixels: np.ndarray, shown: np.ndarray, crop: SquareCrop) -> np.ndarray:
-    """The photograph with mirrored tissue where its field of view is not `shown`."""
+    """The photograph with mirrored tissue in the parts of its field of view that are not `shown`."""
     square = crop.extract(pixels.astype(np.float32))
     fill_places(square, *mirror_places(crop.extract_mask(shown)))
     return crop.restore(square, onto=pixels.astype(np.float32))
@@ -124,7 +124,7 @@ def _mirrored_beyond(pixels: np.ndarray, shown: np.ndarray, crop: SquareCrop) ->
 
 @dataclass(frozen=True, eq=False)
 class _LaidOver:
-    """A map from the clear photograph's frame to that of the low-quality one's crop, and what it leaves.
+    """A map from the clear photograph's frame to that of the low-quality one's crop, and how well it fits.
 
     `shared` is the share of the clear photograph's field of view that the low-quality one shows too.
     """
@@ -138,9 +138,9 @@ class _LaidOver:
 def _likely_crops(
     low: Photograph, high: Photograph, high_crop: SquareCrop, low_name: str, field_of_view: FieldOfViewShape
 ) -> list[SquareCrop]:
-    """Where the low-quality photograph shows the eye: where it seems to, and where the clear one of its size does.
+    """Crops in which the low-quality photograph may show the eye: its own, and that of a clear one of equal size.
 
-    In the dark, or in haze, what is found may be a part of the field of view.
+    In a dark or hazy photograph, only part of the field of view may be found.
     """
     as_high = [high_crop] if low.pixels.shape == high.pixels.shape else []
     try:
@@ -166,10 +166,10 @@ def _laid_over(low: PreparedPhotograph, high: PreparedPhotograph, crop: SquareCr
 
 
 def find_registration(low: PreparedPhotograph, high: PreparedPhotograph) -> Affine | None:
-    """Where in the low-quality frame each place of the clear one is; None if the search does not converge.
+    """Map places of the clear frame to places of the low-quality one; None if the search does not converge.
 
     Args:
-        low, high: prepared at `MEASURED_SIZE`, each by its own field of view.
+        low, high: prepared at `MEASURED_SIZE`, each by its own crop.
     """
     clear, other = (vessels_inside(frame.image, frame.mask).astype(np.float32) for frame in (high, low))
     affine = _coarse_registration(*(_reduced(vessels) for vessels in (clear, other)))
@@ -181,7 +181,7 @@ def find_registration(low: PreparedPhotograph, high: PreparedPhotograph) -> Affi
         try:
             _, refined = cv2.findTransformECC(template, moving, start, cv2.MOTION_AFFINE, _ENDS)
         except cv2.error:
-            # It says so by an exception where the correlation does not grow.
+            # OpenCV raises this if the correlation does not grow.
             return None
         affine = np.asarray(refined, dtype=np.float64)
     return affine
@@ -209,13 +209,13 @@ def _reduced(vessels: np.ndarray) -> np.ndarray:
 
 
 def _turn_and_scale(affine: Affine) -> tuple[float, float]:
-    """Of the map: degrees, counter-clockwise as the picture is seen, and a factor."""
+    """The map's turn in degrees, counter-clockwise as the picture is seen, and its scale as a factor."""
     (a, b), (c, d) = affine[:, :2]
     return float(-np.degrees(np.arctan2(c - b, a + d))), float(np.sqrt(abs(a * d - b * c)))
 
 
 def _is_plausible(affine: Affine) -> bool:
-    """Whether it lies between two takes of one view, and is not what noise or another eye converged to."""
+    """Whether the map may lie between two takes of one view, rather than come from noise or another eye."""
     turn, scale = _turn_and_scale(affine)
     longest, shortest = np.linalg.svd(affine[:, :2], compute_uv=False)
     is_small = abs(turn) <= LARGEST_TURN and 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE
@@ -223,10 +223,10 @@ def _is_plausible(affine: Affine) -> bool:
 
 
 def _laid_out(pixels: np.ndarray, to_low: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The low-quality photograph where the clear one shows the eye, (height, width, C) in [0, 1]."""
+    """The low-quality photograph moved to the clear one's frame, (height, width, C) in [0, 1]."""
     reduction = np.sqrt(abs(np.linalg.det(to_low[:2, :2])))
     if reduction > 1:
-        # Fewer pixels are the mean of those that they stand for, not samples of them.
+        # When shrinking, each pixel is the mean of those it stands for, not a sample of them.
         shape = [max(1, round(length / reduction)) for length in pixels.shape[:2]]
         down, right = (after / before for after, before in zip(shape, pixels.shape[:2], strict=True))
         smaller = np.array([[right, 0, (right - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
@@ -235,16 +235,16 @@ def _laid_out(pixels: np.ndarray, to_low: np.ndarray, height: int, width: int) -
 
 
 def _moved(pixels: np.ndarray, to_source: Affine, height: int, width: int) -> np.ndarray:
-    """The picture in whose place (x, y) the pixels' place `to_source` (x, y) is shown; 0 beyond their frame."""
+    """The picture that shows, at (x, y), the pixels at `to_source` (x, y); 0 beyond their frame."""
     return cv2.warpAffine(
         pixels.astype(np.float32), to_source[:2], (width, height), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     )
 
 
 def _frame_of(crop: SquareCrop) -> Affine:
-    """From a photograph's pixels to those of its frame of `MEASURED_SIZE`."""
+    """The map from a photograph's pixels to those of its frame of `MEASURED_SIZE`."""
     scale = MEASURED_SIZE / crop.side
-    # The corners of pixels are halves: these are what resizing keeps in place.
+    # Resizing keeps the pixels' corners in place, which lie at halves.
     return np.array(
         [[scale, 0, (0.5 - crop.left) * scale - 0.5], [0, scale, (0.5 - crop.top) * scale - 0.5]], dtype=np.float64
     )

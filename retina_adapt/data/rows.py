@@ -1,4 +1,4 @@
-"""Rows of a `datasets` data set as photographs, with columns checked and files named in every error."""
+"""Read rows of a `datasets` data set as photographs; columns are checked, and every error names the file."""
 
 from typing import Any, TypeAlias, TypeVar
 
@@ -13,7 +13,7 @@ DatasetType = TypeVar("DatasetType", datasets.Dataset, datasets.IterableDataset)
 
 
 class MissingColumnError(RetinaAdaptError):
-    """A data set lacks a column; the message lists the columns that there are."""
+    """A data set lacks a column; the message lists those it has."""
 
 
 def require_columns(dataset: AnyDataset, *columns: str) -> None:
@@ -33,7 +33,7 @@ def require_columns(dataset: AnyDataset, *columns: str) -> None:
 def as_undecoded_images(dataset: DatasetType, *columns: str) -> DatasetType:
     """Turn columns of paths or images into undecoded {"path", "bytes"} values, which `row_photograph` reads.
 
-    `datasets` itself would decode with Pillow alone: 16-bit colour lost, pictures not turned upright.
+    `datasets` itself decodes with Pillow alone, which loses 16-bit colour and does not turn pictures upright.
 
     Raises:
         MissingColumnError: a column does not exist.
@@ -45,7 +45,7 @@ def as_undecoded_images(dataset: DatasetType, *columns: str) -> DatasetType:
 
 
 def row_name(value: dict[str, Any], column: str, index: int) -> str:
-    """What error messages call an image: its path where it has one."""
+    """The name of an image in error messages: its path, if it has one."""
     return value.get("path") or f"row {index}, column {column!r}"
 
 

@@ -1,7 +1,7 @@
 """Which items make up each batch: a pure function of the seed and the step, whatever the number of processes.
 
-Both samplers already give each process its own share. Pass their DataLoader to training as it is:
-`accelerate`'s `prepare` would share the batches out a second time.
+Both samplers already give each process its own share. Do not pass their DataLoader through `accelerate`'s `prepare`,
+which would share the batches out a second time.
 """
 
 from collections.abc import Iterator
@@ -18,21 +18,21 @@ class SamplingError(RetinaAdaptError):
 
 
 class TrainingBatchSampler(torch.utils.data.Sampler[list[Draw]]):
-    """Batches of `Draw` for a number of optimizer steps.
+    """Batches of `Draw` for a number of optimiser steps.
 
-    The items of all steps form one endless sequence of epochs, each a permutation of the data set. Step s
-    takes the next `batch_size * world_size` of it, rank r a contiguous slice of them; a batch may span two
-    epochs, so no item is ever dropped. So training on two processes with batches of 4 sees what one process
-    sees with batches of 8, and a run resumed at `first_step=k` sees what it would have seen.
+    The items of all steps form one endless sequence of epochs, each a permutation of the data set. Each step takes the
+    next `batch_size * world_size` items, and each rank a contiguous slice of these. A batch may span two epochs, so no
+    item is ever dropped. Training on two processes with batches of 4 thus sees what one process sees with batches of
+    8, and a run resumed at `first_step=k` sees what it would have seen without the interruption.
 
     Args:
-        dataset_length: number of items of the data set.
-        batch_size: items a step on this process.
+        dataset_length: number of items in the data set.
+        batch_size: items per step on this process.
         steps: total number of steps of the run, counted from 0.
-        seed: of the permutations and of each draw's own seed.
+        seed: seed of the permutations and of each draw's own seed.
         rank, world_size: this process and the number of processes.
-        first_step: steps done already, when a run resumes.
-        first_position: items of the sequence that were taken before step 0, by other batches.
+        first_step: number of steps already done, when a run resumes.
+        first_position: number of items that other batches took from the sequence before step 0.
 
     Raises:
         SamplingError: an empty data set or batch, or a rank or first step out of range.
@@ -84,14 +84,14 @@ class TrainingBatchSampler(torch.utils.data.Sampler[list[Draw]]):
 class EvaluationBatchSampler(torch.utils.data.Sampler[list[Draw]]):
     """Batches of `Draw` that visit every item once, in order, always with the same seeds.
 
-    Rank r takes items r, r + world_size, ...: over all ranks each item appears exactly once, unlike with
-    samplers that repeat items to even out the ranks. So ranks may differ by one item: gather results with a
-    function that allows it.
+    Rank r takes items r, r + world_size, ...: over all ranks each item appears exactly once, whereas other samplers
+    repeat items to even out the ranks. Ranks may therefore differ by one item: gather results with a function that
+    allows it.
 
     Args:
-        dataset_length: number of items of the data set.
-        batch_size: items a batch on this process; the last batch may be smaller.
-        seed: that each item's own seed is derived from.
+        dataset_length: number of items in the data set.
+        batch_size: items per batch on this process; the last batch may be smaller.
+        seed: seed from which each item's own seed is derived.
         rank, world_size: this process and the number of processes.
 
     Raises:

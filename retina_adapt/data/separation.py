@@ -1,4 +1,4 @@
-"""Training and validation kept apart: what is validated on must not be trained on."""
+"""Keep validation apart from training: no photograph may be used for both."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from retina_adapt.data.settings import PairSource, PhotographSource
 
 
 def require_apart(train: PairSource, validation: PairSource) -> None:
-    """Refuse to validate on what is trained on: the scores, and the adaptor's card, would say nothing.
+    """Refuse to validate on training data: the scores, and the adaptor's card, would mean nothing.
 
     Raises:
         PairingError: the same folder, rows or clear photographs are in both.
@@ -19,17 +19,17 @@ def require_apart(train: PairSource, validation: PairSource) -> None:
     if shared := _identities(train) & _identities(validation):
         path = sorted(identity[0] for identity in shared)[0]
         raise PairingError(
-            f"{path}: is in `train` and in `validation`; keep some pairs for the validation alone, a fifth of them, say"
+            f"{path}: is in both `train` and `validation`; keep some pairs, a fifth for instance, for validation alone"
         )
 
 
 def require_other_photographs(train: PreparedPhotographs, validation: PreparedPhotographs) -> None:
-    """Refuse to validate on copies of clear photographs that are trained on, wherever they lie and however compressed.
+    """Refuse to validate on copies of the clear training photographs, in any place and any lossless format.
 
-    Copies that were scaled, cropped, compressed with loss or given another bit depth are not found.
+    Copies that were scaled, cropped, compressed with loss or saved at another bit depth are not found.
 
     Args:
-        train, validation: prepared at one size.
+        train, validation: prepared at the same size.
 
     Raises:
         PairingError: the squares of two photographs have equal pixels.
@@ -39,7 +39,7 @@ def require_other_photographs(train: PreparedPhotographs, validation: PreparedPh
         trained.setdefault(digest, []).append(index)
     for index, digest in enumerate(validation.digests()):
         for likely in trained.get(digest, []):
-            # Photographs that are black in the middle have one digest.
+            # Photographs that are black in the middle share a digest.
             if np.array_equal(train[likely].image, validation[index].image):
                 raise PairingError(
                     f"{validation.names[index]}: is to validate with, but is the same photograph as "
@@ -49,9 +49,9 @@ def require_other_photographs(train: PreparedPhotographs, validation: PreparedPh
 
 
 def _identities(source: PairSource) -> set[tuple[Any, ...]]:
-    """What each part of a source is told by: where it is, and which conditions its photographs meet.
+    """The identity of each part of a source: where it is, and which conditions its photographs meet.
 
-    Not by its limit: of one collection, a smaller number of photographs is a part of a larger one.
+    The limit is left out: of one collection, a smaller selection is part of a larger one.
     """
     parts = [*source.clear, *([source.rows] if source.rows is not None else [])]
     if source.high_folder:
@@ -60,13 +60,13 @@ def _identities(source: PairSource) -> set[tuple[Any, ...]]:
 
 
 def _place(source: PhotographSource) -> tuple[str, str]:
-    """The folder of a split, which may be named itself; else the source and its split."""
+    """The folder of a split, which a source may also name directly; else the source and its split."""
     path = _resolved(source.path)
     folder = Path(path) / source.split
     return (str(folder), "train") if folder.is_dir() else (path, source.split)
 
 
 def _resolved(source: str) -> str:
-    """A path in one form; a name of the Hub, which is no path, as it is."""
+    """The absolute form of an existing path; any other source, such as a Hub name, unchanged."""
     path = Path(source).expanduser()
     return str(path.resolve()) if path.exists() else source

@@ -1,4 +1,4 @@
-"""Open a collection of photographs, wherever it lies, as a `datasets` data set."""
+"""Open a collection of photographs, local or on the Hub, as a `datasets` data set."""
 
 import glob
 import logging
@@ -18,17 +18,17 @@ _logger = logging.getLogger(__name__)
 _HUB_NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _BUILDERS = {".parquet": "parquet", ".tar": "webdataset"}
 _SPLIT_FOLDERS = ("train", "validation", "test")
-# How many subfolders a message names.
+# Number of subfolders that a message names.
 _NAMED_SUBFOLDERS = 5
-# How many photographs a streaming shuffle holds at once: encoded ones, so a few hundred MB at most.
+# Number of photographs that a streaming shuffle holds at once; they are encoded, so a few hundred MB at most.
 _SHUFFLE_BUFFER = 256
 
 Condition = str | bool | int | float | Sequence[float]
-"""A value that a column must have, or [lowest, highest] that it must lie between, ends included."""
+"""The value that a column must have, or the range [lowest, highest], ends included, in which it must lie."""
 
 
 class DataSourceError(RetinaAdaptError):
-    """A source does not exist, has no such split, or nothing in it fits the conditions."""
+    """A source does not exist, lacks the split, or holds nothing that meets the conditions."""
 
 
 def load_images(
@@ -45,31 +45,30 @@ def load_images(
 
     Args:
         source: one of
-            - a folder with `<split>/` folders of images, each with an optional `metadata.jsonl` whose lines
-              hold `file_name` and any further columns; other folders beside the splits are not touched;
-            - a flat folder of images and an optional `metadata.jsonl`: its only split is "train". Its subfolders, which
-              may hold masks, are not looked into; a warning names them if they hold photographs;
-            - a Parquet file, or a glob pattern of them: their only split is "train" too;
-            - a tar file in the form of WebDataset, or a glob pattern of them, e.g. "shards/*.tar":
-              the only split is "train"; a column is named by what follows the first dot of its
-              files' names, and a single image column is renamed "image";
-            - a Hub name "owner/name". Only such a name goes to the network, and only if it is no local path.
-        split: "train", "validation", "test", or whatever name the source has.
+            - a folder with `<split>/` folders of images, each with an optional `metadata.jsonl` whose lines hold
+              `file_name` and any further columns; other folders beside the splits are ignored;
+            - a flat folder of images with an optional `metadata.jsonl`: its only split is "train". Its subfolders,
+              which may hold masks, are not read; a warning names them if they hold photographs;
+            - a Parquet file, or a glob pattern of such files: the only split is "train";
+            - a tar file in WebDataset format, or a glob pattern of such files, e.g. "shards/*.tar": the only split is
+              "train"; a column is named by what follows the first dot of its files' names, and a single image column
+              is renamed "image";
+            - a Hub name "owner/name". Only such a name uses the network, and only if it is not a local path.
+        split: "train", "validation", "test", or whatever the source calls it.
         streaming: read rows one after the other instead of downloading all; gives an `IterableDataset`.
         revision: commit, tag or branch of a Hub data set. Pin a commit to make a run repeatable.
-        where: conditions by column, all of which a row must meet, e.g. {"cataract_score": [0, 2.5]}. Rows
-            without a value meet no condition.
-        limit: keep only this many rows, the first of a shuffle by `seed`: smaller limits give subsets of
-            larger ones.
-        seed: of the shuffle for `limit`.
+        where: conditions by column, all of which a row must meet, e.g. {"cataract_score": [0, 2.5]}. A missing value
+            meets no condition.
+        limit: keep only this many rows, the first of a shuffle by `seed`, so that a smaller limit gives a subset of a
+            larger one.
+        seed: seed of the shuffle for `limit`.
 
     Returns:
-        Data set whose image columns (named "image" for image folders) hold undecoded {"path", "bytes"}
-        values.
+        Data set whose image columns (named "image" for image folders) hold undecoded {"path", "bytes"} values.
 
     Raises:
-        DataSourceError: the source or split does not exist, too few rows meet the conditions, or `limit` is
-            combined with `streaming`.
+        DataSourceError: the source or split does not exist, too few rows meet the conditions, or `limit` is combined
+            with `streaming`.
         MissingColumnError: `where` names a column that does not exist.
     """
     dataset = _undecoded(_open(source, split, streaming, revision))
@@ -85,9 +84,9 @@ def load_images(
 
 
 def shuffled_stream(stream: datasets.IterableDataset, seed: int) -> datasets.IterableDataset:
-    """Shuffle the order of a stream's shards, and its rows within a buffer of 256.
+    """Shuffle a stream's shards, and its rows within a buffer of 256.
 
-    One shard is read at a time: several would be read ahead by threads, in forked workers too, and `datasets` waits
+    Shards are read one at a time: `datasets` reads several ahead in threads, even in forked workers, and then waits
     five seconds for them at the end of every pass over Parquet files.
     """
     return stream.shuffle(seed=seed, buffer_size=_SHUFFLE_BUFFER, max_buffer_input_shards=1)
@@ -113,9 +112,9 @@ def _open(source: str | Path, split: str, streaming: bool, revision: str | None)
 
 
 def _is_hub_name(text: str) -> bool:
-    """Whether a source that does not exist locally may be asked of the Hub.
+    """Whether to look on the Hub for a source that does not exist locally.
 
-    "data/hrf" has the form of a Hub name: where a folder "data" exists, it is a mistyped path.
+    "data/hrf" has the form of a Hub name, but where a folder "data" exists, it is a mistyped path.
     """
     return _HUB_NAME.fullmatch(text) is not None and not Path(text).parent.is_dir()
 
@@ -141,11 +140,11 @@ def _open_folder(folder: Path, split: str, streaming: bool) -> AnyDataset:
 
 
 def _tell_of_subfolders(folder: Path) -> None:
-    """Warn of photographs in subfolders of a flat folder, or refuse where there are none but those."""
+    """Warn of photographs in subfolders of a flat folder, or refuse it if it has no others."""
     try:
         photographs = [path.relative_to(folder) for path in find_photographs(folder)]
     except ImageReadError:
-        # There may be images that `datasets` knows and this package does not read.
+        # There may be images that `datasets` reads and this package does not.
         return
     below = sorted({path.parts[0] for path in photographs if len(path.parts) > 1})
     if not below:
@@ -153,8 +152,8 @@ def _tell_of_subfolders(folder: Path) -> None:
     named = ", ".join(below[:_NAMED_SUBFOLDERS]) + (", …" if len(below) > _NAMED_SUBFOLDERS else "")
     if all(len(path.parts) > 1 for path in photographs):
         raise DataSourceError(
-            f"{folder}: holds photographs in subfolders alone ({named}), which are not looked into; move them into "
-            "the folder itself, or all of it into a folder 'train', which is searched with its subfolders"
+            f"{folder}: holds photographs only in subfolders ({named}), which are not read; move them into the folder "
+            "itself, or everything in it into a folder 'train', which is searched with its subfolders"
         )
     _logger.warning(
         "%s: the photographs in its subfolders (%s) are not read; a folder 'train' is searched with its subfolders",
@@ -179,13 +178,13 @@ def _open_files(path: Path, builder: str, split: str, streaming: bool) -> AnyDat
 def _require_train(source: Path, split: str) -> None:
     if split != "train":
         raise DataSourceError(
-            f"{source}: has no splits, so all of it is 'train' and there is no {split!r}; make split folders"
-            " or divide it with retina_adapt.data.split_by_patient"
+            f"{source}: has no splits, so all of it is 'train' and there is no {split!r}; make split folders, "
+            "or divide it with retina_adapt.data.split_by_patient"
         )
 
 
 def _undecoded(dataset: AnyDataset) -> AnyDataset:
-    """Keep all image columns encoded, also of Parquet files without `datasets`' own annotations."""
+    """Keep all image columns encoded, including those of Parquet files without the annotations of `datasets`."""
     features = dataset.features or {}
     columns = [
         column
@@ -201,12 +200,12 @@ def _filter(dataset: AnyDataset, where: Mapping[str, Condition], source: str | P
         if isinstance(condition, Sequence) and not isinstance(condition, str):
             if len(condition) != 2 or not all(isinstance(end, int | float) for end in condition):
                 raise DataSourceError(
-                    f"{source}: condition {condition!r} for {column!r} is no value or [lowest, highest]"
+                    f"{source}: condition {condition!r} for {column!r} is neither a value nor [lowest, highest]"
                 )
             condition = tuple(condition)
         dataset = dataset.filter(_meets, input_columns=[column], fn_kwargs={"condition": condition})
     if isinstance(dataset, datasets.Dataset) and len(dataset) == 0:
-        raise DataSourceError(f"{source}: no row meets the conditions {dict(where)}; look at the values")
+        raise DataSourceError(f"{source}: no row meets the conditions {dict(where)}; check the columns' values")
     return dataset
 
 

@@ -1,4 +1,4 @@
-"""Divide a data set by patient, so that no eye is trained on and tested with."""
+"""Divide a data set by patient, so that no eye is used both for training and for testing."""
 
 from collections.abc import Mapping
 
@@ -20,22 +20,21 @@ class PatientLeakError(RetinaAdaptError):
 def split_by_patient(
     dataset: datasets.Dataset, fractions: Mapping[str, float], *, seed: int, patient_column: str = "patient"
 ) -> datasets.DatasetDict:
-    """Divide photographs into splits such that each patient's are all in one.
+    """Divide photographs into splits, each patient's all in one.
 
-    Patients are taken in an order drawn from `seed`, and each goes to the split that is furthest behind its
-    share of the photographs, so shares are met up to about one patient's photographs.
+    Patients come in an order drawn from `seed`, and each goes to the split that is furthest behind its share of the
+    photographs, so the shares are met to within about one patient's photographs.
 
     Args:
-        dataset: one row a photograph.
-        fractions: share of photographs by split name, each above 0, together 1, e.g.
-            {"train": 0.8, "test": 0.2}.
-        seed: of the order of patients.
-        patient_column: who the photograph is of. Synthetic variants of a photograph carry the same patient.
+        dataset: one row per photograph.
+        fractions: share of the photographs by split name; each above 0, together 1, e.g. {"train": 0.8, "test": 0.2}.
+        seed: seed of the order of patients.
+        patient_column: column of the patient. Synthetic variants of a photograph carry the same patient.
 
     Raises:
         MissingColumnError: there is no such column.
-        SplitError: fractions do not add up to 1, a photograph has no patient, or there are fewer patients
-            than splits.
+        SplitError: fractions are not above 0 or do not add up to 1, a photograph has no patient, or there are fewer
+            patients than splits.
     """
     require_columns(dataset, patient_column)
     if any(fraction <= 0 for fraction in fractions.values()) or abs(sum(fractions.values()) - 1) > 1e-6:
@@ -52,7 +51,7 @@ def split_by_patient(
     assigned: dict[str, list[int]] = {split: [] for split in fractions}
     order = np.random.default_rng(seed).permutation(len(patients))
     for taken, position in enumerate(order):
-        # Towards the end empty splits go first: a small share must not end up with nobody.
+        # Towards the end, empty splits go first, so that even a small share gets a patient.
         empty = [split for split, rows in assigned.items() if not rows]
         candidates = empty if len(empty) == len(order) - taken else list(assigned)
         behind = max(candidates, key=lambda split: fractions[split] * len(dataset) - len(assigned[split]))
@@ -65,7 +64,7 @@ def check_no_patient_leak(splits: Mapping[str, datasets.Dataset], *, patient_col
 
     Raises:
         MissingColumnError: a split has no such column.
-        PatientLeakError: one does.
+        PatientLeakError: a patient does.
     """
     splits_of: dict[str, list[str]] = {}
     for name, split in splits.items():

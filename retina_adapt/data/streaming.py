@@ -1,4 +1,4 @@
-"""Train from photographs that are read one after the other, for collections too large to prepare or to list."""
+"""Stream photographs for training, from collections too large to prepare or to list."""
 
 import logging
 import zlib
@@ -27,30 +27,30 @@ from retina_adapt.imaging import FieldOfViewShape, decode_photograph
 _logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
-# The share of broken photographs is taken of at least so many: the first one of all may be broken.
+# The share of broken photographs is taken of at least this many, since the very first may be broken.
 _FEWEST_FOR_A_SHARE = 100
 
 
 class StreamedImages(Generic[Item]):
     """Photographs, or pairs, that are read, decoded and prepared when their turn comes.
 
-    Nothing is listed or stored: opening reads the shards' names, a worker holds a buffer of encoded rows. An epoch
+    Nothing is listed or stored: opening reads the shards' names, and a worker holds a buffer of encoded rows. An epoch
     holds every photograph exactly once, whatever the numbers of processes and workers. What is drawn for a photograph
-    in an epoch (crop, flips, degradation) is a function of the seed, the epoch and the photograph's bytes, and does
-    not depend on those numbers either; the order does.
+    in an epoch (crop, flips, degradation) is a function of the seed, the epoch and the photograph's bytes; it does not
+    depend on these numbers either, but the order does.
 
-    Choose a map-style data set where the photographs fit on a disk.
+    Prefer a map-style data set if the photographs fit on a disk.
 
     Args:
         streams: rows as from `load_images(..., streaming=True)`; several take turns until each is used up.
         size: side of the prepared photographs in pixels.
-        transform: makes an item of a prepared photograph and a draw (`RandomCrop`, `WholeFrame`, `DegradePair`), or,
-            with a companion column, of the photograph, its companion and a draw (`MirrorPair`).
-        image_column: the images that the field of view is looked for in.
+        transform: makes an item from a prepared photograph and a draw (`RandomCrop`, `WholeFrame`, `DegradePair`), or,
+            with a companion column, from the photograph, its companion and a draw (`MirrorPair`).
+        image_column: the images in which to look for the field of view.
         companion_column: images of the same eye and frame size, cut by the same square.
         field_of_view: where to look for it, see `find_field_of_view`.
-        largest_broken_share: share of the photographs, in [0, 1], that may be broken; each is warned of, and the next
-            whole photograph is drawn once more in its place. 0 takes any broken photograph for an error.
+        largest_broken_share: share of the photographs, in [0, 1], that may be broken; a warning names each, and the
+            next whole photograph is drawn once more in its place. At 0, any broken photograph is an error.
 
     Raises:
         MissingColumnError: a column does not exist.
@@ -77,7 +77,7 @@ class StreamedImages(Generic[Item]):
         self.largest_broken_share = largest_broken_share
 
     def with_transform(self, transform: Callable[..., Item]) -> "StreamedImages[Item]":
-        """The same photographs as other items."""
+        """The same photographs, made into items by another transform."""
         changed = copy(self)
         changed.transform = transform
         return changed
@@ -95,27 +95,27 @@ class StreamedImages(Generic[Item]):
         """The items of one process, for a `DataLoader` with this `batch_size`.
 
         Args:
-            seed: of the order and the draws.
+            seed: seed of the order and the draws.
             rank, world_size: this process and the number of processes.
-            batch_size: items a batch, for `first_batch`.
-            first_batch: batches that are done, when a run resumes; their rows are read again but not decoded.
-            epochs: how often every photograph comes; None is without end.
+            batch_size: items per batch, for `first_batch`.
+            first_batch: number of batches already done, when a run resumes; their rows are read again but not decoded.
+            epochs: number of passes over all photographs; None never ends.
         """
         return StreamShare(self, seed, rank, world_size, batch_size, first_batch, epochs)
 
     def rows(self, seed: int, epoch: int, consumer: int, consumers: int) -> Iterator[dict[str, Any]]:
         """The undecoded rows of one of the `consumers`, which together get each row of the epoch once.
 
-        Of each stream whole shards where there are enough for everyone, every so manieth row where there are not: then
-        each consumer reads all shards.
+        A consumer gets whole shards of a stream that has enough for everyone; otherwise it reads all shards and takes
+        every `consumers`-th row.
         """
-        # Not `datasets.interleave_datasets`, which reads ahead by threads: see `shuffled_stream`.
+        # Not `datasets.interleave_datasets`, which reads ahead in threads: see `shuffled_stream`.
         shares = [_share_of(stream, seed_of(seed, epoch), consumer, consumers) for stream in self.streams]
         for turn in zip_longest(*shares):
             yield from (row for row in turn if row is not None)
 
     def prepare(self, row: dict[str, Any], number: int) -> tuple[int, list[PreparedPhotograph]]:
-        """The identity of a row by its bytes, and its prepared photographs, the clear one of a pair first.
+        """The identity of a row, from its bytes, and its prepared photographs, the clear one of a pair first.
 
         Raises:
             ImageReadError, FieldOfViewError, PreparationError: a photograph cannot be read or prepared.
@@ -135,9 +135,9 @@ class StreamedImages(Generic[Item]):
 
 
 def _share_of(stream: datasets.IterableDataset, seed: int, consumer: int, consumers: int) -> Iterator[dict[str, Any]]:
-    """The rows of one stream that one of the consumers gets."""
+    """One consumer's rows of one stream."""
     shuffled = shuffled_stream(stream, seed)
-    # `iter` and not `__iter__`, which would share the rows out among a DataLoader's workers a second time.
+    # `iter`, not `__iter__`, which would share the rows out among a DataLoader's workers a second time.
     if shuffled.num_shards >= consumers:
         batches = shuffled.shard(consumers, consumer, contiguous=False).iter(batch_size=1)
     else:
@@ -147,10 +147,10 @@ def _share_of(stream: datasets.IterableDataset, seed: int, consumer: int, consum
 
 
 class StreamShare(torch.utils.data.IterableDataset[Item], Generic[Item]):
-    """What one process gets of `StreamedImages`; its workers share that in turn. See `StreamedImages.share`.
+    """One process's share of `StreamedImages`, divided further among its workers; see `StreamedImages.share`.
 
-    Iterating raises PreparationError where more photographs are broken than allowed, or all of an epoch's are, or grey
-    ones and those in colour are mixed; and DataSourceError where a worker gets no photograph at all.
+    Iterating raises PreparationError if more photographs are broken than allowed, if all of an epoch's are, or if some
+    are grey and others in colour; and, without a number of epochs, DataSourceError if a worker gets no photograph.
     """
 
     def __init__(
@@ -174,14 +174,14 @@ class StreamShare(torch.utils.data.IterableDataset[Item], Generic[Item]):
     def __iter__(self) -> Iterator[Item]:
         worker = torch.utils.data.get_worker_info()
         workers, worker_id = (1, 0) if worker is None else (worker.num_workers, worker.id)
-        # A DataLoader takes batches from its workers in turn, from worker 0 on: where a run resumes, that one goes on
-        # with the share of the worker whose turn it was.
+        # A DataLoader takes batches from its workers in turn, starting with worker 0: when a run resumes, worker 0
+        # continues the share of the worker whose turn it was.
         turn = (self.first_batch + worker_id) % workers
         batches_done = (self.first_batch - turn + workers - 1) // workers
         return self._items(self.rank * workers + turn, self.world_size * workers, batches_done * self.batch_size)
 
     def _items(self, consumer: int, consumers: int, first: int) -> Iterator[Item]:
-        """The items from number `first` on. Item k is made of row k or, if that is broken, of the next whole one."""
+        """The items from number `first` on. Item k is made from row k or, if that is broken, from the next whole row."""
         read = tried = waiting = 0
         broken: list[str] = []
         shape: tuple[int, ...] = ()
@@ -212,8 +212,8 @@ class StreamShare(torch.utils.data.IterableDataset[Item], Generic[Item]):
                 )
             if read == 0 and self.epochs is None:
                 raise DataSourceError(
-                    f"worker {consumer} of {consumers} gets no photograph: the stream has fewer than workers, or none "
-                    "meets the conditions; use fewer workers, or a map-style data set"
+                    f"worker {consumer} of {consumers} gets no photograph: the stream has fewer photographs than workers, or "
+                    "none that meets the conditions; use fewer workers, or a map-style data set"
                 )
 
     def _require_one_kind(

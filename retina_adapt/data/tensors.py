@@ -1,16 +1,16 @@
-"""From numpy images to torch tensors: the only place that converts."""
+"""Conversion of numpy images to torch tensors, all in one place."""
 
 import numpy as np
 import torch
 
 
 def image_tensor(pixels: np.ndarray) -> torch.Tensor:
-    """float32 (H, W, C) in [0, 1] to a contiguous float32 tensor (C, H, W) of its own memory."""
+    """Copy a float32 image (H, W, C) in [0, 1] into a contiguous float32 tensor (C, H, W)."""
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
 
 
 def mask_tensor(mask: np.ndarray) -> torch.Tensor:
-    """bool (H, W) to a bool tensor (1, H, W) of its own memory."""
+    """Copy a bool mask (H, W) into a bool tensor (1, H, W)."""
     return torch.from_numpy(mask[None].copy())
 
 

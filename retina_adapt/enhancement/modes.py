@@ -47,9 +47,8 @@ def enhance_frames(
         EnhancementInputError: there is no such mode.
         MissingDenoiserError, SamplingStepsError, UnknownSchedulerError: see `sample_latents`.
     """
-    row_seeds = [0] * len(low_images) if seeds is None else seeds
     reconstruct = partial(
-        reconstruct_frames, backbone, low_images, mode=mode, steps=steps, seeds=row_seeds, scheduler=scheduler
+        reconstruct_frames, backbone, low_images, mode=mode, steps=steps, seeds=seeds, scheduler=scheduler
     )
     adapted = reconstruct()
     with adaptors_bypassed(backbone):
@@ -64,10 +63,13 @@ def reconstruct_frames(
     *,
     mode: EnhancementMode = "fast",
     steps: int = DEFAULT_STEPS,
-    seeds: Sequence[int] = (),
+    seeds: Sequence[int] | None = None,
     scheduler: str | None = None,
 ) -> Tensor:
     """What the networks alone make of the images, with the active adaptors; the same shape, not clamped.
+
+    Args:
+        mode, steps, seeds, scheduler: as for `enhance_frames`.
 
     Raises:
         RetinaAdaptError: as `enhance_frames`.
@@ -75,6 +77,7 @@ def reconstruct_frames(
     require_choice("mode", mode, EnhancementMode)
     latents = backbone.encode(images)
     if mode == "diffusion":
+        seeds = [0] * len(images) if seeds is None else seeds
         latents = sample_latents(backbone, latents, steps=steps, seeds=seeds, start=SAMPLING_START, scheduler=scheduler)
     return backbone.decode(latents)
 

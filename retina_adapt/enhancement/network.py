@@ -134,7 +134,7 @@ def _change_of_batch(
             backbone,
             tensor,
             mode=settings.mode,
-            steps=settings.denoiser_steps,
+            steps=settings.sampling_steps,
             seeds=seeds,
             scheduler=settings.scheduler,
         )

@@ -73,7 +73,7 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
 
         Args:
             image: whatever an `Enhancer` takes.
-            num_inference_steps: denoiser steps; None is the mode `fast`, without the denoiser.
+            num_inference_steps: sampling steps; None is the mode `fast`, without the denoiser.
             generator: its initial seed, modulo 2^62, is the seed of the noise.
             return_dict: False gives a tuple, as in other pipelines.
             options: those of calling an `Enhancer`, besides `mode`, `steps` and `seed`.

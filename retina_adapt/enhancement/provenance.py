@@ -23,7 +23,7 @@ def provenance_of(
         backbone_fingerprint=backbone_fingerprint,
         adaptors=tuple(adaptors),
         mode=settings.mode,
-        steps=settings.denoiser_steps if is_sampled else None,
+        steps=settings.sampling_steps if is_sampled else None,
         seed=settings.seed if is_sampled else None,
         scheduler=settings.scheduler,
         detail=settings.detail,

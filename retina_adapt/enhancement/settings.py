@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from retina_adapt.backbones import ReconstructionBackbone
+from retina_adapt.backbones import ReconstructionBackbone, require_sampling_steps
 from retina_adapt.backbones.schedulers import scheduler_like
 from retina_adapt.enhancement.detail import Detail
 from retina_adapt.enhancement.errors import EnhancementInputError, require_choice
@@ -28,7 +28,7 @@ class EnhancementSettings:
 
     Attributes:
         mode: `fast`, one pass through the autoencoder, or `diffusion`, sampled with the denoiser; see `enhance_frames`.
-        steps: denoiser steps in `diffusion`; 4 by default.
+        steps: sampling steps in `diffusion`; 4 by default.
         seed: of the noise in `diffusion`.
         scheduler: name of the diffusers scheduler in `diffusion`; the backbone's own by default.
         detail: where detail comes from that is finer than the backbone's frame of the whole eye. `kept`: it stays as
@@ -77,7 +77,7 @@ class EnhancementSettings:
                 )
 
     @property
-    def denoiser_steps(self) -> int:
+    def sampling_steps(self) -> int:
         """The steps asked for, or the default."""
         return DEFAULT_STEPS if self.steps is None else self.steps
 
@@ -98,7 +98,8 @@ class EnhancementSettings:
         Raises:
             MissingDenoiserError: the mode is `diffusion` and there is no denoiser.
             UnknownSchedulerError: see `scheduler_like`.
-            EnhancementInputError: more steps than its noise schedule has, tiles that its parts cannot divide or that
+            SamplingStepsError: more steps than its noise schedule has.
+            EnhancementInputError: tiles that its parts cannot divide or that
                 are larger than the copy, a copy that is no larger than the frame, or a backbone that was converted to
                 half precision.
         """
@@ -120,11 +121,7 @@ class EnhancementSettings:
         if self.mode == "diffusion":
             _, scheduler = backbone.require_denoiser()
             scheduler_like(scheduler, self.scheduler)
-            most_steps = int(scheduler.config.num_train_timesteps * SAMPLING_START)
-            if self.denoiser_steps > most_steps:
-                raise EnhancementInputError(
-                    f"steps is {self.denoiser_steps}; it must be at least 1 and at most {most_steps}"
-                )
+            require_sampling_steps(backbone, self.sampling_steps, SAMPLING_START)
 
     def _check_tiles(self, frame_size: int) -> None:
         working_size, tile_size = self.working_size or WORKING_SIZE, self.tile_size or frame_size

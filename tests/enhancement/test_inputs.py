@@ -16,8 +16,14 @@ from retina_adapt.adaptors import (
     backbone_tensors,
     save_adaptor,
 )
-from retina_adapt.backbones import AdaptedBackboneError, ReconstructionBackbone, fingerprint_tensors
+from retina_adapt.backbones import (
+    AdaptedBackboneError,
+    ReconstructionBackbone,
+    SamplingStepsError,
+    fingerprint_tensors,
+)
 from retina_adapt.enhancement import EnhancementInputError, Enhancer
+from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import FieldOfViewError, find_field_of_view
 from retina_adapt.imaging.synthetic_fundus import draw_fundus
 
@@ -149,11 +155,16 @@ def test_arrays_that_cannot_be_used_are_errors(enhancer: Enhancer, array: object
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
-    [({"field_of_view": "square"}, "no field_of_view 'square'"), ({"steps": 5000, "mode": "diffusion"}, "at most 250")],
+    ("options", "error", "message"),
+    [
+        ({"field_of_view": "square"}, EnhancementInputError, "no field_of_view 'square'"),
+        ({"steps": 5000, "mode": "diffusion"}, SamplingStepsError, "5000 sampling steps.*can be 1 to 250"),
+    ],
 )
-def test_options_that_cannot_be_used_are_errors(enhancer: Enhancer, options: dict, message: str) -> None:
-    with pytest.raises(EnhancementInputError, match=message):
+def test_options_that_cannot_be_used_are_errors(
+    enhancer: Enhancer, options: dict, error: type[RetinaAdaptError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
         enhancer(wide_frame(), **options)
 
 

@@ -119,7 +119,7 @@ def test_a_training_that_cannot_be_is_refused_before_it_begins(
 def test_sampling_steps_that_a_validation_would_refuse_are_refused_before_the_training(
     run: Callable[..., dict[str, Tensor]], tmp_path: Path, steps: int
 ) -> None:
-    with pytest.raises(SamplingStepsError, match=f"{steps} sampling steps from 0.25"):
+    with pytest.raises(SamplingStepsError, match=f"{steps} sampling steps were asked for; from 0.25"):
         run("refused", ["decoder", "denoiser.mid"], sampling_steps=steps)
     assert not (tmp_path / "refused").exists()
 

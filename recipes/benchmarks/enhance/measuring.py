@@ -30,7 +30,7 @@ class EnhanceBenchmarkConfig:
         photographs: clear held-out photographs for the quality of sampling.
         degradation: preset that degrades them.
         most_photographs: of them, at most.
-        steps: denoiser steps to compare with 50 of DDIM.
+        steps: sampling steps to compare with 50 of DDIM.
         schedulers: diffusers schedulers to compare.
         batch_sizes: frames at once.
         repetitions: of each timing.

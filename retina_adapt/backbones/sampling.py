@@ -92,7 +92,7 @@ def _schedule_length(steps: int, start: float, training_steps: int) -> int:
     length = round(steps / start)
     if not 1 <= steps <= length <= training_steps:
         raise SamplingStepsError(
-            f"{steps} sampling steps were asked for; from {start:g} of a noise schedule of {training_steps}, there can be "
-            f"1 to {int(training_steps * start)}"
+            f"{steps} sampling steps were asked for; from {start:g} of a noise schedule of {training_steps}, there can "
+            f"be 1 to {int(training_steps * start)}"
         )
     return length

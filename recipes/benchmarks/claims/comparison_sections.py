@@ -112,7 +112,7 @@ def convergence(about: Material) -> Section:
     long = about.questions.get("convergence", {})
     names = [data_set.name for data_set in config.data_sets]
     rows = arms_rows | {f"{arm}{long_suffix(config)}": trainings for arm, trainings in long.items()}
-    plots.draw_convergence(rows, results, about.figures / "convergence.png")
+    plots.draw_convergence(rows, results, long_suffix(config), about.figures / "convergence.png")
     verdict = targets.faster_convergence(arms_rows, long, results)
     best = {arm: mean_curve(results, trainings, "step")[1].max(initial=0.0) for arm, trainings in rows.items()}
     level = max((value for arm, value in best.items() if arm.startswith(SCRATCH)), default=0.0)

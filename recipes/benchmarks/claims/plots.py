@@ -47,21 +47,22 @@ def draw_parameters(rows: Rows, results: Results, path: Path) -> None:
     _finish(figure, axes, "trainable parameters", "PSNR on the test splits, dB", path, legend=False)
 
 
-def draw_convergence(rows: Rows, results: Results, path: Path) -> None:
-    """Validation PSNR over optimiser steps and over seconds."""
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
+def draw_convergence(rows: Rows, results: Results, suffix: str, path: Path) -> None:
+    """Validation PSNR over optimiser steps and over seconds; names of long trainings end in `suffix`."""
+    figure = Figure(figsize=(11, 5.5), layout="constrained")
+    arms = list(dict.fromkeys(name.removesuffix(suffix) for name in rows))
+    colors = dict(zip(arms, mpl.colormaps["tab20"](np.linspace(0, 1, len(arms))), strict=True))
     for axes, across in zip(figure.subplots(1, 2), ("step", "seconds"), strict=True):
-        for number, (arm, trainings) in enumerate(rows.items()):
+        for name, trainings in rows.items():
             places, values = mean_curve(results, trainings, across)
             if len(places):
-                # Colours return after ten arms: then with another line.
-                line = "-" if number < 10 else "--"
-                axes.plot(places, values, line, color=f"C{number % 10}", marker=".", label=arm)
+                line = "--" if name.endswith(suffix) else "-"
+                axes.plot(places, values, line, color=colors[name.removesuffix(suffix)], marker=".", label=name)
         axes.set_xscale("log")
         axes.set_xlabel({"step": "optimiser steps", "seconds": "seconds of processor time"}[across])
         axes.set_ylabel("validation PSNR, dB")
         axes.grid(alpha=0.3)
-    axes.legend(fontsize=7)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=7)
     _save(figure, path)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.claims import plots, targets
 from benchmarks.claims.arms import PAPER_SAMPLING_STEPS, SCRATCH
-from benchmarks.claims.plan import Rows, learning_rate_of, long_suffix
+from benchmarks.claims.plan import OURS, Rows, learning_rate_of, long_suffix
 from benchmarks.claims.section import Material, Section
 from benchmarks.claims.tables import (
     by_two,
@@ -93,7 +93,8 @@ def pairs(about: Material) -> Section:
 def size(about: Material) -> Section:
     results, arms_rows = about.results, about.questions["arms"]
     sizes = about.questions.get("parameters", {})
-    plots.draw_parameters(arms_rows | sizes, results, about.figures / "parameters.png")
+    others = {name: trainings for name, trainings in sizes.items() if trainings != arms_rows.get(OURS)}
+    plots.draw_parameters(arms_rows | others, results, about.figures / "parameters.png")
     verdicts = targets.fewer_parameters(arms_rows, _pairs_rows(about), results)
     return Section(
         [

@@ -1,11 +1,13 @@
 """Plots of the claims."""
 
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from benchmarks._targets import LEAST_GAIN, MILD_PSNR
 from benchmarks.claims.plan import Rows
@@ -19,11 +21,13 @@ def draw_pairs(rows: Rows, results: Results, path: Path) -> None:
     """PSNR over the number of pairs, a line for each arm; `all` stands at the right."""
     counts = list(dict.fromkeys(name.split(" | ")[1] for name in rows))
     figure, axes = _figure()
-    for arm in dict.fromkeys(name.split(" | ")[0] for name in rows):
+    arms = list(dict.fromkeys(name.split(" | ")[0] for name in rows))
+    for number, arm in enumerate(arms):
         values = [measure(results, rows.get(f"{arm} | {count}", []), "psnr_enhanced") for count in counts]
         places = [place for place, found in enumerate(values) if len(found)]
         axes.errorbar(
-            places,
+            # Beside each other, or the bars of one arm would cover those of the next.
+            [place + 0.06 * (number - (len(arms) - 1) / 2) for place in places],
             [values[place].mean() for place in places],
             [deviation(values[place]) for place in places],
             marker="o",
@@ -37,14 +41,19 @@ def draw_pairs(rows: Rows, results: Results, path: Path) -> None:
 def draw_parameters(rows: Rows, results: Results, path: Path) -> None:
     """PSNR over the number of trainable parameters."""
     figure, axes = _figure()
-    for name, trainings in rows.items():
+    colors = mpl.colormaps["tab20"](np.linspace(0, 1, len(rows)))
+    for (name, trainings), color, marker in zip(rows.items(), colors, cycle("os^Dv"), strict=False):
         values = measure(results, trainings, "psnr_enhanced")
         if len(values):
             count = next(results[each.key]["trainable_parameters"] for each in trainings if each.key in results)
-            axes.errorbar([count], [values.mean()], [deviation(values)], marker="o", capsize=3)
-            axes.annotate(name, (count, values.mean()), textcoords="offset points", xytext=(5, 4), fontsize=7)
+            axes.errorbar(
+                [count], [values.mean()], [deviation(values)], marker=marker, color=color, capsize=3, label=name
+            )
     axes.set_xscale("log")
-    _finish(figure, axes, "trainable parameters", "PSNR on the test splits, dB", path, legend=False)
+    axes.set_xticks([30_000, 100_000, 300_000])
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    _finish(figure, axes, "trainable parameters", "PSNR on the test splits, dB", path)
 
 
 def draw_convergence(rows: Rows, results: Results, suffix: str, path: Path) -> None:
@@ -94,16 +103,15 @@ def draw_degradations(rows: Rows, unseen: Rows, results: Results, names: list[st
 
 
 def _figure() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
     return figure, figure.subplots()
 
 
-def _finish(figure: Figure, axes: Axes, across: str, up: str, path: Path, *, legend: bool = True) -> None:
+def _finish(figure: Figure, axes: Axes, across: str, up: str, path: Path) -> None:
     axes.set_xlabel(across)
     axes.set_ylabel(up)
     axes.grid(alpha=0.3)
-    if legend:
-        axes.legend(fontsize=7)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=7)
     _save(figure, path)
 
 

@@ -1,4 +1,4 @@
-"""`retina-adapt app`: enhance photographs in a browser, on this machine alone. Needs the extra `app`."""
+"""`retina-adapt app`: enhance photographs in a browser, on this machine only. Needs the extra `app`."""
 
 from retina_adapt.app.launch import AppStartError, run_app
 from retina_adapt.app.server import create_app

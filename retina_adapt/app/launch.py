@@ -38,18 +38,18 @@ def run_app(
     """Load the models and serve the app to this machine until interrupted.
 
     Args:
-        adaptors: embedded names or folders to choose from; a pair of a name and one of these calls it by that name, or
-            by its own for None.
+        adaptors: embedded names or folders to choose from; a pair of a name and one of these gives it that name, or
+            its own if the name is None.
         backbone: an embedded name or a folder.
-        port: 0 takes a free one.
+        port: the port to listen on; 0 takes a free one.
         device: cpu, cuda, mps, …
         open_browser: whether to open the page in the user's browser.
-        announce: told the page's address once it can be opened.
+        announce: called with the page's address once it can be opened.
 
     Raises:
         UnknownModelError, BackboneFileError, AdaptorFileError: a model cannot be loaded.
-        AdaptorNameError: two adaptors have one name, or a name cannot be used.
-        AppStartError: the port is taken.
+        AdaptorNameError: two adaptors have the same name, or a name cannot be used.
+        AppStartError: the port cannot be used.
     """
     studio = load_studio(adaptors, backbone, device)
     try:
@@ -79,16 +79,16 @@ def load_studio(
 
 @contextmanager
 def _ended_by_signals(server: uvicorn.Server) -> Iterator[None]:
-    """SIGTERM, and a closed terminal's SIGHUP, end the server in order, so that no photograph is left behind.
+    """Shut the server down in order on SIGTERM, and on SIGHUP from a closed terminal: no photograph is left behind.
 
-    The server takes SIGTERM itself while it runs, and afterwards hands it on to what is here.
+    While the server runs, it handles SIGTERM itself; afterwards it passes the signal on to the handler set here.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
         server.should_exit = True
 
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    # What `nohup` has switched off stays off; and Python allows handlers in the main thread alone.
+    # A signal that `nohup` has switched off stays off; and Python allows handlers in the main thread only.
     in_main_thread = threading.current_thread() is threading.main_thread()
     heard = [number for number in numbers if in_main_thread and signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, end) for number in heard}
@@ -102,7 +102,7 @@ def _ended_by_signals(server: uvicorn.Server) -> Iterator[None]:
 def _listening_socket(port: int) -> socket.socket:
     listener = socket.socket()
     if os.name == "posix":
-        # On Windows it would let two programs share the port.
+        # On Windows, this would let two programs share the port.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))

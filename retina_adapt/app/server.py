@@ -1,7 +1,7 @@
-"""The app's pages and requests, a Starlette application around one `Studio`.
+"""The app's page and requests: a Starlette application around one `Studio`.
 
-It is meant for the machine that it runs on: only requests that name this machine are answered, requests that change
-something must carry a header that no other site's page can send, and the pages load nothing from anywhere else.
+It serves only the machine that it runs on: it answers only requests addressed to 127.0.0.1 or localhost, requests that
+change something must carry a header that no other site's page can send, and the pages load nothing from elsewhere.
 """
 
 from pathlib import Path
@@ -43,7 +43,7 @@ _SECURITY_HEADERS = {
 
 
 def create_app(studio: Studio) -> Starlette:
-    """The application; `Studio.close` is the caller's."""
+    """The application; the caller must close the studio."""
     routes = _Requests(studio)
     return Starlette(
         routes=[
@@ -84,7 +84,7 @@ class _Requests:
         return FileResponse(folder / name, headers=_SECURITY_HEADERS)
 
     async def loaded(self, request: Request) -> Response:
-        """What is loaded, for a page that is loaded anew."""
+        """The photographs in the studio, for a page that is reloaded."""
         _require_own_page(request)
         return _json({"photographs": [_shown(*item) for item in list(self.studio.photographs.items())]})
 
@@ -94,7 +94,7 @@ class _Requests:
         async for chunk in request.stream():
             content += chunk
             if len(content) > LARGEST_FILE:
-                raise StudioError(f"files of more than {LARGEST_FILE // 2**20} MB are not taken; scale it down")
+                raise StudioError(f"files of more than {LARGEST_FILE // 2**20} MB are not accepted; scale it down")
         name = request.query_params.get("name", "photograph")
         number = await run_in_threadpool(self.studio.add, name, bytes(content))
         return _json(_shown(number, self.studio.photographs[number]))
@@ -108,7 +108,7 @@ class _Requests:
             in_sequence = bool(wanted["in_sequence"])
             settings = EnhancementSettings(
                 mode=wanted["mode"],
-                # The page sends them in both modes.
+                # The page sends steps in both modes.
                 steps=int(wanted["steps"]) if wanted["mode"] == "diffusion" else None,
                 seed=int(wanted["seed"]),
                 detail=wanted["detail"],
@@ -134,7 +134,7 @@ class _Requests:
 
 
 def _shown(number: int, loaded: LoadedPhotograph) -> dict[str, Any]:
-    """A photograph as the page knows it, with its last result, if there is one."""
+    """A photograph as the page shows it, with its last result, if any."""
     width, height = loaded.size
     return {
         "number": number,
@@ -157,7 +157,7 @@ def _shown_result(number: int, result: StudioResult) -> dict[str, Any]:
 
 
 def _require_own_page(request: Request) -> None:
-    # Another site's page cannot send a header of its own without this server's consent (CORS), which it never gives.
+    # Another site's page cannot send a custom header without this server's consent (CORS), which it never gives.
     if request.headers.get(REQUEST_HEADER) != "1":
         raise StudioError("the request does not come from the app's own page; open the app and use it there")
 

@@ -1,4 +1,4 @@
-"""What the app does, without the web: photographs in, enhanced with chosen adaptors, looked at, out again."""
+"""The app without the web: photographs come in, are enhanced with chosen adaptors and inspected, and go out again."""
 
 import dataclasses
 import itertools
@@ -39,16 +39,16 @@ class StudioError(RetinaAdaptError):
 
 
 class GoneError(StudioError):
-    """A photograph was removed, or a result replaced, since the page that asks for it was made."""
+    """A photograph was removed, or a result replaced, after the page that asks for it was loaded."""
 
 
 @dataclass(frozen=True)
 class StudioResult:
-    """What an enhancement has made of a photograph.
+    """The result of enhancing a photograph.
 
     Attributes:
-        entry: what was found of it.
-        adaptors: that took part, by name.
+        entry: its entry in the report.
+        adaptors: names of the adaptors that took part.
         file: the enhanced photograph; the next enhancement replaces it.
         turn: how often the photograph has been enhanced.
     """
@@ -64,13 +64,13 @@ class LoadedPhotograph:
     """A photograph in the app.
 
     Attributes:
-        name: of its file.
-        file: its bytes, in the studio's folder: many large photographs would not fit the memory.
+        name: name of its file.
+        file: its bytes, in the studio's folder: many large photographs would not fit in memory.
         size: width and height in pixels.
         preview: a small picture of it, as a `data:` address.
         is_dicom: whether it was read from DICOM.
-        doubt: what may be wrong with its file, in words; empty if nothing is.
-        result: of its last enhancement; None before.
+        doubt: what may be wrong with its file, for readers; empty if nothing is.
+        result: result of its last enhancement; None before the first.
     """
 
     name: str
@@ -83,30 +83,30 @@ class LoadedPhotograph:
 
 
 class Studio:
-    """Photographs, an enhancer and a folder of results, which is removed by `close`.
+    """Photographs, an enhancer, and a folder for both photographs and results, which `close` removes.
 
-    One photograph is enhanced at a time: the network's adaptors are one state, and its memory is one.
+    One photograph is enhanced at a time: all share the network, with its active adaptors and its memory.
     """
 
     def __init__(self, enhancer: Enhancer, backbone: ModelIdentity, adaptors: Mapping[str, ModelIdentity]) -> None:
-        """`adaptors`: the identity of each loaded adaptor, by the name that the enhancer calls it."""
+        """`adaptors`: the identity of each loaded adaptor, by its name in the enhancer."""
         self.enhancer = enhancer
         self.backbone = backbone
         self.adaptors = dict(adaptors)
         self.photographs: dict[int, LoadedPhotograph] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="retina_adapt_app_"))
-        # Another start in every studio: a page that an earlier one had made must find none of this one's photographs.
+        # Each studio starts elsewhere: a page left over from an earlier one must find none of this one's photographs.
         self._numbers = itertools.count(1 + secrets.randbelow(2**40))
         self._lock = threading.Lock()
-        # Not the same one, so that a photograph can be removed while another, or itself, is enhanced.
+        # A second lock, so that a photograph can be removed while it, or another, is being enhanced.
         self._files_lock = threading.Lock()
 
     def add(self, name: str, encoded: bytes) -> int:
-        """Read a photograph from its file's bytes; returns the number that it is called by.
+        """Read a photograph from its file's bytes; return the number that identifies it.
 
         Raises:
             ImageReadError: it cannot be read.
-            StudioError: the disk does not take it.
+            StudioError: it cannot be written to the disk.
         """
         name = "".join(character for character in name if character.isprintable())
         name = PurePosixPath(name.replace("\\", "/")).name or "photograph"
@@ -141,18 +141,18 @@ class Studio:
         *,
         in_sequence: bool = False,
     ) -> StudioResult:
-        """Enhance one photograph and look at what became of it; the result waits in `LoadedPhotograph.result`.
+        """Enhance one photograph and inspect the result, which stays in `LoadedPhotograph.result`.
 
         Args:
-            weights: of the adaptors, by name; those of weight 0 take no part.
-            in_sequence: one adaptor after the other, in the order of `weights`, in place of all together.
-            seeds: versions, with seeds from `settings.seed` on; several, in the mode diffusion, give an uncertainty
-                map.
+            weights: weights of the adaptors, by name; those of weight 0 take no part.
+            seeds: number of versions, with seeds from `settings.seed` on; several, in the mode diffusion, give an
+                uncertainty map.
+            in_sequence: use one adaptor after the other, in the order of `weights`, instead of all together.
 
         Raises:
             GoneError: there is no such photograph, or it was removed meanwhile.
-            StudioError: a weight or number of seeds that is out of range; or the disk refuses.
-            RetinaAdaptError: as calling the enhancer and `write_photograph`.
+            StudioError: a weight or the number of seeds is out of range, or the photograph's file cannot be read.
+            RetinaAdaptError: as for the enhancer, `report_entry` and `write_photograph`.
         """
         loaded = self._loaded(number)
         chosen = {name: float(weight) for name, weight in weights.items() if weight != 0}
@@ -161,7 +161,7 @@ class Studio:
         if not 1 <= seeds <= MOST_SEEDS:
             raise StudioError(f"{seeds} versions; choose 1 to {MOST_SEEDS}")
         with self._lock:
-            # Photographs that wait for their turn are not in memory.
+            # Only now, so that photographs waiting for their turn are not in memory.
             with self._asking_the_disk(loaded.name):
                 encoded = loaded.file.read_bytes()
             photograph = decode_photograph(encoded, loaded.name)
@@ -198,7 +198,7 @@ class Studio:
                 input_sha256=sha256_of(encoded),
             )
             with self._files_lock:
-                # Writing would make the folder of a photograph that was removed meanwhile anew.
+                # Otherwise, writing would recreate the folder of a photograph that was removed meanwhile.
                 self._loaded(number)
                 write_photograph(dataclasses.replace(first.image, provenance=provenance), file)
                 turn = 1 if loaded.result is None else loaded.result.turn + 1
@@ -210,29 +210,29 @@ class Studio:
 
         Raises:
             StudioError: there is none.
-            GoneError: it is not of this turn: the page that asks shows another one; or the photograph was removed.
+            GoneError: it is of another turn than the page that asks shows, or the photograph was removed.
         """
         loaded = self._loaded(number)
         if loaded.result is None:
-            raise StudioError(f"{loaded.name}: is not enhanced yet; enhance it first")
+            raise StudioError(f"{loaded.name}: has not been enhanced yet; enhance it first")
         if loaded.result.turn != turn:
             raise GoneError(
-                f"{loaded.name}: this result was replaced since, from another tab perhaps; enhance it again, or reload "
-                "the page to see the result that there is now"
+                f"{loaded.name}: this result was replaced since, perhaps from another tab; enhance it again, or reload "
+                "the page to see the present result"
             )
         return loaded.result.file
 
     def report(self) -> Path:
-        """One page on all that was enhanced.
+        """Write one page on all enhanced photographs; return its path.
 
         Raises:
-            StudioError: nothing was.
-            ReportWriteError: the disk refuses.
+            StudioError: none was enhanced.
+            ReportWriteError: the page cannot be written.
         """
-        # A copy, for others add and remove photographs meanwhile.
+        # A copy, since other threads may add and remove photographs meanwhile.
         results = [loaded.result for loaded in list(self.photographs.values()) if loaded.result is not None]
         if not results:
-            raise StudioError("nothing is enhanced yet; enhance a photograph first")
+            raise StudioError("nothing has been enhanced yet; enhance a photograph first")
         path = self._folder / "report.html"
         used = {name for result in results for name in result.adaptors}
         models = [self.backbone, *(identity for name, identity in self.adaptors.items() if name in used)]
@@ -251,14 +251,14 @@ class Studio:
             shutil.rmtree(self._folder / str(number), ignore_errors=True)
 
     def close(self) -> None:
-        """Forget all photographs and remove them and their results from the disk."""
+        """Forget all photographs, and delete them and their results from the disk."""
         with self._files_lock:
             self.photographs.clear()
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _loaded(self, number: int) -> LoadedPhotograph:
         if number not in self.photographs:
-            raise GoneError("there is no such photograph any more; reload the page, and load it again")
+            raise GoneError("there is no such photograph any more; reload the page and load it again")
         return self.photographs[number]
 
     def _result_path(self, loaded: LoadedPhotograph, photograph: Photograph) -> Path:
@@ -269,19 +269,19 @@ class Studio:
         try:
             require_format_for(photograph, Path(f"{name.stem}{suffix}"))
         except ImageWriteError:
-            # The file is of another format than its name says; this one holds everything but DICOM.
+            # The file has another format than its name says; PNG holds everything but DICOM.
             suffix = ".png"
-        # A name on a disk has at most 255 bytes.
+        # File names have at most 255 bytes.
         stem = name.stem.encode()[:200].decode(errors="ignore")
         return loaded.file.with_name(f"{stem}_enhanced{suffix}")
 
     @contextmanager
     def _asking_the_disk(self, name: str) -> Iterator[None]:
-        """Turn what the disk refuses about `name` into an error that says so."""
+        """Turn an error of the disk, about the photograph `name`, into a StudioError with a remedy."""
         try:
             yield
         except OSError as error:
             raise StudioError(
-                f"{name}: the disk refuses ({error.strerror or error}); free space in {self._folder.parent}, "
-                "and load it again"
+                f"{name}: cannot be stored or read back ({error.strerror or error}); free space in "
+                f"{self._folder.parent}, and load it again"
             ) from error

@@ -1,4 +1,4 @@
-"""Which files of two folders are the two photographs of a pair."""
+"""Match the files of two folders into pairs of photographs."""
 
 import os
 import unicodedata
@@ -9,37 +9,38 @@ from retina_adapt.imaging import find_photographs
 
 
 class PairingError(RetinaAdaptError):
-    """Photographs do not pair up as asked; of two folders the message lists every photograph concerned."""
+    """Photographs do not pair up as asked; for two folders, the message lists every photograph concerned."""
 
 
 def require_two_folders(low_folder: str | Path, high_folder: str | Path) -> None:
-    """Refuse one folder for both sides of the pairs.
+    """Check that the two sides of the pairs are in different folders.
 
     Raises:
-        PairingError: it is one.
+        PairingError: they are in the same one.
     """
     if Path(low_folder).expanduser().resolve() == Path(high_folder).expanduser().resolve():
-        raise PairingError(f"{low_folder}: is both low_folder and high_folder, so that nothing would be learnt")
+        raise PairingError(f"{low_folder}: is both low_folder and high_folder, so nothing would be learnt")
 
 
 def pair_files(low_folder: str | Path, high_folder: str | Path) -> dict[str, tuple[Path, Path]]:
     """Match the photographs of two folders by file name without suffix; `7.jpg` pairs with `7.png`.
 
-    Where both folders have subfolders, one for each patient for instance, a pair is in the same subfolder of each.
+    If both folders have subfolders, for instance one per patient, the photographs of a pair must be in the same
+    subfolder of each.
 
     Returns:
-        The low-quality and the clear photograph of each pair, by their common name: without suffix, with the subfolder
-        before it where that counts, in Unicode's composed form.
+        The low-quality and the clear photograph of each pair, by their common name: without suffix, in Unicode's
+        composed form, and preceded by the subfolder if both folders have subfolders.
 
     Raises:
         ImageReadError: a folder does not exist or holds no photograph.
-        PairingError: a photograph has no partner, or several files have the same name but for the suffix, or for the
-            subfolder where only one of the folders has any, or a name is no UTF-8.
+        PairingError: a folder is a file, a photograph has no partner, a path is not UTF-8, or several files have the
+            same name but for the suffix, or, if only one of the folders has subfolders, but for the subfolder.
     """
     low_folder, high_folder = Path(low_folder).expanduser(), Path(high_folder).expanduser()
     for folder in (low_folder, high_folder):
         if folder.is_file():
-            raise PairingError(f"{folder}: is a file; give the folder of the photographs, {folder.parent} for instance")
+            raise PairingError(f"{folder}: is a file; give the folder of the photographs, for instance {folder.parent}")
     in_subfolders = all(
         any(path.parent != folder for path in find_photographs(folder)) for folder in (low_folder, high_folder)
     )
@@ -72,7 +73,7 @@ def _by_name(folder: Path, *, in_subfolders: bool) -> dict[str, list[Path]]:
             str(path.absolute()).encode()
         except UnicodeEncodeError as error:
             shown = os.fsencode(path).decode(errors="backslashreplace")
-            raise PairingError(f"{shown}: the path is no UTF-8, so that no table can hold it; rename it") from error
-        # Systems write one and the same accented letter in two ways.
+            raise PairingError(f"{shown}: the path is not UTF-8, so no table can hold it; rename it") from error
+        # Systems encode the same accented letter in two ways.
         by_name.setdefault(unicodedata.normalize("NFC", name), []).append(path.absolute())
     return by_name

@@ -24,23 +24,23 @@ from retina_adapt.data.unpaired import UnpairedImages
 from retina_adapt.degradations import preset_fingerprint
 from retina_adapt.errors import RetinaAdaptError
 
-# Raise it when a file's layout changes, what crops and flips make of a draw, or what a degradation of this package does
-# with the help of another file than its own: latents of earlier versions are then left alone.
+# Raise it when a file's layout changes, or what crops and flips make of a draw, or what a degradation of this package
+# does by code outside its own file: latents of earlier versions are then no longer used.
 _FORMAT_VERSION = 2
-# Latents a file: few enough to be held in memory until they are written, 50 MB for the paper's (3, 128, 128).
+# Latents per file: few enough to hold in memory until they are written, 50 MB for the paper's (3, 128, 128).
 _LATENTS_A_FILE = 256
 
 
 class LatentCacheError(RetinaAdaptError):
-    """Latents cannot be cached, or a file of them is damaged; the message tells the remedy."""
+    """Latents cannot be cached, or a file of them is damaged; the message gives the remedy."""
 
 
 class LatentItem(TypedDict):
     """The latent of one image.
 
     Keys:
-        latent: float32 (C, h, w), whatever `encode` made of the image.
-        condition: the same of the image's degraded version; only where the images have one (`DegradedCrop`).
+        latent: float32 (C, h, w), what `encode` makes of the image.
+        condition: the same for the image's degraded version; only where the images have one (`DegradedCrop`).
         index, seed: the draw, int64 scalars.
     """
 
@@ -51,37 +51,37 @@ class LatentItem(TypedDict):
 
 
 class LatentCache(torch.utils.data.Dataset[LatentItem]):
-    """Latents of a fixed number of variants of each photograph; item `Draw(index, seed)` takes one by the seed.
+    """Latents of a fixed number of variants of each photograph; the seed of item `Draw(index, seed)` selects one.
 
-    A variant is a draw of its own, with its crop, flips and degradation. All are encoded at the first use and
-    stored in safetensors files of 256 latents each, of which an item reads its own rows: the cache may be
-    larger than memory. Each file appears whole or not at all, so a run that was interrupted goes on with the
-    files that are missing, and a later run encodes nothing.
+    A variant is a draw of its own, with its own crop, flips and degradation. All are encoded at the first use and
+    stored in safetensors files of 256 latents each, from which an item reads only its own rows: the cache may be larger
+    than memory. Each file appears whole or not at all, so an interrupted run encodes only the files that are missing,
+    and a later run encodes nothing.
 
-    Valid only upstream of every adaptor: for latents of the frozen autoencoder, which training leaves as they
-    are. What an adapted encoder makes of an image changes with every step, and must be encoded at every step.
-    An encoder with trainable parameters is refused; one whose adaptors are attached but frozen cannot be told
-    from a frozen autoencoder, unless by `key`.
+    Valid only upstream of every adaptor, for latents of the frozen autoencoder, which training does not change. What an
+    adapted encoder makes of an image changes with every step, and must be computed at every step. An encoder with
+    trainable parameters is refused; one with frozen adaptors attached can be told from the frozen autoencoder only by
+    `key`.
 
     The files lie beside the prepared photographs, in the `datasets` cache (`HF_DATASETS_CACHE`), and are never deleted
-    here. Processes that start at once are safe, but each would do the work: let the main one go first
+    here. Processes may start at once, but each would do the work: let the main one go first
     (`accelerator.main_process_first()`).
 
     Args:
-        images: where images come from; their transform must be a frozen dataclass, whose settings identify it,
-            together with the source of the degradations that it names.
-        encode: latents (N, C, h, w) of images (N, channels, S, S), float32 in [0, 1] on the CPU; may move them to
-            another device. Gradients stay enabled, which costs nothing with a frozen encoder.
-        variants: of each photograph.
-        seed: that each variant's draw is derived from.
-        key: identity of `encode`, usually the backbone's fingerprint: with another key latents are made anew.
-        batch_size: images encoded at once.
-        workers: processes that prepare the images to encode.
+        images: the images to encode; their transform must be a frozen dataclass, since its settings identify it,
+            together with the source of the degradations it names.
+        encode: makes latents (N, C, h, w) from images (N, channels, S, S), float32 in [0, 1] on the CPU; may move them
+            to another device. Gradients stay enabled, which costs nothing with a frozen encoder.
+        variants: number of variants of each photograph.
+        seed: seed from which each variant's draw is derived.
+        key: identity of `encode`, usually the backbone's fingerprint; with another key, latents are made anew.
+        batch_size: number of images encoded at once.
+        workers: number of processes that prepare the images to encode.
 
     Raises:
         LatentCacheError: no variants, no key, a stream, a transform without identity, an encoder that is not frozen,
-            latents that are not finite, or a disk that refuses.
-        DegradationSourceError: a degradation whose source cannot be read.
+            latents that are not finite, or files that cannot be written.
+        DegradationSourceError: a degradation's source cannot be read.
     """
 
     def __init__(
@@ -97,8 +97,8 @@ class LatentCache(torch.utils.data.Dataset[LatentItem]):
     ) -> None:
         if not isinstance(images, UnpairedImages):
             raise LatentCacheError(
-                "streamed photographs have no positions that latents could be kept under; encode them at every step, "
-                "or set streaming to false"
+                "streamed photographs have no positions by which to keep latents; encode them at every step, or set "
+                "streaming to false"
             )
         if variants < 1:
             raise LatentCacheError(f"variants must be at least 1, got {variants}")
@@ -120,7 +120,7 @@ class LatentCache(torch.utils.data.Dataset[LatentItem]):
         """One variant of photograph `draw.index`, each equally likely.
 
         Raises:
-            LatentCacheError: its file is gone or damaged.
+            LatentCacheError: its file is missing or damaged.
         """
         require_draw(draw)
         if not 0 <= draw.index < self.length:
@@ -130,12 +130,12 @@ class LatentCache(torch.utils.data.Dataset[LatentItem]):
         row = position % _LATENTS_A_FILE
         path = self._file(position - row)
         try:
-            # Opened anew for each item, in 60 microseconds: nothing to share between worker processes.
+            # Opened for each item, which takes 60 microseconds, so that worker processes share nothing.
             with safe_open(path, framework="pt") as file:
                 latents = {name: file.get_slice(name)[row] for name in file.keys()}  # noqa: SIM118 - no dictionary
         except (OSError, SafetensorError) as error:
             raise LatentCacheError(
-                f"{path}: cannot be read ({error}); delete it and start again, it will be encoded anew"
+                f"{path}: cannot be read ({error}); delete it and start again, and its latents will be encoded anew"
             ) from error
         item = LatentItem(latent=latents["latent"], index=integer_tensor(draw.index), seed=integer_tensor(draw.seed))
         if "condition" in latents:
@@ -143,7 +143,7 @@ class LatentCache(torch.utils.data.Dataset[LatentItem]):
         return item
 
     def _file(self, start: int) -> Path:
-        """Where latents `start` and following are; they lie photograph by photograph, variant by variant."""
+        """The file of latents `start` and following, in order of photographs, and of variants within each."""
         return self.folder / f"{start:09d}.safetensors"
 
     def _encode(
@@ -154,15 +154,15 @@ class LatentCache(torch.utils.data.Dataset[LatentItem]):
         batch_size: int,
         workers: int,
     ) -> None:
-        """Make the files that start at `missing`."""
+        """Write the files that start at the positions in `missing`."""
         batches_of_files = [self._batches(start, batch_size) for start in missing]
-        # One loader for all files, since it starts the workers.
+        # One loader for all files, so that its workers start only once.
         loader = DataLoader(
             images,
             batch_sampler=list(chain.from_iterable(batches_of_files)),
             num_workers=workers,
             worker_init_fn=use_one_core,
-            # Of its own: a run that encodes and one that finds the latents leave the global generator alike.
+            # A generator of its own, so that encoding leaves the global one as it was, as finding the latents does.
             generator=torch.Generator(),
         )
         items = iter(loader)
@@ -185,9 +185,9 @@ def _fingerprint(images: UnpairedImages, variants: int, seed: int, key: str) -> 
     transform = images.transform
     if not dataclasses.is_dataclass(transform) or not transform.__dataclass_params__.frozen:
         raise LatentCacheError(
-            f"{transform!r} has no settings to tell it by; give a frozen dataclass, as RandomCrop and WholeFrame are"
+            f"{transform!r} has no settings that identify it; give a frozen dataclass, such as RandomCrop or WholeFrame"
         )
-    # A preset's name says nothing of what it does, which belongs to whoever registered it.
+    # A preset's name does not fix what it does: that is up to whoever registered it.
     presets = [preset_fingerprint(name) for name in getattr(transform, "presets", ())]
     parts = [_FORMAT_VERSION, key, images.prepared.fingerprint, repr(transform), presets, variants, seed]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
@@ -216,7 +216,7 @@ def _encoded(
                     "float16 overflows"
                 )
             parts.setdefault(name, []).append(latents.to("cpu", torch.float32))
-    # Convolutions may give channels-last tensors, which safetensors refuses.
+    # Convolutions may give channels-last tensors, which safetensors rejects.
     return {name: torch.cat(latents).contiguous() for name, latents in parts.items()}
 
 

@@ -137,7 +137,9 @@ def _severity(source: PairSource) -> tuple[float, float] | None:
     if source.severity is None:
         return None
     if len(source.severity) != 2:
-        raise PairingError(f"severity is {source.severity}; give the lowest and the highest, [0.5, 0.5] for a single one")
+        raise PairingError(
+            f"severity is {source.severity}; give the lowest and the highest, [0.5, 0.5] for a single one"
+        )
     lowest, highest = source.severity
     return lowest, highest
 

@@ -19,7 +19,7 @@ from retina_adapt.data.unpaired import DegradedCropItem, ImageItem, UnpairedImag
 
 
 class PairItemWithLatents(PairItem):
-    """A pair, and what the frozen encoder makes of its photographs.
+    """A pair, with the frozen encoder's latents of its photographs.
 
     Keys:
         low_latent, high_latent: float32 (C, h, w).
@@ -31,7 +31,7 @@ class PairItemWithLatents(PairItem):
 
 @dataclass(frozen=True)
 class _Mirror:
-    """One of the ways in which a pair may be flipped; the transform that identifies a `LatentCache`."""
+    """One of the ways to flip a pair; as the transform, it identifies a `LatentCache`."""
 
     horizontal: bool
     vertical: bool
@@ -46,7 +46,7 @@ class _Mirror:
 
 
 class _MirroredPairs(UnpairedImages):
-    """Both photographs of each pair, all mirrored the same way: the clear one is the image of `LatentCache`."""
+    """Both photographs of each pair, all mirrored the same way: the clear one is the `image`, the other `degraded`."""
 
     def __init__(self, prepared: PreparedPhotographs, mirror: _Mirror) -> None:
         super().__init__(prepared, mirror)
@@ -59,18 +59,17 @@ class _MirroredPairs(UnpairedImages):
 
 
 class PairsWithLatents(torch.utils.data.Dataset[PairItemWithLatents]):
-    """The items of `RealPairs`, with the latents that a frozen encoder would make of them.
+    """The items of `RealPairs`, with the frozen encoder's latents of their photographs.
 
-    Real pairs are always the same but for their flips, so that each way of mirroring them has a `LatentCache` of its
-    own and the latents are those of the very item. Pairs that are degraded anew for every draw have no such cache: no
-    two of their photographs are alike.
+    A real pair varies only by its flips, so each way of mirroring has its own `LatentCache`, and an item's latents are
+    exactly those of its images. Pairs degraded anew for every draw cannot be cached: no two of their images are alike.
 
     Args:
-        pairs: taken twice by a camera, not degraded for each draw.
+        pairs: real pairs, not degraded for each draw.
         encode, key, batch_size, workers: see `LatentCache`.
 
     Raises:
-        LatentCacheError: the pairs are not real ones, or see `LatentCache`.
+        LatentCacheError: the pairs are not real ones, or for the reasons given in `LatentCache`.
     """
 
     def __init__(
@@ -84,7 +83,7 @@ class PairsWithLatents(torch.utils.data.Dataset[PairItemWithLatents]):
     ) -> None:
         if not isinstance(pairs, RealPairs):
             raise LatentCacheError(
-                "only real pairs that are read by position have latents to keep: pairs degraded anew for every draw, "
+                "latents can be kept only of real pairs that are read by position; pairs degraded anew for every draw, "
                 "and streamed ones, must be encoded at every step"
             )
         self.pairs = pairs

@@ -1,6 +1,6 @@
 """Pairs of a low-quality and a clear photograph of the same eye: three ways to get them, one kind of item.
 
-Real pairs are two columns of a data set or two folders; degraded pairs are made on the fly from clear
+Real pairs come from two columns of a data set or from two folders; degraded pairs are made on the fly from clear
 photographs.
 """
 
@@ -40,20 +40,20 @@ class PairItem(TypedDict):
 
 @dataclass(frozen=True)
 class DegradePair:
-    """Make a pair from one clear photograph, all of it drawn from the seed of a `Draw`.
+    """Make a pair from one clear photograph; everything random comes from the seed of a `Draw`.
 
     Attributes:
         preset: a name from `retina_adapt.degradations.preset_names()`.
-        severity: lowest and highest severity, drawn uniformly between them; None takes the preset's own
-            range.
+        severity: lowest and highest severity, drawn uniformly between them; None takes the preset's own range.
         flips: random mirroring; None leaves pairs as they are.
-        clear_share: how often, in [0, 1], the photograph is not degraded at all, so that what is trained on the pairs
-            learns to leave a clear photograph as it is.
-        tones: random tone and colours of the photograph before it is degraded, so that what is trained on the pairs
-            does not depend on those of one camera; None takes the photograph as it is.
+        clear_share: how often, in [0, 1], the photograph is not degraded at all, so that an adaptor trained on the
+            pairs learns to leave a clear photograph as it is.
+        tones: random changes of the photograph's tone and colours before it is degraded, so that an adaptor trained on
+            the pairs does not depend on those of one camera; None takes the photograph as it is.
 
     Raises:
-        UnknownPresetError, SeverityError, PairingError: at construction, not in the middle of a training run.
+        UnknownPresetError, SeverityError, PairingError: an unknown preset, a severity or a `clear_share` out of range;
+            raised at construction, not in the middle of a training run.
     """
 
     preset: str
@@ -69,7 +69,7 @@ class DegradePair:
             draw_degradation(self.preset, seed=0, severity=severity)
 
     def __call__(self, photograph: PreparedPhotograph, draw: Draw) -> PairItem:
-        """The pair of a clear photograph."""
+        """The pair made from a clear photograph."""
         high = photograph.image if self.tones is None else self.tones.apply(draw.seed, photograph.image)
         if random_generator(draw.seed, "clear").random() < self.clear_share:
             return _pair_item(high, high, photograph.mask, draw, self.flips)
@@ -86,7 +86,7 @@ class DegradePair:
 
 @dataclass(frozen=True)
 class MirrorPair:
-    """Make the item of a real pair; the transform of streamed ones.
+    """Make the item of a real pair; the transform for streamed pairs.
 
     Attributes:
         flips: random mirroring of both photographs alike; None leaves them as they are.
@@ -95,7 +95,7 @@ class MirrorPair:
     flips: Flips | None = None
 
     def __call__(self, high: PreparedPhotograph, low: PreparedPhotograph, draw: Draw) -> PairItem:
-        """The item of a clear photograph and its low-quality partner."""
+        """The item made from a clear photograph and its low-quality partner."""
         return _pair_item(low.image, high.image, high.mask, draw, self.flips)
 
 
@@ -115,7 +115,7 @@ class DegradedPairs(torch.utils.data.Dataset[PairItem]):
 
 
 class RealPairs(torch.utils.data.Dataset[PairItem]):
-    """Photographs taken twice: the image of `prepared` is the clear one, its companion the other."""
+    """Pairs that a camera took: the image of `prepared` is the clear photograph, its companion the low-quality one."""
 
     def __init__(self, prepared: PreparedPhotographs, flips: Flips | None) -> None:
         self.prepared = prepared
@@ -141,7 +141,7 @@ def degraded_pairs(
     field_of_view: FieldOfViewShape = "auto",
     largest_broken_share: float = 0.0,
 ) -> DegradedPairs:
-    """Pairs from clear photographs alone, degraded anew for every draw.
+    """Pairs made from clear photographs, which are degraded anew for every draw.
 
     Args:
         clear: rows with an "image" column, as from `load_images`.
@@ -172,7 +172,7 @@ def paired_columns(
     """Pairs from two image columns; both images are cut by the square around the clear one's field of view.
 
     Args:
-        dataset: rows with both images, of the same height and width and registered to each other.
+        dataset: rows with both images, of the same height, width and number of channels, and registered to each other.
         low_column, high_column: names of the columns with the low-quality and the clear image.
         size: side of the images in pixels.
         flips: random mirroring of both images alike; None leaves them as they are.
@@ -181,8 +181,8 @@ def paired_columns(
 
     Raises:
         MissingColumnError: a column does not exist.
-        PreparationError: more pairs are broken than allowed: a photograph cannot be prepared, or the images
-            differ in size.
+        PreparationError: more pairs are broken than allowed: a photograph cannot be prepared, or the images differ in
+            size or number of channels.
     """
     prepared = PreparedPhotographs(
         dataset,

@@ -188,9 +188,8 @@ def _require_few_broken(broken: list[str], count: int, largest_share: float) -> 
     share = len(broken) / count
     if broken and (share > largest_share or share == 1):
         raise PreparationError(
-            f"{len(broken)} of {count} photographs cannot be prepared; mend or remove them, or have up to a share of "
-            f"them left out by raising largest_broken_share (now {largest_share:g}, needed {share:.3g}):\n  "
-            + "\n  ".join(broken),
+            f"{len(broken)} of {count} photographs cannot be prepared; mend or remove them, or have them left out by "
+            f"raising largest_broken_share (now {largest_share:g}, here {share:.3g}):\n  " + "\n  ".join(broken),
             broken,
         )
 

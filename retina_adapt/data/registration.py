@@ -90,8 +90,8 @@ def register_pair(
     best = max(fitting, key=lambda found: (round(found.shared, 1), found.alignment.likeness), default=None)
     if best is None:
         raise RegistrationError(
-            f"{low_name}: its vessels are not found in {high_name}; leave the pair out if these are two eyes, or views "
-            f"that share less than {LEAST_SHARED:.0%}, or register it by hand if it is turned by more than "
+            f"{low_name}: its vessels are not found in {high_name}; leave the pair out if these are two eyes or two "
+            f"views that share less than {LEAST_SHARED:.0%}, or register it by hand if it is turned by more than "
             f"{LARGEST_TURN:g} degrees, scaled by more than {LARGEST_SCALE - 1:.0%} or too noisy"
         )
     to_low = _invert(_frame_of(best.crop)) @ _square(best.affine) @ _square(_frame_of(high_crop))
@@ -111,7 +111,7 @@ def register_pair(
 
 
 def _with_pixels(photograph: Photograph, pixels: np.ndarray) -> Photograph:
-    """The photograph with other pixels, and without alpha channel and DICOM header, which no longer apply to them."""
+    """The photograph with other pixels, without its alpha and DICOM header, which describe the original."""
     return dataclasses.replace(photograph, pixels=pixels, alpha=None, dicom_header=None)
 
 

@@ -19,7 +19,7 @@ def require_apart(train: PairSource, validation: PairSource) -> None:
     if shared := _identities(train) & _identities(validation):
         path = sorted(identity[0] for identity in shared)[0]
         raise PairingError(
-            f"{path}: is in both `train` and `validation`; keep some pairs, a fifth for instance, for validation alone"
+            f"{path}: is in both `train` and `validation`; keep some pairs for validation alone, say a fifth"
         )
 
 

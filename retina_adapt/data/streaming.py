@@ -181,7 +181,7 @@ class StreamShare(torch.utils.data.IterableDataset[Item], Generic[Item]):
         return self._items(self.rank * workers + turn, self.world_size * workers, batches_done * self.batch_size)
 
     def _items(self, consumer: int, consumers: int, first: int) -> Iterator[Item]:
-        """The items from number `first` on. Item k is made from row k or, if that is broken, from the next whole row."""
+        """The items from number `first` on. Item k comes from row k or, if that is broken, from the next whole row."""
         read = tried = waiting = 0
         broken: list[str] = []
         shape: tuple[int, ...] = ()
@@ -212,8 +212,8 @@ class StreamShare(torch.utils.data.IterableDataset[Item], Generic[Item]):
                 )
             if read == 0 and self.epochs is None:
                 raise DataSourceError(
-                    f"worker {consumer} of {consumers} gets no photograph: the stream has fewer photographs than workers, or "
-                    "none that meets the conditions; use fewer workers, or a map-style data set"
+                    f"worker {consumer} of {consumers} gets no photograph: the stream has fewer photographs "
+                    "than workers, or none that meets the conditions; use fewer workers, or a map-style data set"
                 )
 
     def _require_one_kind(

@@ -20,11 +20,11 @@ from retina_adapt.imaging import resize, resize_mask
 
 
 class CropSizeError(RetinaAdaptError):
-    """A crop is larger than the photographs that it should be cut from."""
+    """A crop is larger than the photographs it is to be cut from."""
 
 
 class CropDegradationError(RetinaAdaptError):
-    """Photographs cannot be degraded as often, or by nothing, as was asked for."""
+    """The probability of a degradation is out of range, or no presets are given for it."""
 
 
 class ImageItem(TypedDict):
@@ -43,7 +43,7 @@ class ImageItem(TypedDict):
 
 
 class DegradedCropItem(ImageItem):
-    """One image and what a degradation made of it, S pixels a side.
+    """One image and its degraded version, S pixels a side.
 
     Keys:
         degraded: float32 (C, S, S) in [0, 1]; `image` itself where nothing was degraded.
@@ -55,22 +55,22 @@ class DegradedCropItem(ImageItem):
 
 @dataclass(frozen=True)
 class RandomCrop:
-    """A random square of a photograph, all of it drawn from the seed of a `Draw`.
+    """Cut a random square from a photograph; everything random comes from the seed of a `Draw`.
 
-    The square's side is log-uniform between `crop_size` pixels of the prepared photograph (its finest detail)
-    and the whole frame: each octave of scale is equally likely. Its position is uniform among those with at
-    least half of the square in the field of view.
+    The square's side is log-uniform between `crop_size` pixels of the prepared photograph (its finest detail) and the
+    whole frame: each octave of scale is equally likely. Its position is uniform among those with at least half of the
+    square in the field of view.
 
     Attributes:
         crop_size: side of the result in pixels.
         flips: random mirroring; None leaves crops as they are.
-        degradation_probability: how often the photograph is degraded before it is cut, since a backbone must
-            reconstruct images of any quality.
+        degradation_probability: how often, in [0, 1], the photograph is degraded before it is cut, since a backbone
+            must reconstruct images of any quality.
         presets: names of the degradations to choose from, each equally likely.
 
     Raises:
-        UnknownPresetError, CropDegradationError: at construction, not in the middle of a training run: no such preset,
-            a probability without presets, or one outside [0, 1].
+        UnknownPresetError, CropDegradationError: an unknown preset, a probability outside [0, 1], or one above 0
+            without presets; raised at construction, not in the middle of a training run.
     """
 
     crop_size: int
@@ -101,7 +101,7 @@ class RandomCrop:
         return image_item(image, mask, draw)
 
     def cut(self, mask: np.ndarray, seed: int, *images: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The same crop, flipped alike, of images (S, S, C); after them that of their mask, bool (S, S)."""
+        """The same crop of each image (S, S, C), flipped alike, followed by that of their mask, bool (S, S)."""
         size = self.crop_size
         rows, columns = draw_window(mask, size, random_generator(seed, "crop"))
         crops = [resize(image[rows, columns], size, size) for image in images]
@@ -109,24 +109,24 @@ class RandomCrop:
         return tuple(crops) if self.flips is None else self.flips.apply(seed, *crops)
 
     def degrade(self, photograph: PreparedPhotograph, seed: int) -> np.ndarray:
-        """The photograph's image, with the given probability degraded."""
+        """The photograph's image, degraded with probability `degradation_probability`."""
         generator = random_generator(seed, "degradation")
         chance, choice = generator.random(2)
         if chance >= self.degradation_probability:
             return photograph.image
         drawn = draw_degradation(self.presets[int(choice * len(self.presets))], seed=seed)
-        # Before cutting: uneven light and haze span the eye, a crop sees a part of them.
+        # Before cutting: uneven light and haze span the whole eye, and a crop shows a part of them.
         return mirror_outside(apply_degradation(photograph.image, photograph.mask, drawn), photograph.mask)
 
 
 @dataclass(frozen=True)
 class DegradedCrop:
-    """A random crop as it is, and the very same crop of the degraded photograph.
+    """A random crop of a photograph, and the same crop of its degraded version.
 
-    For a denoiser whose target is the clear latent and whose condition is the degraded one's.
+    For a denoiser whose target is the latent of the clear image and whose condition is that of the degraded one.
 
     Attributes:
-        crop: decides the crop, and how often and by what the photograph is degraded. Equal draws give the
+        crop: determines the crop, and how often and by which presets the photograph is degraded. Equal draws give the
             window, flips and degradation that `crop` alone would give.
     """
 
@@ -134,7 +134,7 @@ class DegradedCrop:
 
     @property
     def presets(self) -> tuple[str, ...]:
-        """By which photographs are degraded."""
+        """Names of the degradations to choose from."""
         return self.crop.presets
 
     def __call__(self, photograph: PreparedPhotograph, draw: Draw) -> DegradedCropItem:
@@ -150,7 +150,7 @@ class DegradedCrop:
 
 @dataclass(frozen=True)
 class WholeFrame:
-    """The whole photograph at `crop_size` pixels a side: nothing random, for validation."""
+    """The whole photograph at `crop_size` pixels a side, with nothing random: for validation."""
 
     crop_size: int
 
@@ -161,13 +161,13 @@ class WholeFrame:
 
 
 class UnpairedImages(torch.utils.data.Dataset[ImageItem]):
-    """Images for reconstruction; item `Draw(index, seed)` depends on nothing but the draw.
+    """Images for reconstruction; item `Draw(index, seed)` depends only on the draw.
 
     Args:
-        prepared: photographs at the size that crops are cut from: a few times the crop size, at most the
+        prepared: photographs at the size from which crops are cut: a few times the crop size, and at most the
             photographs' own resolution.
-        transform: `RandomCrop` for training, `WholeFrame` for validation, `DegradedCrop` for an item of both
-            the image and its degraded version.
+        transform: `RandomCrop` for training, `WholeFrame` for validation, `DegradedCrop` for items with both the image
+            and its degraded version.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class UnpairedImages(torch.utils.data.Dataset[ImageItem]):
 def draw_window(mask: np.ndarray, crop_size: int, generator: np.random.Generator) -> tuple[slice, slice]:
     """Rows and columns of a random square, at least half of it in the field of view; see `RandomCrop`.
 
-    Where the field of view is too narrow for that, the square that holds most of it.
+    If the field of view is too narrow for that, it is a square of the drawn size that holds most of it.
 
     Raises:
         CropSizeError: `crop_size` exceeds the (S, S) mask's side.
@@ -197,8 +197,7 @@ def draw_window(mask: np.ndarray, crop_size: int, generator: np.random.Generator
         raise CropSizeError(f"crops of {crop_size} px cannot be cut from photographs of {size} px; prepare them larger")
     scale, place = generator.random(2)
     side = round(crop_size * math.exp(scale * math.log(size / crop_size)))
-    # Sums over all windows at once, from the integral image: a draw among the valid ones instead of trial and
-    # error.
+    # The integral image gives the sums over all windows at once: a draw among the valid ones, not trial and error.
     integral = cv2.integral(mask.astype(np.uint8))
     inside = integral[side:, side:] - integral[:-side, side:] - integral[side:, :-side] + integral[:-side, :-side]
     valid = np.flatnonzero(inside >= min(side * side / 2, inside.max()))

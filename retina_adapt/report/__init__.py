@@ -1,4 +1,4 @@
-"""What an enhancement did to a photograph, and whether to trust it: maps, measures, warnings, a page to look at."""
+"""What an enhancement did to a photograph, and whether to trust it: maps, measures, warnings and an HTML page."""
 
 from retina_adapt.report.entry import ReportEntry, report_entry
 from retina_adapt.report.errors import ReportInputError, ReportWriteError

@@ -1,4 +1,4 @@
-"""One photograph's place in a report: its numbers and its pictures, compressed, so that a large folder fits memory."""
+"""One photograph's entry in a report: figures and compressed pictures, so that a large folder fits in memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ class ReportEntry:
     """One row of the report.
 
     Attributes:
-        name: of the photograph, as readers know it: its path below the folder.
-        adaptor: what enhanced it, for readers; "light" or "0.5 light + 0.5 haze".
-        size: width and height in pixels of the photograph itself.
-        reasons: of the warning; empty if there is none.
+        name: the photograph's name for readers: its path below the folder.
+        adaptor: what enhanced it, for readers, e.g. "light" or "0.5 light + 0.5 haze".
+        size: width and height of the original photograph in pixels.
+        reasons: reasons for the warning; empty if there is none.
         quality_before, quality_after: see `Quality`.
         mean_change: mean absolute change in the field of view, in [0, 1].
-        kept: share of the input's vessels that are still found, in [0, 1]; None where the input shows next to none.
-        new, untraced: shares of the result's vessels in [0, 1], see `VesselOverlay`.
+        kept: share of the input's vessels that are still found, in [0, 1]; None if the input shows next to none.
+        new, untraced: shares of the result's vessels, in [0, 1]; see `VesselOverlay`.
         uncertainty: mean over the field of view, in [0, 1]; None without several versions.
         pictures: `data:` addresses by what they show: thumbnail, before, after, change, vessels, uncertainty.
     """
@@ -64,13 +64,14 @@ def report_entry(
     """Inspect one enhancement and keep what the report shows of it.
 
     Args:
-        name: of the photograph, as readers know it.
+        name: the photograph's name for readers.
         before: the photograph's pixels, float (H, W, C), RGB (C=3) or grey (C=1), in [0, 1], of any size.
         after: the enhanced pixels, of the same shape.
         adaptor: what enhanced it, for readers.
-        mask: the known field of view, bool (H, W); else it is looked for.
+        mask: the known field of view, bool (H, W); None looks for it.
         field_of_view: auto, circle or full_frame; see `find_field_of_view`.
-        versions: enhanced with different seeds, each as `measured_frame` gives it; none gives no uncertainty map.
+        versions: results with different seeds, at least two, each as from `measured_frame`; without any, there is no
+            uncertainty map.
 
     Raises:
         FieldOfViewError: no field of view is found.

@@ -4,8 +4,8 @@ from retina_adapt.errors import RetinaAdaptError
 
 
 class ReportInputError(RetinaAdaptError):
-    """Something that no report can be made of."""
+    """No report or map can be made from what was given."""
 
 
 class ReportWriteError(RetinaAdaptError):
-    """The report's file cannot be written; the one that was there before, if any, is untouched."""
+    """The report's file cannot be written; a previous one, if any, is untouched."""

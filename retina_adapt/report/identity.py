@@ -1,4 +1,4 @@
-"""Which backbone and which adaptors: names for readers, sums for certainty."""
+"""Which backbone and adaptors took part: names for readers, checksums for certainty."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,9 @@ class ModelIdentity:
 
     Attributes:
         role: "backbone" or "adaptor".
-        name: for readers; two models may have the same.
-        sha256: 64 hexadecimal digits: equal if and only if the model is. A backbone's is its
-            fingerprint, over its tensors; an adaptor's is over its configuration and tensors.
+        name: for readers; two models may share one.
+        sha256: 64 hexadecimal digits, equal exactly for equal models. A backbone's is its fingerprint, over its
+            tensors; an adaptor's is over its configuration and tensors.
         kind: an adaptor's kind; empty for a backbone.
         purpose: what an adaptor undoes; empty for a backbone.
     """
@@ -28,7 +28,7 @@ class ModelIdentity:
 
 
 def identify_adaptor(adaptor: Path | str, name: str | None = None) -> ModelIdentity:
-    """The identity of an adaptor's folder or file; `name` is what it is called by, its own name if None.
+    """The identity of an adaptor's folder or file, called `name`, or by its own name if None.
 
     Raises:
         AdaptorFileError: names the file and what is wrong.

@@ -1,4 +1,4 @@
-"""Look at one enhancement from all sides: maps, quality before and after, and whether a warning is due."""
+"""Inspect one enhancement: maps, quality before and after, and whether a warning is due."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from retina_adapt.report.maps import (
 )
 from retina_adapt.report.quality import Quality, measure_quality, measured_frame
 
-# Of the field of view: with fewer vessels in the input there is nothing to hold the result against.
+# Share of the field of view: with fewer vessels in the input, there is nothing to compare the result with.
 FEWEST_VESSELS = 0.005
 
 
 @dataclass(frozen=True)
 class StructureBounds:
-    """How much of the vessels may change before a warning; docs/trust.md tells how the defaults were chosen.
+    """How much of the vessels may change before a warning; docs/trust.md says how the defaults were chosen.
 
     Attributes:
-        lost: largest share in [0, 1] of the input's vessels that may be missing in the result.
-        untraced: largest share in [0, 1] of the result's vessels that may lie where the input shows no trace of one.
+        lost: largest share, in [0, 1], of the input's vessels that may be missing in the result.
+        untraced: largest share, in [0, 1], of the result's vessels that may lie where the input shows no trace of one.
     """
 
     lost: float = 0.15
@@ -40,9 +40,9 @@ class Inspection:
         mask: their field of view, bool (H, W).
         change: see `change_map`.
         vessels: see `vessel_overlay`.
-        uncertainty: see `uncertainty_map`; None where there were no several versions.
+        uncertainty: see `uncertainty_map`; None without several versions.
         quality_before, quality_after: see `Quality`.
-        reasons: why the result must be looked at beside the original; empty if nothing speaks against it.
+        reasons: why the result must be compared with the original; empty if no warning is due.
     """
 
     before: np.ndarray
@@ -62,12 +62,12 @@ class Inspection:
 
     @property
     def kept(self) -> float | None:
-        """Share of the input's vessels that are still found, in [0, 1]; None where the input shows next to none."""
+        """Share of the input's vessels that are still found, in [0, 1]; None if the input shows next to none."""
         return self.vessels.kept_share if _shows_vessels(self.vessels, self.mask) else None
 
     @property
     def mean_uncertainty(self) -> float | None:
-        """Mean of the uncertainty map inside the field of view, in [0, 1]."""
+        """Mean of the uncertainty map inside the field of view, in [0, 1]; None without several versions."""
         return None if self.uncertainty is None else float(self.uncertainty[self.mask].mean())
 
 
@@ -85,13 +85,13 @@ def inspect_enhancement(
         before: the photograph, float array (H, W, C), RGB (C=3) or grey (C=1), values in [0, 1], of any size.
         after: the enhanced image, of the same shape.
         mask: its field of view, bool (H, W).
-        versions: enhanced with different seeds, at least two, each as `measured_frame` gives it, so that not all of
-            them have to be kept at full size; none gives no uncertainty map.
-        bounds: of the warning; the defaults if None.
+        versions: results with different seeds, at least two, each as from `measured_frame`, so that they need not all
+            be kept at full size; without any, there is no uncertainty map.
+        bounds: bounds of the warning; the defaults if None.
 
     Raises:
-        FrameError: arrays that cannot be compared.
-        ReportInputError: a single version.
+        FrameError: the arrays cannot be compared.
+        ReportInputError: there is only one version.
     """
     require_pair(before, after, mask)
     bounds = bounds or StructureBounds()
@@ -129,5 +129,5 @@ def _reasons(vessels: VesselOverlay, mask: np.ndarray, bounds: StructureBounds) 
 
 
 def _shows_vessels(vessels: VesselOverlay, mask: np.ndarray) -> bool:
-    """Whether the input has vessels enough to hold a result against."""
+    """Whether the input shows enough vessels to compare a result with."""
     return bool(vessels.before.sum() >= FEWEST_VESSELS * mask.sum())

@@ -1,4 +1,4 @@
-"""Maps of what an enhancement did: where it changed the picture, which vessels it kept, where sampling is unsure."""
+"""Maps of an enhancement: where it changed the picture, which vessels it kept, where sampling is uncertain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from retina_adapt.evaluation.frame import require_frame, require_same_shape
 from retina_adapt.evaluation.structure import match_tolerance, vessel_response, vessels_of_response
 from retina_adapt.report.errors import ReportInputError
 
-# In local standard deviations, as `vessel_response` gives them; a vessel is found from 0.21 on. Chosen on 16 clear
+# In local standard deviations, as from `vessel_response`; vessels are found from 0.21 on. Chosen on 16 clear
 # training photographs at 512 px: docs/trust.md.
 FAINTEST_TRACE = 0.1
 
@@ -19,13 +19,14 @@ FAINTEST_TRACE = 0.1
 class VesselOverlay:
     """The vessels of an input and of its enhanced image, sorted by what became of them; bool arrays (H, W).
 
-    A vessel counts as the same in both images if it moved by no more than 0.4 % of the field of view's diameter.
+    A vessel counts as the same in both images if it moved by no more than 0.4 % of the field of view's diameter, or by
+    one pixel.
 
     Attributes:
         kept: vessels of the enhanced image that the input shows too.
-        new: vessels of the enhanced image that were not found in the input.
-        untraced: those of `new` where the input has not even a faint dark line. `new` without them was there, but too
-            pale to be found; these are what the network may have made up.
+        new: vessels of the enhanced image that are not found in the input.
+        untraced: those of `new` where the input has not even a faint dark line: the network may have made them up. The
+            rest of `new` was there, but too pale to be found.
         lost: vessels of the input that are not found in the enhanced image.
         before: all vessels of the input.
     """
@@ -38,22 +39,22 @@ class VesselOverlay:
 
     @property
     def lost_share(self) -> float:
-        """Lost vessels over the input's, by area, in [0, 1]; 0 if it has none."""
+        """Lost vessels as a share of the input's, by area, in [0, 1]; 0 if it has none."""
         return _share(self.lost, self.before)
 
     @property
     def kept_share(self) -> float:
-        """The input's vessels that are still found, 1 - `lost_share`."""
+        """Share of the input's vessels that are still found, 1 - `lost_share`."""
         return 1 - self.lost_share
 
     @property
     def new_share(self) -> float:
-        """New vessels over the enhanced image's, by area, in [0, 1]; 0 if it has none."""
+        """New vessels as a share of the enhanced image's, by area, in [0, 1]; 0 if it has none."""
         return _share(self.new, self.kept | self.new)
 
     @property
     def untraced_share(self) -> float:
-        """Untraced vessels over the enhanced image's, by area, in [0, 1]; 0 if it has none."""
+        """Untraced vessels as a share of the enhanced image's, by area, in [0, 1]; 0 if it has none."""
         return _share(self.untraced, self.kept | self.new)
 
 
@@ -100,10 +101,10 @@ def vessel_overlay(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> V
 
 
 def uncertainty_map(versions: Sequence[np.ndarray]) -> np.ndarray:
-    """How far apart several enhanced versions of one photograph are, made with different seeds.
+    """How far enhanced versions of one photograph, made with different seeds, differ.
 
     The standard deviation over the versions (with Bessel's correction), averaged over the colours: float32 (H, W),
-    0 where all agree. It shows what depends on chance in sampling, and nothing of errors that all versions share.
+    0 where all agree. It shows what depends on chance in sampling, but not the errors that all versions share.
 
     Args:
         versions: at least two float arrays (H, W, C) of equal shape, values in [0, 1].

@@ -1,4 +1,4 @@
-"""The report: one page of HTML with everything in it, which asks nothing of any network."""
+"""The report: one self-contained HTML page, which loads nothing from any network."""
 
 import datetime
 import statistics
@@ -38,24 +38,25 @@ def write_report(
 ) -> None:
     """Write one self-contained page; a killed process leaves the previous file whole.
 
-    The page holds the photographs' pictures: about 0.3 MB each. Treat it as what it shows, photographs of patients.
+    The page holds pictures of the photographs, about 0.3 MB for each: protect it like the photographs of patients that
+    it shows.
 
     Args:
         entries: one for each enhanced photograph, see `report_entry`.
-        path: ends in `.html`.
+        path: a name that ends in `.html` or `.htm`.
         models: the backbone and every adaptor that took part.
-        settings: how it was enhanced, for readers: mode, steps, seeds.
-        failures: one message for each photograph that could not be enhanced, or not be shown.
-        left_alone: how many the router found clear, so that they were copied.
+        settings: how the photographs were enhanced, for readers: mode, steps, seeds.
+        failures: one message for each photograph that could not be enhanced or shown.
+        left_alone: number of photographs that the router found clear, and that were therefore copied.
 
     Raises:
-        ReportInputError: there is nothing to report, or the name does not end in `.html`.
+        ReportInputError: there is nothing to report, or the name is not that of an HTML file.
         ReportWriteError: the file cannot be written.
     """
     path = Path(path)
     require_report_path(path)
     if not entries and not failures and not left_alone:
-        raise ReportInputError(f"{path}: no photograph was enhanced, so that there is nothing to report")
+        raise ReportInputError(f"{path}: no photograph was enhanced, so there is nothing to report")
     page = (
         templates()
         .get_template("report.html")
@@ -75,7 +76,7 @@ def write_report(
     )
     try:
         with write_file_atomically(path) as temporary:
-            # A file name that is no UTF-8 has surrogates in it; they are shown as escapes.
+            # A file name that is not UTF-8 contains surrogates; they are shown as escapes.
             temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise ReportWriteError(
@@ -84,19 +85,19 @@ def write_report(
 
 
 def require_report_path(path: Path) -> None:
-    """Raises ReportInputError if the name is not that of an HTML file."""
+    """Raise ReportInputError if the name is not that of an HTML file."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise ReportInputError(f"{path}: a report is an HTML file; give a name that ends in .html")
 
 
 def render_photograph(entry: ReportEntry, number: int) -> str:
-    """The HTML of one photograph's viewer, as the report shows it; `number` tells it from others on the page."""
+    """The HTML of one photograph's viewer, as in the report; `number` distinguishes it from others on the page."""
     return templates().get_template("photograph.html").render(entry=entry, number=number)
 
 
 @cache
 def templates() -> jinja2.Environment:
-    """The page's templates; whatever is put into them is escaped, file names first of all."""
+    """The page's templates, which escape all that is put into them, in particular file names."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ASSETS),
         autoescape=True,

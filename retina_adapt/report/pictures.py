@@ -1,4 +1,4 @@
-"""Maps as pictures that a browser shows: coloured, compressed, and as `data:` addresses."""
+"""Maps as pictures for a browser: coloured, compressed, and as `data:` addresses."""
 
 import base64
 from io import BytesIO
@@ -10,13 +10,13 @@ from PIL import Image
 from retina_adapt.report.maps import VesselOverlay
 
 CHANGE_SCALE = 0.3
-"""A change of this much of the full range has the change map's strongest colour."""
+"""The change, as a share of the full range, from which the change map has its strongest colours."""
 
 UNCERTAINTY_SCALE = 0.05
-"""A standard deviation of this much of the full range has the uncertainty map's strongest colour."""
+"""The standard deviation, as a share of the full range, from which the uncertainty map has its strongest colour."""
 
-# Stops of colour ramps, evenly spaced, RGB. No change and no uncertainty are as dark as the page. Blue against orange
-# and rising lightness can be told apart with every kind of colour blindness.
+# Evenly spaced stops of colour ramps, RGB. No change and no uncertainty are as dark as the page. Blue against orange,
+# and rising lightness, can be told apart with every kind of colour blindness.
 CHANGE_COLORS = ((150, 205, 255), (35, 110, 200), (20, 24, 30), (205, 105, 25), (255, 220, 150))
 UNCERTAINTY_COLORS = ((20, 24, 30), (85, 45, 130), (195, 60, 110), (250, 150, 70), (255, 240, 175))
 
@@ -27,17 +27,17 @@ _JPEG_QUALITY = 86
 
 
 def change_picture(change: np.ndarray) -> np.ndarray:
-    """uint8 (H, W, 3) of a change map: blue where it became darker, orange where brighter, else dark."""
+    """A change map as uint8 (H, W, 3): blue where it became darker, orange where brighter, dark elsewhere."""
     return _colored(0.5 + 0.5 * change / CHANGE_SCALE, CHANGE_COLORS)
 
 
 def uncertainty_picture(uncertainty: np.ndarray) -> np.ndarray:
-    """uint8 (H, W, 3) of an uncertainty map, from dark (all versions agree) to pale yellow."""
+    """An uncertainty map as uint8 (H, W, 3), from dark (all versions agree) to pale yellow."""
     return _colored(uncertainty / UNCERTAINTY_SCALE, UNCERTAINTY_COLORS)
 
 
 def vessel_picture(vessels: VesselOverlay) -> np.ndarray:
-    """uint8 (H, W, 4), RGBA: a see-through layer with each vessel in the colour of what became of it."""
+    """A transparent layer, RGBA, uint8 (H, W, 4), with each vessel in the colour of what became of it."""
     picture = np.zeros((*vessels.kept.shape, 4), dtype=np.uint8)
     for name, color in VESSEL_COLORS.items():
         picture[getattr(vessels, name)] = (*color, 255)
@@ -45,7 +45,7 @@ def vessel_picture(vessels: VesselOverlay) -> np.ndarray:
 
 
 def shown_picture(pixels: np.ndarray, longest_side: int) -> np.ndarray:
-    """uint8 (H, W, 3) of a photograph (H, W, C) in [0, 1], scaled down to `longest_side` if it is larger."""
+    """A photograph (H, W, C) in [0, 1] as uint8 (H, W, 3), scaled down to `longest_side` if it is larger."""
     scale = min(1.0, longest_side / max(pixels.shape[:2]))
     picture: np.ndarray = pixels.astype(np.float32)
     if scale < 1:
@@ -56,11 +56,11 @@ def shown_picture(pixels: np.ndarray, longest_side: int) -> np.ndarray:
 
 
 def data_address(picture: np.ndarray) -> str:
-    """A `data:` address of a uint8 picture: JPEG of (H, W, 3), PNG of (H, W, 4)."""
+    """The `data:` address of a uint8 picture: JPEG for (H, W, 3), PNG for (H, W, 4)."""
     buffer = BytesIO()
     image = Image.fromarray(picture)
     if picture.shape[2] == 4:
-        # Five colours need no more than a palette.
+        # A palette is enough for five colours.
         image.quantize(8, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
         return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
     image.save(buffer, "JPEG", quality=_JPEG_QUALITY)
@@ -68,12 +68,12 @@ def data_address(picture: np.ndarray) -> str:
 
 
 def style_gradient(colors: tuple[tuple[int, int, int], ...]) -> str:
-    """The colour ramp in CSS, from left to right."""
+    """A colour ramp in CSS, from left to right."""
     return f"linear-gradient(90deg, {', '.join(style_color(color) for color in colors)})"
 
 
 def style_color(color: tuple[int, int, int]) -> str:
-    """The colour in CSS."""
+    """A colour in CSS."""
     return "#" + bytes(color).hex()
 
 

@@ -1,7 +1,7 @@
-"""How good is a photograph by itself, with no clear one of the same eye to compare with?
+"""Quality of a photograph by itself, without a clear one of the same eye to compare with.
 
-Measured at one scale, since sharpness depends on it: `measured_frame` brings the field of view to 512 px. The measures
-compare a photograph before and after its enhancement. They reward noise and invented detail as they reward real
+All is measured at one scale, since sharpness depends on it: `measured_frame` brings the field of view to 512 px. The
+measures compare a photograph before and after its enhancement. They reward noise and invented detail as much as real
 detail: read them together with the vessel overlay.
 """
 
@@ -14,10 +14,10 @@ from retina_adapt.evaluation.frame import require_frame
 from retina_adapt.imaging import resize, resize_mask
 
 MEASURED_DIAMETER = 512
-"""Diameter in pixels that a field of view is brought to; smaller ones stay as they are."""
+"""Diameter in pixels to which a field of view is scaled down; smaller ones stay as they are."""
 
 # Lengths are fractions of the field of view's diameter: the widths of thin and of main vessels lie between the first
-# two; illumination varies over the third; the rim's blur is narrower than the fourth.
+# two, illumination varies over the third, and the rim's blur is narrower than the fourth.
 FINE_SIGMA, COARSE_SIGMA = 0.002, 0.01
 ILLUMINATION_SIGMA = 0.08
 RIM_WIDTH = 0.03
@@ -27,16 +27,17 @@ _DARKEST, _BRIGHTEST = 2 / 255, 253 / 255
 
 @dataclass(frozen=True)
 class Quality:
-    """Measures of one photograph inside its field of view, all of them numbers without a unit.
+    """Measures of one photograph inside its field of view, all without a unit.
 
     Attributes:
-        sharpness: root mean square of the green channel's detail of vessel width, times 1000. Its rank correlation
-            (Spearman) with experts' scores of cataract's blur is -0.91 on 109 training and -0.88 on 13 validation
-            photographs of CSDI.
+        sharpness: root mean square of the green channel's detail at the width of vessels, times 1000. Its rank
+            correlation (Spearman) with experts' scores of blur by cataract is -0.91 on 109 training and -0.88 on 13
+            validation photographs of CSDI.
         evenness: 1 - the coefficient of variation of the illumination (luminance at a scale of 8 % of the diameter);
             1 is perfectly even light.
         brightness: mean luminance, in [0, 1].
-        clipped: share of pixels in [0, 1] in which a colour is at its highest value or all are at their lowest.
+        clipped: share of pixels, in [0, 1], in which a colour is within 2/255 of its highest value or all are within
+            2/255 of their lowest.
     """
 
     sharpness: float
@@ -46,14 +47,14 @@ class Quality:
 
 
 def measured_frame(pixels: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scale a photograph and its mask so that the field of view's diameter is `MEASURED_DIAMETER`, or smaller.
+    """Scale a photograph and its mask down until the field of view's diameter is at most `MEASURED_DIAMETER`.
 
     Args:
         pixels: (H, W, C) in [0, 1].
         mask: bool (H, W), True inside the field of view.
 
     Returns:
-        Both, float32 and bool; unchanged where the field of view is small already.
+        Both, float32 and bool; unchanged if the field of view is small enough already.
     """
     scale = min(1.0, MEASURED_DIAMETER / field_diameter(mask)) if mask.any() else 1.0
     height, width = (max(1, round(scale * side)) for side in mask.shape)
@@ -68,7 +69,7 @@ def measure_quality(pixels: np.ndarray, mask: np.ndarray) -> Quality:
         mask: bool array (H, W), True inside the field of view.
 
     Raises:
-        FrameError: an image or mask of the wrong shape, type or range.
+        FrameError: the image or mask has a wrong shape, type or range, or the mask is empty.
     """
     require_frame(pixels, mask, role="photograph")
     pixels = pixels.astype(np.float32)
@@ -88,6 +89,6 @@ def measure_quality(pixels: np.ndarray, mask: np.ndarray) -> Quality:
 
 
 def _inside(mask: np.ndarray, rim: float) -> np.ndarray:
-    """The field of view without its rim; all of it where nothing would be left."""
+    """The field of view without its rim, or all of it if nothing would be left."""
     without_rim = distance_inside(mask) > rim
     return without_rim if without_rim.any() else mask

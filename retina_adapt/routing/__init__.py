@@ -1,4 +1,4 @@
-"""Routing: which fault a photograph has, how severe it is, and so which adaptor it needs, if any."""
+"""Routing: which fault a photograph has, how severe it is, and which adaptor it therefore needs, if any."""
 
 from retina_adapt.routing.checks import ConfusionTable, rank_correlation
 from retina_adapt.routing.errors import RouterFileError, RouterSettingsError

@@ -8,7 +8,7 @@ from retina_adapt.routing.settings import RouterMetadata, RouterSettings
 
 
 def render_card(settings: RouterSettings, metadata: RouterMetadata, *, parameters: int) -> str:
-    """Markdown with a YAML header, as the Hugging Face Hub reads it; `parameters` counts the trained values."""
+    """Markdown with a YAML header, as the Hugging Face Hub expects; `parameters` is the number of trained values."""
     facts = {
         "classes": ", ".join(settings.classes),
         "adaptors": ", ".join(f"{fault}: `{adaptor}`" for fault, adaptor in settings.adaptors.items()),

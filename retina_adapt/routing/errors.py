@@ -1,11 +1,11 @@
-"""What can go wrong in this room."""
+"""Errors of this room."""
 
 from retina_adapt.errors import RetinaAdaptError
 
 
 class RouterSettingsError(RetinaAdaptError):
-    """Settings of a router, of its training examples or of its check that do not fit together."""
+    """Settings of a router, of its training examples or of its check are invalid or contradict each other."""
 
 
 class RouterFileError(RetinaAdaptError):
-    """A router folder that is missing, incomplete, or does not fit the code."""
+    """A router folder is missing, incomplete, damaged or does not fit the code, or holds something else."""

@@ -1,4 +1,4 @@
-"""Examples to train and check a router with: photographs degraded by a draw, with what the draw was."""
+"""Examples for training and checking a router: photographs degraded by a draw, with what was drawn."""
 
 from dataclasses import dataclass
 from typing import TypedDict
@@ -23,8 +23,8 @@ class RoutingItem(TypedDict):
 
     Keys:
         image: float32 (3, S, S) in [0, 1].
-        label: position of its class in `CLASSES`, an int64 scalar.
-        severity: float32 scalar in [0, 1]; 0 where nothing was degraded.
+        label: index of its class in `CLASSES`, an int64 scalar.
+        severity: float32 scalar in [0, 1]; 0 if nothing was degraded.
         index, seed: the draw, int64 scalars.
     """
 
@@ -37,12 +37,12 @@ class RoutingItem(TypedDict):
 
 @dataclass(frozen=True)
 class CameraVariation:
-    """Make a photograph one of another camera: crop, turn and mirror it, change its tone and its colours a little.
+    """Make a photograph look like another camera's: crop, turn and mirror it, and change its tone and colours a little.
 
-    Applied alike to what stays clear and what is degraded after, so that none of it can be taken for a fault.
+    Applied alike to photographs that stay clear and those that are then degraded, so that it is not taken for a fault.
 
     Attributes:
-        smallest_crop: side of the smallest square crop, as a share of the frame; the crop's side and place are uniform.
+        smallest_crop: side of the smallest square crop, as a share of the frame; the side and the position are uniform.
         tone, color: see `Tones`.
     """
 
@@ -51,11 +51,11 @@ class CameraVariation:
     color: float = 0.1
 
     def change_tone(self, image: np.ndarray, seed: int) -> np.ndarray:
-        """Another exponent for each channel of an image (S, S, 3) in [0, 1]; float32."""
+        """Raise each channel of an image (S, S, 3) in [0, 1] to a power of its own; float32."""
         return Tones(self.tone, self.color).apply(seed, image)
 
     def cut(self, image: np.ndarray, seed: int) -> np.ndarray:
-        """A square of an image (S, S, 3), turned and mirrored into one of its eight orientations."""
+        """Cut a square from an image (S, S, 3), in one of its eight orientations."""
         generator = random_generator(seed, "cut")
         size = image.shape[0]
         side = round(size * generator.uniform(self.smallest_crop, 1.0))
@@ -67,19 +67,19 @@ class CameraVariation:
 
 @dataclass(frozen=True)
 class DrawExample:
-    """Make an example of a clear photograph, all of it drawn from the seed of a `Draw`.
+    """Make an example from a clear photograph; everything random comes from the seed of a `Draw`.
 
     Attributes:
         size: side of the result in pixels.
-        presets: names of degradations, each equally likely; none leaves every photograph clear.
-        clear_share: how often the example is clear. Of these, a third is degraded all the same, at a severity that is
-            negligible (`NEGLIGIBLE_SEVERITY`), where presets are given.
+        presets: names of degradations, each equally likely; without any, every photograph stays clear.
+        clear_share: how often, in [0, 1], the example is clear. If presets are given, a third of the clear examples is
+            degraded all the same, at a negligible severity (up to `NEGLIGIBLE_SEVERITY`).
         severity: lowest and highest severity, drawn uniformly between them; None takes the preset's own range.
-        variation: of the photograph before it is degraded, and of its crop; None takes the photograph as it is.
+        variation: of tone before the degradation, and of the crop after it; None takes the photograph as it is.
 
     Raises:
-        UnknownPresetError, SeverityError: at construction.
-        RouterSettingsError: shares that do not fit together.
+        UnknownPresetError, SeverityError: an unknown preset, or a severity out of range.
+        RouterSettingsError: `clear_share` is outside [0, 1], or below 1 without presets.
     """
 
     size: int
@@ -92,7 +92,7 @@ class DrawExample:
         if not 0.0 <= self.clear_share <= 1.0:
             raise RouterSettingsError(f"clear_share is {self.clear_share}; it must lie in [0, 1]")
         if not self.presets and self.clear_share < 1.0:
-            raise RouterSettingsError("without presets every example is clear: give presets, or a clear_share of 1")
+            raise RouterSettingsError("without presets every example is clear; give presets, or a clear_share of 1")
         for preset in self.presets:
             for severity in self.severity or (None,):
                 draw_degradation(preset, seed=0, severity=severity)
@@ -117,7 +117,7 @@ class DrawExample:
         )
 
     def draw(self, seed: int) -> DrawnDegradation | None:
-        """The degradation of a seed; None where the photograph stays as it is."""
+        """The degradation that a seed draws; None if the photograph stays as it is."""
         is_clear, is_degraded, choice, place = random_generator(seed, "example").random(4)
         if not self.presets:
             return None
@@ -134,7 +134,7 @@ class DrawExample:
 
 
 class RoutingExamples(torch.utils.data.Dataset[RoutingItem]):
-    """Examples made of prepared clear photographs; item `Draw(index, seed)` depends on nothing but the draw."""
+    """Examples made from prepared clear photographs; item `Draw(index, seed)` depends only on the draw."""
 
     def __init__(self, prepared: PreparedPhotographs, draw_example: DrawExample) -> None:
         self.prepared = prepared

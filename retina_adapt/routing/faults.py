@@ -19,17 +19,16 @@ _CLASS_OF_STEP = {
     "spots": "spots",
     "cataract_haze": "haze",
 }
-# Blocks of 8 pixels of the file: at the size that networks see, they are gone or next to gone.
+# Its blocks are 8 pixels of the file: at the size that networks see, little or nothing is left of them.
 _IGNORED_STEPS = {"jpeg_compression"}
 
 
 def fault_class(drawn: DrawnDegradation) -> str:
     """The class of a photograph degraded by `drawn`, one of `CLASSES`.
 
-    What was drawn decides, not the preset's name: `mixed` may draw a single fault, which is then of that fault's
-    class. Several kinds of fault together are `mixed`, and so are colour, contrast and noise, which no adaptor of a
-    single kind undoes. Up to `NEGLIGIBLE_SEVERITY`, and where nothing but JPEG was done to it, the photograph is
-    `clear`.
+    What was drawn decides, not the preset's name: if `mixed` draws a single fault, the class is that of the fault.
+    Several kinds of fault together are `mixed`, and so are colour, contrast and noise, which no adaptor for a single
+    kind undoes. Up to `NEGLIGIBLE_SEVERITY`, or if only JPEG compression was drawn, the photograph is `clear`.
     """
     if drawn.severity <= NEGLIGIBLE_SEVERITY:
         return CLEAR

@@ -1,4 +1,4 @@
-"""The router's network: filters at five scales, and how strongly each of them answers over the whole frame."""
+"""The router's network: filters at five scales, and how strongly each responds over the whole frame."""
 
 from collections.abc import Sequence
 
@@ -7,28 +7,28 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 # A photograph's finest detail is a hundred times fainter than its shading. These factors bring each band, from fine to
-# coarse, to a deviation of about 1 on the examples of recipes/train_router.py.
+# coarse, to a standard deviation of about 1 on the examples of recipes/train_router.py.
 _BAND_GAINS = (150.0, 110.0, 80.0, 55.0, 37.0)
-# What remains below the bands is 8 x 8 pixels of a 256 px frame: its light, with mean and deviation as measured there.
+# Below the bands remain 8 x 8 pixels of a 256 px frame: its light. Mean and deviation are measured on these examples.
 _REMAINDER_MEAN, _REMAINDER_DEVIATION = 0.33, 0.25
-# It keeps the logarithm of an even frame finite.
+# Keeps the logarithm finite for a uniform frame.
 _SMALLEST_DEVIATION = 1e-2
 
 
 class FaultNetwork(nn.Module):
     """Class scores and severity of a frame.
 
-    A fault shows in the statistics of a frame rather than at one place: blur as little energy of fine detail, noise
-    as much of it, haze as little of all, spots as a few strong answers. So each of five levels halves the resolution,
+    A fault shows in the statistics of a frame rather than at one place: blur as little energy in fine detail, noise as
+    much, haze as little at all scales, spots as a few strong responses. So each of five levels halves the resolution,
     takes in the band of detail that its scale adds (a Laplacian pyramid with 2 x 2 means, after Burt and Adelson 1983),
-    and gives the means and the logarithms of the deviations of its features to the classifier, which also sees the
-    frame's light on a coarse grid. Nothing is normalised on the way, for that would remove what is to be measured.
+    and passes the means of its features and the logarithms of their standard deviations to the classifier, which also
+    sees the frame's light on a coarse grid. Nothing is normalised in between: that would remove what is to be measured.
 
     Args:
         classes: number of classes.
         image_size: side of the frames in pixels, divisible by 32.
-        channels: features of each of the five levels, from fine to coarse.
-        hidden_features: of the layer between the statistics and the classes.
+        channels: number of features in each of the five levels, from fine to coarse.
+        hidden_features: number of features in the layer between the statistics and the classes.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class FaultNetwork(nn.Module):
 
 
 class _Level(nn.Module):
-    """Halve the resolution; then a residual convolution, except at the first level, where it would cost the most."""
+    """Halve the resolution, then apply a residual convolution, except at the first level, where it would cost most."""
 
     def __init__(self, inputs: int, outputs: int, *, is_refined: bool) -> None:
         super().__init__()

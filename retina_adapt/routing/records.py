@@ -1,4 +1,4 @@
-"""Typed records from what a JSON file holds: nothing missing, nothing unknown, nothing of another type."""
+"""Typed records from the content of a JSON file: nothing missing, nothing unknown, nothing of another type."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar, get_origin
@@ -13,14 +13,14 @@ Record = TypeVar("Record", bound="DataclassInstance")
 
 
 def record_from_plain(values: Any, record_class: type[Record], *, origin: str) -> Record:
-    """The inverse of `dataclasses.asdict` after JSON, strict.
+    """Make a record from its `dataclasses.asdict` read back from JSON, strictly.
 
     Args:
-        record_class: a dataclass of numbers, texts, and lists, tuples and mappings of these.
-        origin: what error messages call the values.
+        record_class: a dataclass of numbers, strings, and lists, tuples and mappings of these.
+        origin: the name of the values in error messages.
 
     Raises:
-        RouterFileError: names `origin` and the field that is missing, unknown, or cannot have this value.
+        RouterFileError: names `origin` and the field that is missing, unknown, or cannot have its value.
     """
     if not isinstance(values, dict):
         raise RouterFileError(f"{origin}: is a {type(values).__name__}; it must hold named fields")
@@ -35,7 +35,7 @@ def record_from_plain(values: Any, record_class: type[Record], *, origin: str) -
         if not fits_type(value, fields[name]):
             raise RouterFileError(f"{origin}: '{name}' has an unexpected value: {repr(value)[:60]}")
     try:
-        # JSON has lists only.
+        # JSON has no tuples.
         return record_class(**{name: _with_tuples(value, fields[name]) for name, value in values.items()})
     except RouterSettingsError as error:
         raise RouterFileError(f"{origin}: {error}") from error

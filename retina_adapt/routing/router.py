@@ -22,11 +22,11 @@ class Route:
     """A router's choice for one photograph.
 
     Attributes:
-        adaptor: the chosen adaptor's name; None is to leave the photograph as it is.
-        fault: the class that it was chosen for; `clear` where the photograph counts as clear.
+        adaptor: the chosen adaptor's name; None leaves the photograph as it is.
+        fault: the class for which it was chosen; `clear` if the photograph counts as clear.
         confidence: the probability of that class, in [0, 1].
-        severity: of the fault as estimated, 0 (none) to 1 (the presets' strongest).
-        probabilities: of every class.
+        severity: estimated severity of the fault, from 0 (none) to 1 (the presets' strongest).
+        probabilities: the probability of every class.
         note: why a photograph with a fault gets no adaptor; empty otherwise.
     """
 
@@ -45,7 +45,7 @@ class Route:
 
 
 class Router:
-    """A trained network and the rule by which its probabilities become a choice.
+    """A trained network, and the rule that turns its probabilities into a choice.
 
     >>> router = load_router(router_folder())
     >>> route = router.route(photograph, enhancer.adaptors)
@@ -61,7 +61,7 @@ class Router:
         """Judge prepared frames.
 
         Args:
-            frames: float32 (batch, 3, S, S) in [0, 1], S the settings' image size, the surround mirrored as by
+            frames: float32 (batch, 3, S, S) in [0, 1], with the settings' image size S, and a surround mirrored as by
                 `prepare_photograph`.
 
         Returns:
@@ -72,12 +72,12 @@ class Router:
         return scores.softmax(dim=1).cpu(), severities.cpu()
 
     def choose(self, probabilities: Tensor, severity: float, available: Collection[str]) -> Route:
-        """The rule: no adaptor where the probability of `clear` reaches the threshold, else the likeliest fault's.
+        """Apply the rule: no adaptor if the probability of `clear` reaches the threshold, else the likeliest fault's.
 
         Args:
-            probabilities: (classes,) of one frame.
+            probabilities: of one frame, (classes,).
             severity: in [0, 1].
-            available: names of the adaptors that there are; a missing one is not replaced by another.
+            available: names of the adaptors to choose from; none stands in for a missing one.
         """
         by_class = dict(zip(self.settings.classes, probabilities.tolist(), strict=True))
         if by_class[CLEAR] >= self.settings.clear_threshold:
@@ -103,7 +103,7 @@ class Router:
         """Choose an adaptor for a photograph of any size; the same photograph gives the same choice.
 
         Args:
-            photograph: colour or grey; a grey one is judged as three equal channels, which it was not trained on.
+            photograph: colour or grey; grey is judged as three equal channels, on which the router was not trained.
             available: names of the adaptors to choose from.
             field_of_view, mask, name: see `prepare_photograph`.
 
@@ -120,19 +120,19 @@ class Router:
 
 
 def build_network(settings: RouterSettings) -> FaultNetwork:
-    """An untrained network of these settings."""
+    """An untrained network with these settings."""
     return FaultNetwork(
         len(settings.classes), settings.image_size, channels=settings.channels, hidden_features=settings.hidden_features
     )
 
 
 def clear_threshold(clear_probabilities: np.ndarray, largest_touched_share: float) -> float:
-    """The highest threshold by which at most this share of clear photographs would get an adaptor, and at most 0.5.
+    """The highest threshold, up to 0.5, at which at most this share of clear photographs gets an adaptor.
 
-    Above 0.5, photographs would get an adaptor that are clear with a greater probability than all faults together.
+    Above 0.5, even a photograph more likely clear than faulty could get an adaptor.
 
     Args:
-        clear_probabilities: of the class `clear`, for views of clear photographs, (n,).
+        clear_probabilities: probability of the class `clear` for each of n views of clear photographs, (n,).
         largest_touched_share: in [0, 1).
 
     Raises:
@@ -143,6 +143,6 @@ def clear_threshold(clear_probabilities: np.ndarray, largest_touched_share: floa
             f"a threshold needs clear photographs and a share in [0, 1), got {len(clear_probabilities)} and "
             f"{largest_touched_share}"
         )
-    # Touched are those *below* the threshold: of the value itself at this place, and above, none is.
+    # Only values *below* the threshold get an adaptor: from this position on, none does.
     highest = float(np.sort(clear_probabilities)[int(largest_touched_share * len(clear_probabilities))])
     return min(highest, _HIGHEST_THRESHOLD)

@@ -1,4 +1,4 @@
-"""What a router's file says besides its tensors."""
+"""A router's settings and metadata."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +6,7 @@ from retina_adapt.routing.errors import RouterSettingsError
 from retina_adapt.routing.faults import CLASSES, CLEAR
 
 _STRIDE = 32
-# Far above any sensible router, so that a damaged or hostile file cannot ask for all memory.
+# Far above any sensible router: they keep a damaged or hostile file from asking for all memory.
 _LARGEST_IMAGE, _LARGEST_PREPARED, _MOST_FEATURES = 1024, 4096, 1024
 
 
@@ -19,12 +19,12 @@ class RouterSettings:
     """How a router sees and decides.
 
     Attributes:
-        prepared_size: side in pixels of the square that a photograph is first prepared at, as in training.
-        image_size: side of the network's frames in pixels, divisible by 32, to which that square is shrunk.
-        channels: features of the network's five levels, from fine to coarse.
-        hidden_features: of the network's last layer but one.
-        clear_threshold: a photograph whose probability of being clear is at least this much gets no adaptor.
-        adaptors: name of the adaptor for each class but `clear`; a class without one gets none.
+        prepared_size: side in pixels of the square to which a photograph is first prepared, as in training.
+        image_size: side in pixels of the network's frames, to which that square is shrunk; divisible by 32.
+        channels: number of features in each of the network's five levels, from fine to coarse.
+        hidden_features: number of features in the network's last layer but one.
+        clear_threshold: a photograph with at least this probability of being clear gets no adaptor.
+        adaptors: name of the adaptor for each class but `clear`; a class may have none.
         classes: the network's classes, in the order of its outputs.
 
     Raises:
@@ -80,12 +80,12 @@ class RouterMetadata:
         data_sets: names and credits of the photographs.
         presets: the degradations that it was trained on.
         severity: lowest and highest severity of these.
-        photographs_seen: clear photographs that it was trained on.
-        training_steps, seed, recipe: how.
+        photographs_seen: number of clear photographs that it was trained on.
+        training_steps, seed, recipe: how it was trained.
         metrics: scores on the validation photographs.
         protocol: how these were measured.
         license: SPDX identifier of the router's licence.
-        intended_use: what it is good for, and what not.
+        intended_use: what it is good for, and what it is not.
     """
 
     data_sets: list[str]

@@ -1,4 +1,4 @@
-"""A router on disk: settings and metadata in JSON, tensors in safetensors, and a card; read strictly.
+"""A router on disk, read strictly: settings and metadata in JSON, tensors in safetensors, and a card.
 
 router/
     router_config.json
@@ -33,14 +33,14 @@ CARD_FILE = "README.md"
 _FORMAT_VERSION = 1
 _KEYS = {"format_version", "settings", "metadata", "tensors_sha256"}
 
-# No list of a router's tensors' names and places takes more.
+# The safetensors header of a router, which lists its tensors, is never larger.
 _MOST_HEADER_BYTES = 2**16
 
 _reader = ModelFileReader("router", RouterFileError)
 
 
 def save_router(router: Router, folder: str | Path, metadata: RouterMetadata) -> None:
-    """Write the router to `folder`, atomically; an existing router there is replaced.
+    """Write the router to `folder`, atomically; a router already there is replaced.
 
     Raises:
         RouterFileError: `folder` holds something else, which would be lost.
@@ -65,12 +65,12 @@ def load_router(folder: str | Path) -> Router:
     """Read a router from `folder`, in evaluation mode, on the CPU.
 
     Raises:
-        RouterFileError: names the file that is missing or damaged, and the setting or tensor that does not fit.
+        RouterFileError: names the file that is missing or damaged, or the setting or tensor that does not fit.
     """
     folder = Path(folder)
     restore_interrupted_replacement(folder)
     settings, _, tensors_sha256 = _read_config(folder / CONFIG_FILE)
-    # Without memory and without random numbers: only names, shapes and types are wanted, and later the tensors' places.
+    # Takes no memory and draws no random numbers: it gives names, shapes and types, and later holds the tensors read.
     with torch.device("meta"):
         network = build_network(settings)
     path = folder / TENSORS_FILE
@@ -87,7 +87,7 @@ def load_router(folder: str | Path) -> Router:
 
 
 def read_router_metadata(folder: str | Path) -> RouterMetadata:
-    """What the router's file says of its training.
+    """Where the router comes from, as its configuration file says.
 
     Raises:
         RouterFileError: as for `load_router`.
@@ -97,7 +97,7 @@ def read_router_metadata(folder: str | Path) -> RouterMetadata:
 
 
 def _read_tensors(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The file's tensors, of the names, shapes and types of those expected, in memory of their own."""
+    """The file's tensors, checked to have the names, shapes and types of those expected, in their own memory."""
     most_bytes = sum(tensor.nbytes for tensor in expected.values()) + _MOST_HEADER_BYTES
     tensors = _reader.read_tensors(path, most_bytes=most_bytes)
     shapes, found = (

@@ -159,7 +159,7 @@ def test_a_name_that_is_no_unicode_is_told(folders: tuple[Path, Path], tmp_path:
         Path(os.fsdecode(os.fsencode(folder) + b"/p1_\xfc.png")).write_text("an eye")
     status, told = split(*folders, tmp_path / "pairs", "--patient", "^[^_]+")
     assert status == 2
-    assert r"p1_\xfc.png: the path is no UTF-8" in told
+    assert r"p1_\xfc.png: the path is not UTF-8" in told
 
 
 def test_one_accent_written_in_two_ways_is_one_name(folders: tuple[Path, Path], tmp_path: Path) -> None:

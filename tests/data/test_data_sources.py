@@ -84,7 +84,7 @@ def test_a_flat_folder_is_a_train_split_without_its_subfolders_and_says_so(tmp_p
 def test_a_folder_with_photographs_in_its_subfolders_alone_is_an_error_that_names_them(tmp_path, fundus_folder):
     for patient in "ab":
         shutil.copytree(fundus_folder, tmp_path / "patients" / patient)
-    with pytest.raises(DataSourceError, match=r"in subfolders alone \(a, b\).*a folder 'train'"):
+    with pytest.raises(DataSourceError, match=r"only in subfolders \(a, b\).*a folder 'train'"):
         load_images(tmp_path / "patients")
 
 

@@ -124,7 +124,7 @@ def test_where_both_folders_have_subfolders_a_pair_is_in_the_same_of_each(tmp_pa
 
 def test_a_split_that_is_named_as_a_folder_is_the_same_split(tmp_path):
     (tmp_path / "train").mkdir()
-    with pytest.raises(PairingError, match="keep some pairs for the validation alone"):
+    with pytest.raises(PairingError, match="keep some pairs for validation alone"):
         require_apart(
             PairSource(clear=[PhotographSource(str(tmp_path))]),
             PairSource(low_folder="a", high_folder=str(tmp_path / "train")),
@@ -163,7 +163,7 @@ def test_validating_on_what_is_trained_on_is_refused(train, validation, apart):
     if apart:
         require_apart(train, validation)
     else:
-        with pytest.raises(PairingError, match="keep some pairs for the validation alone"):
+        with pytest.raises(PairingError, match="keep some pairs for validation alone"):
             require_apart(train, validation)
 
 

@@ -73,7 +73,7 @@ def test_a_panorama_is_no_strip():
     )
 
 
-@pytest.mark.parametrize(("distance", "reason"), [(2, "none is left"), (8, "fills only")])
+@pytest.mark.parametrize(("distance", "reason"), [(2, "none of which is left"), (8, "fills only")])
 def test_a_mask_of_scattered_pixels_is_an_error(fundus_drawings, distance, reason):
     mask = np.zeros((160, 200), dtype=bool)
     mask[::distance, ::distance] = True

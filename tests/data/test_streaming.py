@@ -195,7 +195,7 @@ def test_what_a_stream_cannot_do_is_an_error_that_says_so(shards):
         open_pairs(PairSource(clear=[source], degradation="light"), 48)
     with pytest.raises(DataSourceError, match="limit needs to see all rows"):
         open_training_images([PhotographSource(source.path, limit=2, streaming=True)], 48, WholeFrame(8))
-    with pytest.raises(DataSourceError, match="the same for all of them"):
+    with pytest.raises(DataSourceError, match="give all of them the same"):
         open_training_images([source, PhotographSource(source.path)], 48, WholeFrame(8))
     images = open_training_images([source], 48, RandomCrop(32))
     with pytest.raises(LatentCacheError, match="streamed photographs have no positions"):

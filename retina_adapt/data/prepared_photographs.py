@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -187,9 +188,12 @@ class PreparedPhotographs(torch.utils.data.Dataset[PreparedPhotograph]):
 def _require_few_broken(broken: list[str], count: int, largest_share: float) -> None:
     share = len(broken) / count
     if broken and (share > largest_share or share == 1):
+        # Rounded up: a setting just below the share would not do.
+        enough = math.ceil(1000 * share) / 1000
+        leave_out = f", or have them left out by setting largest_broken_share to {enough:g} (now {largest_share:g})"
         raise PreparationError(
-            f"{len(broken)} of {count} photographs cannot be prepared; mend or remove them, or have them left out by "
-            f"raising largest_broken_share (now {largest_share:g}, here {share:.3g}):\n  " + "\n  ".join(broken),
+            f"{len(broken)} of {count} photographs cannot be prepared; mend or remove them"
+            f"{leave_out if share < 1 else ''}:\n  " + "\n  ".join(broken),
             broken,
         )
 

@@ -78,7 +78,10 @@ def load_images(
         if streaming:
             raise DataSourceError(f"{source}: limit needs to see all rows; drop either limit or streaming")
         if limit > len(dataset):
-            raise DataSourceError(f"{source}: limit is {limit}, but split {split!r} has only {len(dataset)} such rows")
+            raise DataSourceError(
+                f"{source}: limit is {limit}, but split {split!r} has only {len(dataset)} rows"
+                + (" that meet the conditions" if where else "")
+            )
         dataset = dataset.shuffle(seed=seed).select(range(limit))
     return dataset
 

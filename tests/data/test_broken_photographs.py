@@ -101,9 +101,7 @@ def test_sound_folders_give_no_warning(fundus_rows, caplog):
 
 
 def test_more_than_the_share_is_an_error_that_names_all_and_the_setting(folder_with_broken_files):
-    with pytest.raises(
-        PreparationError, match=r"(?s)7 of 13 .*largest_broken_share to 0\.539 \(now 0\.5\)"
-    ) as failure:
+    with pytest.raises(PreparationError, match=r"(?s)7 of 13 .*largest_broken_share to 0\.539 \(now 0\.5\)") as failure:
         prepare(folder_with_broken_files, share=0.5)
     assert all(name in str(failure.value) for name in BROKEN)
     assert "eye_" not in str(failure.value)

@@ -81,22 +81,23 @@ from retina_adapt.training import (
 )
 
 ADAPTOR_NAME = "adaptor"
-# On the card, of a data set that this training has not seen.
+# On the card, marks a data set that this training has not seen.
 SEEN_BEFORE = " (seen by the adaptor that this one goes on from, "
-# Of a validation, on its sheet in TensorBoard.
+# On a validation's sheet in TensorBoard.
 PICTURES = 4
-# Pixels a side: the structural loss and score look through windows of 11.
+# Side in pixels: the structural loss and score use windows of 11.
 SMALLEST_FRAME = 16
 ValidationPairs = DegradedPairs | RealPairs
 
 
 @dataclass
 class AdaptorCardSettings:
-    """What the adaptor's card says and training cannot know.
+    """What the adaptor's card says beyond what training knows.
 
     Args:
-        name: what the adaptor is called, of letters, digits, '_' and '-'.
-        degradation: what is wrong with the low photographs of real pairs, in words; of simulated ones it is the preset.
+        name: the adaptor's name: letters, digits, '_' and '-'.
+        degradation: what is wrong with the low photographs of real pairs, in words; for simulated pairs, the card names
+            the preset.
         data_sets: names and credits of the photographs.
         license: SPDX identifier of the adaptor's licence.
         intended_use: what the adaptor is good for, and what not.
@@ -122,20 +123,20 @@ class AdaptConfig:
         validation: pairs to validate on.
         backbone: name of an embedded backbone, or a backbone folder.
         flips: mirror training pairs at random.
-        latent_cache: of real pairs, encode each photograph once, each way it may be mirrored, and keep the frozen
-            encoder's latents on disk beside the prepared photographs. It pays where there are more steps times
-            `batch_size` than four times the pairs. Not for pairs that are degraded anew for every draw.
+        latent_cache: for real pairs, encode each photograph once in each way it may be mirrored, and keep the frozen
+            encoder's latents on disk beside the prepared photographs. Pays off if steps times `batch_size` exceed four
+            times the number of pairs. Not for pairs that are degraded anew for every draw.
         adaptor: the adaptor's kind, place and size.
-        start_from: an adaptor to go on from, by its embedded name or its folder, instead of from the identity. It must
-            be of the same backbone, kind and size; of its hook groups, those that a stage trains are taken.
+        start_from: an adaptor to continue from instead of the identity, by its embedded name or its folder. It must
+            have the same backbone, kind and size; of its hook groups, those that a stage trains are used.
         loss_weights: of stage one's losses.
         autoencoder: stage one's training loop.
         small_frames: how stage one begins.
         second_look: how stage one ends.
         denoiser: stage two's training loop; 0 steps, or no hook group in the denoiser, leave stage two out.
-        sampling_steps: when validating stage two.
-        card: what the adaptor's card says besides.
-        tracking: where the entries of the run go.
+        sampling_steps: number of steps when validating stage two.
+        card: further statements for the adaptor's card.
+        tracking: where the run is logged.
     """
 
     output_folder: str
@@ -170,7 +171,7 @@ def trained_groups(config: AdaptConfig) -> dict[str, list[str]]:
 def setup(
     config: AdaptConfig,
 ) -> tuple[Accelerator, ReconstructionBackbone, PeftModel, FrozenBackboneGuard, AdaptorDescription | None]:
-    """Check the configuration, start the run, and attach the adaptor; the last is what it goes on from, if anything."""
+    """Check the configuration, start the run, attach the adaptor; the last value is what it continues from, if any."""
     if config.denoiser.steps and config.denoiser.mixed_precision != config.autoencoder.mixed_precision:
         raise ConfigurationError("autoencoder.mixed_precision and denoiser.mixed_precision differ: give both the same")
     if not (config.loss_weights.on_latents or config.loss_weights.on_pictures):
@@ -191,7 +192,7 @@ def setup(
             "encoded at every step; set it to false"
         )
     backbone = load_backbone(backbone_folder(config.backbone))
-    # An error for groups that the backbone does not have, be they trained or not.
+    # Raises for groups that the backbone does not have, trained or not.
     select_hook_points(backbone.hook_points(), config.adaptor.hook_groups)
     if not any(trained_groups(config).values()):
         raise ConfigurationError(
@@ -210,7 +211,8 @@ def setup(
         )
     if config.start_from is not None:
         require_start_fits(config, describe_adaptor(adaptor_folder(config.start_from)))
-    # What no stage trains is left out: it would make the adaptor larger, and change the backbone if not the identity.
+    # Groups that no stage trains are left out: they would enlarge the adaptor and, unless they start as the identity,
+    # change the backbone's output.
     hook_groups = [group for groups in trained_groups(config).values() for group in groups]
     peft_config = replace(config.adaptor, hook_groups=hook_groups).to_peft_config()
     accelerator = new_accelerator(config.autoencoder, config.tracking, config.output_folder)
@@ -231,7 +233,7 @@ def setup(
 
 
 def require_start_fits(config: AdaptConfig, start: AdaptorDescription) -> None:
-    """Refuse to write over the adaptor that a run goes on from, or to give its successor another licence."""
+    """Refuse to overwrite the adaptor that a run continues from, or to give its successor another licence."""
     if adaptor_folder(config.start_from).resolve() == (Path(config.output_folder) / ADAPTOR_NAME).resolve():
         raise ConfigurationError(
             f"start_from: {config.start_from} is where this run writes its own adaptor; take another output_folder"
@@ -244,15 +246,15 @@ def require_start_fits(config: AdaptConfig, start: AdaptorDescription) -> None:
 
 
 def origin(config: AdaptConfig, start: AdaptorDescription | None) -> tuple[list[str], str]:
-    """What the card says of the data sets that the adaptor has seen, and of the recipe that trained it."""
-    # Whoever changes this script has another one: its sha256 says which.
+    """What the card says about the data sets that the adaptor has seen, and the recipe that trained it."""
+    # An edited script is another recipe: its sha256 says which.
     script = Path(__file__)
     digest = hashlib.sha256(script.read_bytes()).hexdigest()
     data_sets, recipe = config.card.data_sets, f"{script.name} ({digest[:12]}…) with retina_adapt {__version__}"
     if start is None:
         return data_sets, recipe
     name = start.metadata.name
-    # What the start itself had from another is told once.
+    # If the start itself continued from another adaptor, that is said once.
     known = [data_set.partition(SEEN_BEFORE)[0] for data_set in start.metadata.data_sets]
     seen_before = [f"{data_set}{SEEN_BEFORE}{name})" for data_set in known if data_set not in data_sets]
     return [*data_sets, *seen_before], f"{recipe}, from the adaptor {name} ({start.sha256[:12]}…)"
@@ -261,7 +263,7 @@ def origin(config: AdaptConfig, start: AdaptorDescription | None) -> tuple[list[
 def prepare_data(
     config: AdaptConfig, accelerator: Accelerator, backbone: ReconstructionBackbone, fingerprint: str
 ) -> tuple[dict[str, list[Phase]], ValidationPairs]:
-    """The phases of each stage's training, and pairs to validate on."""
+    """The phases of each stage's training, and the validation pairs."""
 
     def encode(images: Tensor) -> Tensor:
         with torch.no_grad(), adaptors_bypassed(backbone):
@@ -298,7 +300,7 @@ def validate(
     mode: EnhancementMode,
     steps: int,
 ) -> Validation:
-    """PSNR and SSIM in the field of view, low and enhanced against high, and a sheet low | enhanced | high."""
+    """PSNR and SSIM of low and enhanced against high in the field of view, and a sheet low | enhanced | high."""
     sampler = EvaluationBatchSampler(
         len(pairs), 4, seed=0, rank=accelerator.process_index, world_size=accelerator.num_processes
     )
@@ -343,7 +345,7 @@ def main(
         data_sets=data_sets,
         degradation=config.train.degradation or config.card.degradation,
         severity=config.train.severity,
-        # Nobody counts a stream.
+        # A stream has no length.
         pairs_seen=None if isinstance(pairs, StreamedImages) else len(pairs),
         training_steps={},
         seed=config.autoencoder.seed,
@@ -356,7 +358,7 @@ def main(
         backbone_name=Path(config.backbone).name,
         name=config.card.name,
     )
-    # What cannot be stored is refused now, not after the training.
+    # Refuse what cannot be stored now, not after the training.
     AdaptorMetadata.from_dict(metadata.to_dict(), origin=f"{config.output_folder}, card")
     stages: dict[str, tuple[TrainingSettings, nn.Module, EnhancementMode]] = {
         "autoencoder": (config.autoencoder, AutoencoderAdaptationStep(backbone, config.loss_weights), "fast"),
@@ -392,7 +394,7 @@ def main(
             phase_starts={phase.last_step for phase in phases_of[stage]},
             built_on=" ".join(built_on),
         )
-        # The next stage sees what this one made of the latents.
+        # The next stage trains on latents that this one has changed.
         built_on.append(fingerprint_tensors({key: t for key, t in adapted.named_parameters() if t.requires_grad}))
         scores_of[mode] = validation.scores
         metrics |= {f"{mode} {key}": value for key, value in validation.scores.items()}

@@ -17,17 +17,17 @@ from retina_adapt.objectives import (
 
 @dataclass
 class AdaptationLossWeights:
-    """Weights of stage one's losses; a term of weight 0 is not computed. The paper's loss is 1, 1, 0, 0, 0, 0.
+    """Weights of stage one's losses; a term with weight 0 is not computed. The paper's loss is 1, 1, 0, 0, 0, 0.
 
     Args:
-        latent_adaptation: of mean |E0(high) - Ea(low)|.
-        latent_preservation: of mean |E0(high) - Ea(high)|, which keeps clear photographs as they are.
-        pixel: of the absolute error in the field of view, between the enhanced low and the high photograph. Decoder
-            adaptors learn from this term and the next three alone.
-        structural: of 1 - SSIM between the enhanced low and the high photograph.
-        logarithmic: of the logarithm of the squared error in the field of view: a decibel counts the same in a
-            photograph that is hardly degraded and in one that is badly.
-        detail: of the absolute error in what is finer than a Gaussian of 2 px of the frame, fine vessels above all.
+        latent_adaptation: weight of mean |E0(high) - Ea(low)|.
+        latent_preservation: weight of mean |E0(high) - Ea(high)|, which keeps clear photographs as they are.
+        pixel: weight of the absolute error between the enhanced low and the high photograph in the field of view.
+            Decoder adaptors learn only from this term and the next three.
+        structural: weight of 1 - SSIM between the enhanced low and the high photograph.
+        logarithmic: weight of the logarithm of the squared error in the field of view: a decibel counts the same in a
+            hardly and in a badly degraded photograph.
+        detail: weight of the absolute error in what is finer than a Gaussian of 2 px of the frame, above all vessels.
     """
 
     latent_adaptation: float = 0.0
@@ -49,14 +49,18 @@ class AdaptationLossWeights:
 
     @property
     def on_pictures(self) -> bool:
-        """Whether the loss looks at enhanced photographs, which alone teach a decoder's adaptors."""
+        """Whether the loss looks at enhanced photographs; adaptors in the decoder learn from nothing else."""
         return max(self.pixel, self.structural, self.logarithmic, self.detail) > 0
 
 
 def picture_losses(
     enhanced: Tensor, batch: dict[str, Tensor], weights: AdaptationLossWeights, *, scale: int = 1
 ) -> dict[str, Tensor]:
-    """Stage one's losses on enhanced photographs, those that have a weight; `scale` times as large as a frame."""
+    """Stage one's losses on enhanced photographs, by name, as far as they have a weight.
+
+    Args:
+        scale: side of the photographs, in sides of the backbone's frame.
+    """
     detail_sigma = scale * FRAME_DETAIL_SIGMA
     terms: dict[str, Callable[[], Tensor]] = {
         "pixel": lambda: masked_absolute_error(enhanced, batch["high"], batch["mask"]),

@@ -1,4 +1,4 @@
-"""The phases of a stage: on small frames first, then on whole ones, in the end with a second look at larger copies."""
+"""The phases of a stage: small frames first, then whole ones, finally a second look at larger copies."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ TrainingPairs = DegradedPairs | RealPairs | PairsWithLatents | StreamedImages[Pa
 
 
 class PairBatchError(RetinaAdaptError):
-    """A data set gives batches that are not of pairs; the message names the key."""
+    """A data set yields batches that are not batches of pairs; the message names the key."""
 
 
 class Phase(NamedTuple):
     """A part of a stage.
 
     Attributes:
-        pairs: to train on.
-        last_step: of the stage; the phase begins where the one before it ends.
-        batch_size: pairs a micro-batch on each process.
-        cost: of a pair, in frames of the backbone's size.
+        pairs: the pairs to train on.
+        last_step: the stage's step at which the phase ends; the next phase begins there.
+        batch_size: pairs per micro-batch on each process.
+        cost: cost of a pair, in frames of the backbone's size.
     """
 
     pairs: TrainingPairs
@@ -38,12 +38,12 @@ class Phase(NamedTuple):
 
 @dataclass
 class SmallFrames:
-    """A beginning of stage one on smaller frames, which cost less: a quarter a step at half the size.
+    """The beginning of stage one, on smaller frames, which cost less: a quarter per step at half the size.
 
-    Light, haze and colour are learned as well there; what is fine is learned in the steps that remain.
+    Light, haze and colour are learned just as well there; fine structure is learned in the remaining steps.
 
     Args:
-        steps: the first steps of stage one that see small frames; 0 is none.
+        steps: number of first steps of stage one that see small frames; 0 is none.
         size: side of a small frame in pixels, a multiple of the backbone's stride.
     """
 
@@ -57,15 +57,15 @@ class SmallFrames:
 
 @dataclass
 class SecondLook:
-    """An end of stage one at twice the backbone's frame size, where vessels are that a frame does not show.
+    """The end of stage one, at twice the backbone's frame size, which shows vessels that a frame does not.
 
     `Enhancer` looks at a photograph twice: at the frame, for light and colour, and at a larger copy, for what is fine
-    (`detail="fine"`). These steps do the same and judge both pictures, the frame and the larger copy; losses on latents
-    take no part. Each pair costs five times as much as in the steps before.
+    (`detail="fine"`). These steps do the same and judge both pictures, the frame and the larger copy, without losses on
+    latents. A pair costs five times as much as in the steps before.
 
     Args:
-        steps: the last steps of stage one; 0 is none.
-        batch_size: pairs a step on each process.
+        steps: number of last steps of stage one; 0 is none.
+        batch_size: pairs per step on each process.
     """
 
     steps: int = 0
@@ -79,12 +79,12 @@ class SecondLook:
 def batches_of_phases(
     phases: list[Phase], settings: TrainingSettings, accelerator: Accelerator, first: int
 ) -> Iterator[dict[str, Tensor]]:
-    """Batches from the micro-batch `first` of the stage on; each phase's pairs until its last step.
+    """Yield batches from the stage's micro-batch `first` on, each phase's pairs until its last step.
 
     A dry run tries the phase whose steps take the most memory and time.
 
     Raises:
-        PairBatchError: see `require_pairs`, of the first batch of each phase.
+        PairBatchError: see `require_pairs`, which checks the first batch of each phase.
     """
     if settings.dry_run:
         begins = [0, *(phase.last_step for phase in phases)]
@@ -106,16 +106,16 @@ def batches_of_phases(
                 workers=settings.workers,
             )
             for number, batch in enumerate(batches):
-                if number == 0:  # of a data set of the user's own: one batch tells
+                if number == 0:  # for users' own data sets; one batch tells
                     require_pairs(batch)
                 yield batch
-        # Smaller batches go on where larger ones ended, not where they themselves would be by now: each draw is new.
+        # Smaller batches continue where larger ones ended, rather than where they would be by now: each draw is new.
         first_position += (last - begin) * phase.batch_size * accelerator.num_processes
         begin = last
 
 
 def require_pairs(batch: dict[str, Tensor]) -> None:
-    """Refuse a batch that is not of pairs, as docs/data.md describes them ("A Dataset of your own").
+    """Refuse a batch that does not hold pairs as docs/data.md describes them ("A Dataset of your own").
 
     Raises:
         PairBatchError: "low", "high", "mask" or "seed" is missing, or of another shape, type or range.

@@ -1,8 +1,8 @@
 """The training steps of the two stages of adaptation: a batch of pairs in, its losses out.
 
-A batch has the photographs "low" and "high", (batch, channels, height, width) in [0, 1], their fields of view as
-"mask", (batch, 1, height, width), boolean, and "seed", one integer a pair, from which its noise comes; it may have the
-frozen encoder's latents of both as "low_latent" and "high_latent". Of the losses, "loss" is the one to minimise.
+A batch holds the photographs "low" and "high", (batch, channels, height, width) in [0, 1], their fields of view "mask",
+(batch, 1, height, width), boolean, and "seed", one integer per pair that determines its noise. It may also hold the
+frozen encoder's latents of both photographs as "low_latent" and "high_latent". "loss" is the loss to minimise.
 """
 
 from collections.abc import Iterator
@@ -27,15 +27,15 @@ from retina_adapt.objectives import (
 
 
 class AdaptationStep(nn.Module):
-    """What both stages ask of the backbone as it was before adaptation."""
+    """What both stages share: access to the backbone as it was before adaptation."""
 
     def __init__(self, backbone: ReconstructionBackbone) -> None:
         super().__init__()
         self.backbone = backbone
 
     def train(self, mode: bool = True) -> Self:
-        """The adaptors alone are set to training: the frozen backbone's batch normalisation and dropout, if it has
-        any, do as they do when photographs are enhanced.
+        """Set only the adaptors to training: any batch normalisation and dropout of the frozen backbone behave as they
+        do when photographs are enhanced.
         """
         super().train(mode)
         self.backbone.eval()
@@ -47,12 +47,12 @@ class AdaptationStep(nn.Module):
 
     @contextmanager
     def frozen_backbone(self) -> Iterator[ReconstructionBackbone]:
-        """The backbone as it was before adaptation, without gradients."""
+        """Give the backbone as it was before adaptation, without gradients."""
         with torch.no_grad(), adaptors_bypassed(self.backbone):
             yield self.backbone
 
     def frozen_latents(self, batch: dict[str, Tensor], name: str) -> Tensor:
-        """The frozen encoder's latents of the photographs `name`: the cached ones, where the batch has them."""
+        """The frozen encoder's latents of the photographs `name`, from the batch if it holds them."""
         if f"{name}_latent" in batch:
             return batch[f"{name}_latent"]
         with self.frozen_backbone() as backbone:
@@ -60,9 +60,9 @@ class AdaptationStep(nn.Module):
 
 
 class AutoencoderAdaptationStep(AdaptationStep):
-    """Stage one: how far the enhanced photograph is from the clear one, and the paper's latent terms if they weigh.
+    """Stage one: how far the enhanced photograph is from the clear one, plus the paper's latent terms if weighted.
 
-    Photographs larger than the backbone's frame are judged by both of the enhancer's looks (`two_looks`).
+    Photographs larger than the backbone's frame are judged through both of the enhancer's looks (`two_looks`).
     """
 
     def __init__(self, backbone: ReconstructionBackbone, weights: AdaptationLossWeights) -> None:
@@ -76,7 +76,7 @@ class AutoencoderAdaptationStep(AdaptationStep):
         losses: dict[str, Tensor] = {}
         encoder_is_frozen = group_is_frozen(self.backbone, "encoder")
         if encoder_is_frozen:
-            # Latents that nothing changes need no graph, and losses on them would teach nothing.
+            # Nothing changes these latents: they need no graph, and losses on them would teach nothing.
             adapted_low = self.frozen_latents(batch, "low")
         elif self.weights.latent_preservation > 0:
             adapted_low, adapted_high = self.backbone.encode(torch.cat([low, high])).chunk(2)
@@ -94,7 +94,7 @@ class AutoencoderAdaptationStep(AdaptationStep):
         return weighted_sum(losses, self.weights)
 
     def two_looks(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The losses on pictures, added, of the frame and of the larger copy, which is what the batch has."""
+        """The sum of the losses on the frame and on the larger copy; the batch holds the larger one."""
         frame = {name: F.avg_pool2d(batch[name], FINE_SCALE) for name in ("low", "high")}
         frame["mask"] = F.avg_pool2d(batch["mask"].to(batch["low"].dtype), FINE_SCALE) == 1
         frame_change = self.change(frame["low"])
@@ -104,16 +104,16 @@ class AutoencoderAdaptationStep(AdaptationStep):
         return weighted_sum({name: of_frame[name] + of_larger[name] for name in of_frame}, self.weights)
 
     def judge(self, enhanced: Tensor, batch: dict[str, Tensor], *, scale: int = 1) -> dict[str, Tensor]:
-        """The losses on enhanced photographs by name, to each of which `weights` has a weight.
+        """The losses on enhanced photographs by name, each of which has its weight in `weights`.
 
         Args:
-            enhanced: of the shape of `batch["high"]`.
-            scale: how many times as large as the backbone's frame they are.
+            enhanced: photographs in the shape of `batch["high"]`.
+            scale: their side, in sides of the backbone's frame.
         """
         return picture_losses(enhanced, batch, self.weights, scale=scale)
 
     def change(self, low: Tensor) -> Tensor:
-        """What the adaptors change in the photographs `low`, of their shape."""
+        """What the adaptors change in the photographs `low`, in the same shape."""
         with self.frozen_backbone() as backbone:
             latent = backbone.encode(low)
             frozen = backbone.decode(latent)
@@ -123,10 +123,10 @@ class AutoencoderAdaptationStep(AdaptationStep):
 
 
 class DenoiserAdaptationStep(AdaptationStep):
-    """Stage two: the diffusion loss of the clear latent, conditioned on the adapted latent of the low one.
+    """Stage two: the diffusion loss on the clear latent, conditioned on the adapted latent of the low photograph.
 
-    The clear latent is the frozen encoder's, as in the paper, unless the decoder is adapted too: then adapted encoder
-    and decoder have agreed on latents of their own, and sampling has to end where that decoder is at home.
+    The clear latent comes from the frozen encoder, as in the paper, unless the decoder is adapted too. Then the adapted
+    encoder and decoder have agreed on latents of their own, and sampling has to end on those.
 
     Raises:
         MissingDenoiserError: in `forward`, if the backbone has no denoiser.

@@ -1,4 +1,4 @@
-"""What a user calls: a backbone, named adaptors on it, and photographs of any size in and out."""
+"""What a user calls: a backbone with named adaptors, which enhances photographs of any size."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -36,18 +36,18 @@ from retina_adapt.suggestions import did_you_mean
 
 
 class Enhancer:
-    """A frozen backbone with named adaptors, of which one may be active, or several: with weights, or in sequence.
+    """A frozen backbone with named adaptors: none, one, or several active, blended by weights or used in sequence.
 
     >>> enhancer = Enhancer.from_pretrained()
     >>> enhancer.load_adaptor("light")
     >>> enhanced = enhancer(photograph)
 
     Raises:
-        AdaptedBackboneError: the backbone has adaptors already, of which nothing here would know.
+        AdaptedBackboneError: the backbone already carries adaptors, which this class would not know of.
     """
 
     def __init__(self, backbone: ReconstructionBackbone) -> None:
-        # Before it is frozen: they may be in training.
+        # Before it is frozen: its adaptors may be in training.
         backbone.require_without_adaptors(
             "to see what they do while they train, call `enhance_frames`; to use them here, save each with "
             "`save_adaptor`, and load it with `load_adaptor` of an Enhancer on a backbone without adaptors"
@@ -85,8 +85,8 @@ class Enhancer:
     def adapted(self) -> PeftModel | None:
         """PEFT's model around the backbone, for blending and for swaps of tensors; None without adaptors.
 
-        Not for merging: an enhancement needs the frozen backbone's pass beside the adapted one. After a swap of
-        tensors `metadata_of` still tells of the adaptor that was loaded; load the new one to save it with its card.
+        Do not merge: an enhancement also needs the frozen backbone's pass. After a swap of tensors, `metadata_of` still
+        describes the adaptor that was loaded; to save the new one with its card, load it.
         """
         return self._adapted
 
@@ -102,7 +102,7 @@ class Enhancer:
         """Where a loaded adaptor comes from.
 
         Raises:
-            AdaptorNameError: no adaptor of this name is loaded, or it was made here and comes from no file.
+            AdaptorNameError: no adaptor of this name is loaded, or it was not loaded from a file.
         """
         self._require(name)
         if name not in self._metadata:
@@ -114,7 +114,7 @@ class Enhancer:
 
     @property
     def active_adaptor(self) -> str | None:
-        """What is in use in words: `light`, `light + 0.5 haze` or `mixed, then blur`; None is the plain backbone."""
+        """What is active, in words: `light`, `light + 0.5 haze` or `mixed, then blur`; None for the plain backbone."""
         passes = [
             " + ".join(name if weight == 1 else f"{weight:g} {name}" for name, weight in weights.items())
             for weights in self._passes
@@ -123,14 +123,14 @@ class Enhancer:
 
     @property
     def active_passes(self) -> list[dict[str, float]]:
-        """What is in use: of each pass, the adaptors with their weights; no pass is the plain backbone."""
+        """What is active: the adaptors of each pass with their weights; no pass means the plain backbone."""
         return [dict(weights) for weights in self._passes]
 
     def load_adaptor(self, adaptor: str | Path, name: str | None = None) -> str:
         """Load an adaptor by its embedded name, or from its folder or single file, and make it the active one.
 
         Args:
-            name: to call it by; the one on its card by default, wherever it lies.
+            name: what to call it; by default the name on its card, wherever its files are.
 
         Returns:
             The name.
@@ -161,10 +161,10 @@ class Enhancer:
         self._use([] if name is None else [{name: 1.0}])
 
     def set_adaptor_weights(self, weights: Mapping[str, float]) -> None:
-        """Use several adaptors together, each with a weight on what it changes; no weights use none.
+        """Use several adaptors together, each change scaled by its weight; no weights use none.
 
-        One adaptor with the weight 1 may be of any kind; others must be of kinds whose changes add up. Weights last
-        until they are set anew.
+        A single adaptor with the weight 1 may be of any kind; otherwise, kinds must be those whose changes add up.
+        Weights last until they are set again.
 
         Raises:
             AdaptorNameError: no adaptor of one of these names is loaded.
@@ -173,13 +173,13 @@ class Enhancer:
         self._use([dict(weights)] if weights else [])
 
     def set_adaptor_sequence(self, names: Sequence[str] | Mapping[str, float]) -> None:
-        """Use several adaptors one after the other, of whatever kinds can be loaded together; no names use none.
+        """Use several adaptors one after the other, of any kinds that can be loaded together; no names use none.
 
-        Names with weights, in the order of the mapping, use each so strongly; a weight other than 1 must be of a kind
-        whose changes add up, as for `set_adaptor_weights`.
+        A mapping gives each adaptor, in its order, a weight; one with a weight other than 1 must be of a kind whose
+        changes add up, as for `set_adaptor_weights`.
 
-        Each sees what the one before made of the photograph's copies: the blur that is left, for instance, where noise
-        and shade are taken away. It costs a network's pass for each; what they changed together is applied to the
+        Each adaptor sees what the one before made of the photograph's copies, for instance the blur that is left once
+        noise and shade are gone. Each costs a pass of the network; what they changed together is applied to the
         photograph once.
 
         Raises:
@@ -190,7 +190,7 @@ class Enhancer:
         self._use([{name: weight} for name, weight in weighted])
 
     def delete_adaptor(self, name: str) -> None:
-        """Forget an adaptor and free its memory; if it was active, alone or with others, none is afterwards.
+        """Forget an adaptor and free its memory. If it was active, alone or with others, no adaptor is afterwards.
 
         Raises:
             AdaptorNameError: no adaptor of this name is loaded.
@@ -210,18 +210,18 @@ class Enhancer:
     def __call__(self, image: AnyImage, **options: Any) -> AnyImage: ...
 
     def __call__(self, image: Any, **options: Any) -> Any:
-        """Enhance one picture or several; what comes out has the type, size, orientation and bit depth of what went in.
+        """Enhance one picture or several; each result has the type, size, orientation and bit depth of its picture.
 
-        The network sees the square around the field of view at the backbone's frame size. What it changed there is
-        applied to the photograph at its own size; `detail` says what happens to detail finer than the frame. Outside
-        the field of view nothing changes.
+        The network sees the square around the field of view at the backbone's frame size. What it changes there is
+        applied to the photograph at its own size; `detail` decides what happens to detail finer than the frame. Nothing
+        changes outside the field of view.
 
         Args:
             image: a `Photograph`; a PIL image of mode L, LA, RGB or RGBA; an array (height, width) or (height, width,
-                channels); a tensor (channels, height, width) or (batch, channels, height, width); or a list of such.
-                Arrays and tensors are uint8, uint16, or floating point in [0, 1], their channels red, green and blue.
-            options: fields of `EnhancementSettings` by name, and those of `enhance` beside `settings`; for several
-                pictures, `mask` and `name` are lists, as `enhance_all` takes them.
+                channels); a tensor (channels, height, width) or (batch, channels, height, width); or a list of these.
+                Arrays and tensors are uint8, uint16, or floating point in [0, 1], with channels red, green and blue.
+            options: fields of `EnhancementSettings`, and the arguments of `enhance` other than `settings`, by name. For
+                several pictures, `mask` and `name` are lists, as for `enhance_all`.
 
         Raises:
             FieldOfViewError: no field of view is found; give a mask, or field_of_view="full_frame".

@@ -1,4 +1,4 @@
-"""The one training loop. It knows batches, losses and steps; what is being trained is the recipe's business."""
+"""The one training loop. It knows batches, losses and steps; what is trained is the recipe's business."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
@@ -38,44 +38,43 @@ def train(
     phase_starts: Collection[int] = (),
     built_on: str = "",
 ) -> Validation:
-    """Train the parameters of `training_step` that require gradients; resume from the newest checkpoint, if any.
+    """Train the parameters of `training_step` that require gradients, resuming from the newest checkpoint, if any.
 
-    With a moving average, the averaged parameters are validated, and they are the module's in the end.
+    With a moving average, the averaged parameters are validated, and are the module's parameters at the end.
 
     Args:
-        training_step: its `forward(batch)` makes all network calls of one step (data-parallel training sees only
-            what runs through `forward`) and returns the losses by name, "loss" being the one to minimise. To the
-            batch the loop adds "step", an int64 scalar: how many optimiser steps are done.
-        name: of this training: its checkpoints' folder and the prefix of its tracker tags.
-        batches_from: gives the micro-batches from the given micro-batch on; the same ones, whenever it is asked.
+        training_step: a module whose `forward(batch)` makes all network calls of one step (data-parallel training sees
+            only what runs through `forward`) and returns the losses by name, "loss" being the one to minimise. The loop
+            adds "step" to the batch: an int64 scalar, the number of optimiser steps done.
+        name: name of this training, used for its checkpoints' folder and as the prefix of its tracker tags.
+        batches_from: yields the micro-batches from the given micro-batch on; always the same ones.
         validate: called on every process.
-        make_optimizer: given the parameters to train and the settings, makes the optimiser. Its groups may have rates
-            of their own: warmup and decay scale them all alike.
+        make_optimizer: makes the optimiser from the parameters to train and the settings. Its groups may have their own
+            learning rates: warmup and decay scale all of them alike.
         inspect_optimizer: called once before the first step; raises if the optimiser holds what it must not.
-        observe_validations: called on every process with all validations so far, the main process's scores: after each
-            of them, and when a run resumes that has some. What it raises ends the run.
-        watched_loss: the loss whose rise ends the run; see `DivergenceWatch`. Name another than "loss" where that one
-            is expected to rise, as with an adversarial term. While the watched loss is above 3 times its lowest value
-            no checkpoint is taken and nothing is validated but the last step, so that a checkpoint from before the rise
-            remains.
-        phase_starts: steps after which other batches come, larger frames for instance, whose losses say nothing beside
-            those before: the watched loss is watched anew.
-        built_on: what identifies the frozen networks that the parameters mean nothing without, their fingerprints for
-            instance. Checkpoints that were trained on others are refused.
+        observe_validations: called on every process with all validations so far, with the main process's scores: after
+            each validation, and when a run resumes that has some. An exception it raises ends the run.
+        watched_loss: the loss whose rise ends the run; see `DivergenceWatch`. Name another one if "loss" is expected to
+            rise, as with an adversarial term. While the watched loss is above 3 times its lowest value, no checkpoint
+            is taken and only the last step is validated, so that a checkpoint from before the rise remains.
+        phase_starts: steps after which different batches come, such as larger frames, whose losses cannot be compared
+            with those before: the watch starts again.
+        built_on: what identifies the frozen networks that the parameters depend on, such as their fingerprints.
+            Checkpoints trained on other networks are refused.
 
     Returns:
         The validation of the result: after the last step, or of the best checkpoint.
 
     Raises:
-        TrainingStopped: after SIGTERM or Ctrl-C on any process, on all of them; a checkpoint of the step is then
-            written, unless the watched loss is too high at it.
-        TrainingDivergedError: on all processes; names the step, and the checkpoint to go on from.
-        UnsupportedStrategyError: if the accelerator was configured for DeepSpeed, Megatron-LM or the first FSDP.
-        NothingToTrainError: if no parameter requires a gradient.
-        UnusedParameterError: in the first step, if a parameter that requires a gradient got none.
-        CheckpointError: a checkpoint cannot be read or written, is of other frozen networks, or there is one against
+        TrainingStopped: on all processes, after SIGTERM or Ctrl-C on any of them. A checkpoint of the step is written
+            first, unless the watched loss is too high.
+        TrainingDivergedError: on all processes; names the step, and the checkpoint to continue from.
+        UnsupportedStrategyError: the accelerator was configured for DeepSpeed, Megatron-LM or the first FSDP.
+        NothingToTrainError: no parameter requires a gradient.
+        UnusedParameterError: in the first step, a parameter that requires a gradient got none.
+        CheckpointError: a checkpoint cannot be read or written, belongs to other frozen networks, or contradicts
             `settings.resume`.
-        TrainingSettingsError: `settings.best_by` is no score of the validation, or there is none for `patience`.
+        TrainingSettingsError: `settings.best_by` is not a score of the validation, or there is no score for `patience`.
     """
     checkpoints = checkpoint_folder(output_folder, name, settings)
     state, prepared_step, prepared_optimizer = prepare_training(

@@ -36,29 +36,31 @@ class TrainingSettings:
         learning_rate_decay: how it falls, "linear" or "cosine".
         weight_decay: AdamW's decoupled weight decay.
         gradient_clip: largest norm of the gradient.
-        seed: of the data order, the augmentations, the degradations and the diffusion noise.
+        seed: seed of the data order, the augmentations, the degradations and the diffusion noise.
         mixed_precision: "no" (in YAML with the quotes, else it means false) or bf16. Not fp16: autoencoders overflow
             in it, and its changing loss scale is not in the checkpoints.
         workers: processes that prepare batches; 0 prepares them in the training process.
         log_every: steps between entries in the tracker.
         validate_every: steps between validations; the last step is always validated.
         checkpoint_every: steps between checkpoints; there is also one at each validation and at the last step.
-        checkpoints_kept: how many checkpoints to keep, the newest ones; the best one is kept besides.
-        best_by: name of the validation score that tells which checkpoint is the best, "-name" where lower is better;
-            "" takes the first score, higher being better.
-        result: what the training ends with: the last weights, or those of the best checkpoint ("last" or "best").
-        patience: end the training early once so many validations, one after the other, were no better than the best
-            one before them, by the score of `best_by`; 0 trains all steps. The learning rate is then still that of a
-            longer training: take the "best" result with it.
-        least_improvement: by how much a score must beat the best one to count as better; smaller gains add up.
-        resume: "auto" goes on from the newest checkpoint if there is one; "never" refuses to if there is one, and
-            "always" if there is none.
-        moving_average_decay: of an exponential moving average of what is trained, in [0, 1), e.g. 0.999; the averaged
-            weights are validated and are the result. It costs the memory of the trained weights once more. 0 is off.
-        gradient_checkpointing: compute features anew in the backward pass instead of keeping them: less memory, more
-            time; docs/results.md, *What a training step costs*.
-        dry_run: take two steps, write a checkpoint, validate, say what the full run would take, and start nothing
-            else; see the option --dry-run, which sets it.
+        checkpoints_kept: how many of the newest checkpoints to keep; the best one is kept as well.
+        best_by: name of the validation score that decides which checkpoint is best, "-name" if lower is better; ""
+            takes the first score, where higher is better.
+        result: which weights the training ends with: the last ones, or those of the best checkpoint ("last" or
+            "best").
+        patience: end the training early after this many validations in a row without a gain over the best one before
+            them, by the score of `best_by`; 0 trains all steps. The learning rate is then still that of a longer
+            training: combine it with the result "best".
+        least_improvement: by how much a score must beat the best one to count as a gain; smaller gains add up.
+        resume: "auto" continues from the newest checkpoint if there is one; "never" refuses to start if there is one,
+            and "always" if there is none.
+        moving_average_decay: decay of an exponential moving average of the trained weights, in [0, 1), e.g. 0.999; the
+            averaged weights are validated and are the result. Costs the memory of the trained weights once more. 0 is
+            off.
+        gradient_checkpointing: recompute features in the backward pass instead of keeping them: less memory, more
+            time; see docs/results.md, *What a training step costs*.
+        dry_run: take two steps, write a checkpoint, validate, say what the full run would take, and nothing else; the
+            option --dry-run sets it.
     """
 
     steps: int = 1000

@@ -1,4 +1,4 @@
-"""The one Accelerate loop, its checkpoints and its tracking."""
+"""The training loop on Accelerate that all recipes share, its checkpoints and its tracking."""
 
 from retina_adapt.training.checkpoint import CheckpointError
 from retina_adapt.training.divergence import TrainingDivergedError

@@ -1,8 +1,9 @@
-"""Checkpoints: the trainable tensors and what the loop knows besides, in safetensors and JSON, one folder a step.
+"""Checkpoints: the trainable tensors and the loop's own state, in safetensors and JSON, one folder per step.
 
-Nothing else is needed to resume bit for bit: data order, augmentation, noise and torch's own generators are functions
-of the seed and the step, and so is the learning rate. Frozen tensors are not stored, so that an adaptor's checkpoint is
-as small as it. Tensors that are sharded over processes are stored whole: a run may resume on another number of them.
+Nothing else is needed to resume bit for bit: data order, augmentation, noise, torch's own generators and the learning
+rate are functions of the seed and the step. Frozen tensors are not stored, so a checkpoint is only as large as the
+adaptor and its optimiser state. Tensors that are sharded over processes are stored whole, so a run may resume on a
+different number of processes.
 """
 
 import json
@@ -28,21 +29,21 @@ _FOLDER_NAME = re.compile(r"step-(\d{8})")
 
 
 class CheckpointError(RetinaAdaptError):
-    """A checkpoint that cannot be read or belongs to another run."""
+    """A checkpoint that cannot be read, written or resumed from as asked."""
 
 
 @dataclass
 class TrainingState:
-    """All that changes from step to step.
+    """The state of a training, which its checkpoints store.
 
     Attributes:
-        parameters: what is being trained, by name.
-        optimizer: of these parameters.
-        average: their moving average; None without one.
-        watch: what the loss was so far.
-        validations: those that were done so far.
-        step: optimiser steps done.
-        built_on: what identifies the frozen networks that the parameters were trained on; the same in all steps.
+        parameters: the parameters being trained, by name.
+        optimizer: their optimiser.
+        average: their moving average, if any.
+        watch: the course of the watched loss so far.
+        validations: the validations so far.
+        step: number of optimiser steps done.
+        built_on: what identifies the frozen networks that the parameters were trained on; the same at every step.
     """
 
     parameters: dict[str, nn.Parameter]
@@ -65,10 +66,11 @@ def write_checkpoint(folder: Path, state: TrainingState, *, writes: bool = True)
     """Write `folder/step-<step>`, atomically: never half a checkpoint.
 
     Args:
-        writes: whether this process writes; all of them call this, for sharded tensors are made whole by all.
+        writes: whether this process writes the files. All processes call this, since gathering sharded tensors takes
+            all of them.
 
     Raises:
-        CheckpointError: if it cannot be written, as on a full disk; what was there before is untouched.
+        CheckpointError: it cannot be written, for instance on a full disk; earlier checkpoints are untouched.
     """
     tensors = state.weights()
     for name, parameter in state.parameters.items():
@@ -90,9 +92,9 @@ def write_checkpoint(folder: Path, state: TrainingState, *, writes: bool = True)
             store_history(state.validations, temporary)
     except (OSError, safetensors.SafetensorError) as error:
         remaining = list_checkpoints(folder)
-        resumption = f"resumes from {remaining[-1]}, which is whole" if remaining else "starts again"
+        resumption = f"resumes from {remaining[-1]}, which is whole" if remaining else "starts from the beginning"
         raise CheckpointError(
-            f"{checkpoint}: cannot be written ({error}); make room or give the right to write, then run again: it "
+            f"{checkpoint}: cannot be written ({error}); make room or grant write permission, then run again: the run "
             f"{resumption}"
         ) from error
     return checkpoint
@@ -100,8 +102,9 @@ def write_checkpoint(folder: Path, state: TrainingState, *, writes: bool = True)
 
 @dataclass(frozen=True)
 class StoredState:
-    """What a checkpoint holds, see `TrainingState`: its tensors by the names of `TrainingState.weights` and as
-    `optimizer.<name>.<key>`.
+    """What a checkpoint holds of a `TrainingState`.
+
+    Tensors are named as in `TrainingState.weights`; those of the optimiser are `optimizer.<name>.<key>`.
     """
 
     tensors: dict[str, Tensor]
@@ -111,16 +114,16 @@ class StoredState:
 
 
 def load_checkpoint(checkpoint: Path, state: TrainingState) -> None:
-    """Let `state` be what it was when the checkpoint was taken; see `read_checkpoint` for the errors."""
+    """Restore `state` from a checkpoint; raises as `read_checkpoint` does."""
     restore(read_checkpoint(checkpoint, state), state)
 
 
 def read_checkpoint(checkpoint: Path, state: TrainingState) -> StoredState:
-    """What a checkpoint holds for `state`, which stays as it is; no process waits for another here.
+    """Read what a checkpoint holds for `state`, without changing `state` and without waiting for other processes.
 
     Raises:
-        CheckpointError: if a file cannot be read, the trainable tensors or their averages differ in name or shape, or
-            they were trained on other frozen networks.
+        CheckpointError: a file cannot be read, the trainable tensors or their averages differ in name or shape, or they
+            were trained on other frozen networks.
     """
     try:
         numbers = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
@@ -141,25 +144,24 @@ def read_checkpoint(checkpoint: Path, state: TrainingState) -> StoredState:
             f"{checkpoint}: belongs to another configuration; differing tensors: {', '.join(differing[:3])}"
             f"{' …' if len(differing) > 3 else ''}. Use another output_folder, or delete this one to start again"
         )
-    # All shapes would fit, and the result would be of no use.
+    # The shapes would fit, but the result would be useless.
     if built_on != state.built_on:
         raise CheckpointError(
-            f"{checkpoint}: was trained on other frozen networks than those of now, which were trained anew or further "
-            f"since. Use another output_folder, or delete {checkpoint.parent} to do this training again"
+            f"{checkpoint}: was trained on other frozen networks than the present ones, which were trained again or "
+            f"further since. Use another output_folder, or delete {checkpoint.parent} to do this training again"
         )
     return StoredState(tensors, watch, validations, step)
 
 
 def restore(stored: StoredState, state: TrainingState) -> None:
-    """Let `state` be what was stored of it. Every process calls this: parameters may be sharded over them."""
+    """Restore `state` from what was stored. All processes call this, since parameters may be sharded over them."""
     for name, tensor in state.weights().items():
         copy_whole(stored.tensors[name], tensor)
     for name, parameter in state.parameters.items():
         prefix = f"optimizer.{name}."
         moments = {key.removeprefix(prefix): value for key, value in stored.tensors.items() if key.startswith(prefix)}
         if moments:
-            # Copies: a tensor as it was read would hold on to the file, which is deleted when newer checkpoints take
-            # its place.
+            # Copies: a tensor as read holds on to its file, which is deleted once newer checkpoints replace it.
             state.optimizer.state[parameter] = {
                 key: value.clone() if _is_count(key, value, parameter) else like_sharded(value, parameter).clone()
                 for key, value in moments.items()
@@ -168,7 +170,8 @@ def restore(stored: StoredState, state: TrainingState) -> None:
 
 
 def _is_count(key: str, value: Tensor, parameter: Tensor) -> bool:
-    """Whether optimisers keep this number on the CPU, as they do their steps; moments lie beside the parameter."""
+    """Whether this is a number that optimisers keep on the CPU, such as their step; moments lie beside the
+    parameter."""
     return key == "step" or (value.ndim == 0 and parameter.ndim > 0)
 
 

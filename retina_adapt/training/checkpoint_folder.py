@@ -1,4 +1,4 @@
-"""The checkpoints of one training: which there are, which one is the best, and which are kept."""
+"""The checkpoints of one training: which there are, which is the best, and which are kept."""
 
 import shutil
 from dataclasses import dataclass
@@ -11,12 +11,13 @@ from retina_adapt.training.validation_history import merit, require_score, store
 
 @dataclass(frozen=True)
 class CheckpointFolder:
-    """The newest checkpoints and the one whose validation was the best.
+    """The newest checkpoints and the one with the best validation.
 
     Attributes:
-        folder: holds a folder a checkpoint, named by its step.
-        kept: how many of the newest to keep; the best one is kept besides.
-        best_by: name of the validation score that decides, "-name" where lower is better; "" is the first score.
+        folder: holds one folder per checkpoint, named by its step.
+        kept: how many of the newest checkpoints to keep; the best one is kept as well.
+        best_by: name of the validation score that decides which is best, "-name" if lower is better; "" is the first
+            score.
     """
 
     folder: Path
@@ -24,37 +25,37 @@ class CheckpointFolder:
     best_by: str = ""
 
     def to_resume_from(self, resume: str) -> Path | None:
-        """The newest checkpoint, None if there is none, as `TrainingSettings.resume` wants it.
+        """The newest checkpoint, or None if there is none, if `resume` allows that; see `TrainingSettings.resume`.
 
-        Of a run of several trainings, "always" asks for a checkpoint of any: one may have been killed before the next
-        began.
+        In a run of several trainings, "always" is content with a checkpoint of any of them, since the run may have been
+        killed before the next training began.
 
         Raises:
-            CheckpointError: if there is one and `resume` is "never", or none in the run and it is "always".
+            CheckpointError: there is one and `resume` is "never", or the run has none and it is "always".
         """
         found = self.newest()
         if found and resume == "never":
             raise CheckpointError(
-                f"{self.folder}: holds checkpoints up to {found.name}, and resume is 'never'; resume with "
+                f"{self.folder}: holds checkpoints up to {found.name}, but resume is 'never'; resume with "
                 "'auto', use another output_folder, or delete this folder to start again"
             )
         if not any(list_checkpoints(folder) for folder in self.folder.parent.glob("*")) and resume == "always":
             raise CheckpointError(
-                f"{self.folder.parent}: holds no checkpoint, and resume is 'always'; check output_folder, or start "
+                f"{self.folder.parent}: holds no checkpoint, but resume is 'always'; check output_folder, or start "
                 "with 'auto'"
             )
         return found
 
     def remove_leftovers(self) -> None:
-        """Remove what a killed process had begun to write; call it while no other process writes here."""
+        """Remove what a killed process had begun to write; only call this while no other process writes here."""
         for leftover in self.folder.glob(".step-*"):
             shutil.rmtree(leftover, ignore_errors=True)
 
     def save(self, state: TrainingState, *, writes: bool) -> Path:
-        """Write a checkpoint, then drop those that are no longer kept; every process calls this, one of them writes.
+        """Write a checkpoint, then delete those no longer kept; all processes call this, and one of them writes.
 
         Raises:
-            CheckpointError: if it cannot be written. The older checkpoints are then as they were.
+            CheckpointError: it cannot be written; older checkpoints are untouched.
         """
         checkpoint = write_checkpoint(self.folder, state, writes=writes)
         if writes:
@@ -69,18 +70,18 @@ class CheckpointFolder:
             self._drop_others()
 
     def of(self, step: int) -> Path:
-        """Where the checkpoint of a step is, if there is one."""
+        """The folder of a step's checkpoint, whether or not it exists."""
         return self.folder / f"step-{step:08d}"
 
     def newest(self) -> Path | None:
-        """The checkpoint of the latest step."""
+        """The checkpoint of the latest step, if any."""
         return next(reversed(list_checkpoints(self.folder)), None)
 
     def best(self) -> Path | None:
-        """The checkpoint with the best validation, of equals the newest; None if none was validated.
+        """The checkpoint with the best validation, the newest among equals; None if none was validated.
 
         Raises:
-            TrainingSettingsError: if the validation has no score named `best_by`.
+            TrainingSettingsError: the validation has no score named `best_by`.
         """
         scored = [(self._merit(path), path) for path in list_checkpoints(self.folder)]
         scored = [(merit, path) for merit, path in scored if merit is not None]
@@ -88,7 +89,7 @@ class CheckpointFolder:
 
     def _merit(self, checkpoint: Path) -> float | None:
         latest = next(reversed(stored_history(checkpoint)), None)
-        # The history of a checkpoint that was not validated ends before it.
+        # The history of a checkpoint that was not validated ends at an earlier step.
         if latest is None or checkpoint != self.of(latest.step):
             return None
         require_score(latest.scores, self.best_by)

@@ -1,4 +1,4 @@
-"""Whether what is to be trained is what the checkpoints in the run's folder were trained for."""
+"""Check that a run continues the training that the checkpoints in its folder belong to."""
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -10,25 +10,25 @@ from retina_adapt.training.checkpoint import CheckpointError, list_checkpoints
 from retina_adapt.training.run_record import RUN_FILE, data_fingerprints, flattened, read_run, recipe_of
 from retina_adapt.training.settings import TrainingSettings
 
-# How a training is done may change on the way, for instance to a lower rate after it diverged, or to other processes.
-# What comes out of it must not: its seed stands on the adaptor's card, and an average needs all of its steps.
+# How to train may change between starts, for instance to a lower rate after divergence, or to more processes. What
+# comes out must not: the seed is on the adaptor's card, and a moving average needs every step.
 _HOW_TO_TRAIN = {field.name for field in fields(TrainingSettings)} - {"seed", "moving_average_decay"}
 _ELSEWHERE = {"output_folder", "validation", "sampling_steps", "tracking", "card"}
 
 
 def require_same_run(configuration: Any, output_folder: Path) -> list[str]:
-    """Refuse to go on from checkpoints of other data, losses, networks or seeds: their shapes would fit.
+    """Refuse to resume from checkpoints of other data, losses, networks or seeds, which their shapes need not reveal.
 
     Args:
-        configuration: of the run that is to start.
-        output_folder: where an earlier one may have left its record and checkpoints.
+        configuration: configuration of the run about to start.
+        output_folder: where an earlier run may have left its record and checkpoints.
 
     Returns:
-        What is not as it was, though the configuration is, a sentence each: folders and files of training data that
-        hold other files, and the recipe.
+        What has changed although the configuration has not, as one sentence each: the files of a source of training
+        data, or the recipe.
 
     Raises:
-        CheckpointError: names the settings that differ, with both values.
+        CheckpointError: settings differ; names them with both values.
         RunRecordError: the earlier run's record is damaged.
     """
     if not (output_folder / RUN_FILE).is_file():
@@ -40,7 +40,7 @@ def require_same_run(configuration: Any, output_folder: Path) -> list[str]:
     sections = tuple(_training_sections(configuration))
     before = _what_decides(earlier.get("config", {}), sections)
     now = _what_decides(configuration_to_dict(configuration), sections)
-    # A setting that an earlier version did not have, or has no more, is no other choice of the user's.
+    # A setting that only one of the two versions of this package has is not a choice of the user's.
     changed = [name for name in before if name in now and before[name] != now[name]]
     changed += [name for name in before.keys() ^ now.keys() if _is_the_users_own(name)]
     if changed:
@@ -51,13 +51,15 @@ def require_same_run(configuration: Any, output_folder: Path) -> list[str]:
         )
     recorded = earlier.get("data", {})
     doubts = [
-        f"{source} has other files than when this run was last started; its checkpoints were trained on those"
+        f"{source} has other files than when this run was last started, on which its checkpoints were trained"
         for source, files in data_fingerprints(now).items()
         if recorded.get(source, files) != files
     ]
     recipe, former = recipe_of(configuration), earlier.get("recipe")
     if recipe and former and recipe["sha256"] != former["sha256"]:
-        doubts.append(f"{recipe['file']} was changed since this run was last started; its checkpoints are of before")
+        doubts.append(
+            f"{recipe['file']} has changed since this run was last started; its checkpoints come from the old version"
+        )
     return doubts
 
 
@@ -66,13 +68,13 @@ def _what_decides(values: dict[str, Any], sections: tuple[str, ...]) -> dict[str
     return {
         name: value
         for name, value in flattened(values).items()
-        # Behind `where` are columns, which may be called as they like.
+        # After `where` come names of columns, which may be anything.
         if name not in how_to_train and not _ELSEWHERE & set(f".{name}".partition(".where.")[0].split("."))
     }
 
 
 def _training_sections(configuration: Any, prefix: str = "") -> Iterator[str]:
-    """The dotted beginnings of the settings that are a training loop's: `autoencoder.` for instance."""
+    """The dotted prefixes of the settings that belong to a training loop, such as `autoencoder.`."""
     if isinstance(configuration, TrainingSettings):
         yield prefix
     elif is_dataclass(configuration):
@@ -81,5 +83,5 @@ def _training_sections(configuration: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _is_the_users_own(name: str) -> bool:
-    """Whether it is an entry of a list, or of conditions: `train.clear.1.path`, `train.rows.where.grade`."""
+    """Whether the setting is in a list or in conditions: `train.clear.1.path`, `train.rows.where.grade`."""
     return any(part.isdigit() or part == "where" for part in name.split("."))

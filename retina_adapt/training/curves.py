@@ -1,4 +1,4 @@
-"""A run's scalars over its steps, read from TensorBoard's files, and their picture as SVG."""
+"""Read a run's scalars from TensorBoard's files, and draw them over its steps as SVG."""
 
 from html import escape
 from pathlib import Path
@@ -11,7 +11,7 @@ _WIDTH, _HEIGHT, _MARGIN, _LINE = 640, 240, 60, 16
 
 
 def read_curves(folder: str | Path) -> dict[str, Curve]:
-    """Every scalar below the run's folder by tag, as (step, value) in the order of the steps."""
+    """Every scalar below the run's folder, by tag, as (step, value) in order of step."""
     curves: dict[str, dict[int, float]] = {}
     for file in sorted(Path(folder).rglob("events.out.tfevents.*")):
         # 0 keeps all entries.
@@ -22,7 +22,7 @@ def read_curves(folder: str | Path) -> dict[str, Curve]:
 
 
 def draw_curves(curves_by_run: dict[str, dict[str, Curve]]) -> str:
-    """An SVG with one panel for each tag that at least one run has, a line a run."""
+    """An SVG with one panel per tag that at least one run has, and one line per run."""
     tags = sorted({tag for curves in curves_by_run.values() for tag in curves})
     legend = _LINE * (len(curves_by_run) + 1)
     parts = [

@@ -1,4 +1,4 @@
-"""Divergence that is still finite: a loss far above what it was."""
+"""Detect divergence while the loss is still finite: a loss far above its lowest value."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,11 @@ class TrainingDivergedError(RetinaAdaptError):
 class DivergenceWatch:
     """Compares the smoothed loss with its lowest value so far.
 
-    The smoothed loss is the mean of the first 50 losses, from then on an exponential average of weight 1/50. Nothing
-    is judged before, nor once a loss was not positive: of what may cross zero, a multiple says nothing.
+    The smoothed loss is the mean of the first 50 losses, and from then on an exponential average of weight 1/50.
+    Nothing is judged before, nor after any loss that is not positive: a multiple of what may cross zero means nothing.
 
-    The fields are numbers, so that a checkpoint holds them and a resumed run is judged as one in one go.
+    The fields are plain values, so that a checkpoint can hold them and a resumed run is judged like an uninterrupted
+    one.
     """
 
     observed: int = 0
@@ -30,7 +31,7 @@ class DivergenceWatch:
     always_positive: bool = True
 
     def observe(self, loss: float) -> None:
-        """Take the loss of one more step in; it has to be finite."""
+        """Take in the loss of one more step, which must be finite."""
         self.observed += 1
         self.latest = loss
         self.smoothed += (loss - self.smoothed) / min(self.observed, WINDOW)
@@ -42,7 +43,7 @@ class DivergenceWatch:
     def is_calm(self) -> bool:
         """Whether a checkpoint of this step is worth keeping: no loss above 3 times the lowest smoothed one.
 
-        The step's own loss counts too, for the smoothed one tells of a sudden rise only after many steps.
+        The step's own loss counts too, since the smoothed one shows a sudden rise only after many steps.
         """
         return not self._exceeds(max(self.latest, self.smoothed), CALM_FACTOR)
 

@@ -1,4 +1,4 @@
-"""What a full run would take, from a step, a checkpoint and a validation that were tried out."""
+"""Estimate what a full run would take by trying out a few steps, a checkpoint and a validation."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from retina_adapt.training.supervision import Supervision
 from retina_adapt.training.tracking import Validation
 
 STEPS_TRIED = 2
-"""The first step of a process sets things up; the second one is timed."""
+"""A process's first step includes setting up; the second one is timed."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,16 @@ class DryRunReport:
     """Figures of one process.
 
     Attributes:
-        parameters: of the training step, frozen ones included.
-        trainable_parameters: those that the optimiser changes.
-        peak_memory_bytes: on a GPU what torch reserved at most; else the process's memory at most, data included.
-        workers: processes that prepare batches.
-        seconds_per_step: with all its micro-batches, and the wait for them, if there are no workers.
-        seconds_per_validation: over the whole validation data.
-        seconds_per_checkpoint: to write it.
-        checkpoint_bytes: of one checkpoint.
-        seconds_in_all: of the full run, its steps, validations and checkpoints, if all steps took as long as this one.
+        parameters: number of parameters of the training step, frozen ones included.
+        trainable_parameters: number of those that the optimiser changes.
+        peak_memory_bytes: on a GPU, the most that torch reserved; otherwise the most main memory the process held, data
+            included.
+        workers: number of processes that prepare batches.
+        seconds_per_step: with all its micro-batches, and without workers also their preparation.
+        seconds_per_validation: for the whole validation data.
+        seconds_per_checkpoint: to write one.
+        checkpoint_bytes: size of one.
+        seconds_in_all: for the full run, with its validations and checkpoints, if all steps took as long as this one.
     """
 
     parameters: int
@@ -51,13 +52,13 @@ class DryRunReport:
     seconds_in_all: float
 
     def lines(self) -> list[str]:
-        """The report to read."""
+        """The report as lines of text."""
         gib = 2**30
-        # Those of the steps that were tried were ready, or nearly so, when the first step ended.
+        # The batches of the steps tried were ready, or nearly so, when the first step ended.
         condition = f", if {self.workers} workers prepare batches in time" if self.workers else ""
         return [
             f"parameters: {self.parameters:,}, of which {self.trainable_parameters:,} are trained",
-            f"peak memory: {self.peak_memory_bytes / gib:.2f} GiB a process",
+            f"peak memory: {self.peak_memory_bytes / gib:.2f} GiB per process",
             f"a step: {self.seconds_per_step:.3g} s; a validation: {self.seconds_per_validation:.3g} s",
             f"a checkpoint: {self.seconds_per_checkpoint:.3g} s, {self.checkpoint_bytes / 2**20:.1f} MiB",
             f"a full run: at most about {_duration(self.seconds_in_all)}{condition}",
@@ -80,7 +81,7 @@ def try_out(
         state.step += 1
         supervision.refuse_divergence(losses)
         seconds.append(time.perf_counter() - started)
-    # In a place of its own: those of an earlier training in this folder stay.
+    # In a folder of its own, so that the checkpoints of an earlier training stay.
     checkpoints = replace(supervision.checkpoints, folder=supervision.checkpoints.folder.with_suffix(".dry_run"))
     is_main = accelerator.is_main_process
     started, size = time.perf_counter(), 0
@@ -96,7 +97,7 @@ def try_out(
         supervision.training_step,
         settings,
         accelerator.device,
-        # A training of no steps is a validation.
+        # A training without steps is only a validation.
         seconds_per_step=seconds[-1] if seconds else 0.0,
         seconds_per_validation=time.perf_counter() - started,
         seconds_per_checkpoint=seconds_per_checkpoint,
@@ -118,7 +119,7 @@ def report_of(
     seconds_per_checkpoint: float,
     checkpoint_bytes: int,
 ) -> DryRunReport:
-    """The report from the seconds that were measured."""
+    """The report from the measured seconds."""
     validated = {*range(settings.validate_every, settings.steps + 1, settings.validate_every), settings.steps}
     kept = validated | set(range(settings.checkpoint_every, settings.steps + 1, settings.checkpoint_every))
     in_all = (
@@ -145,7 +146,7 @@ def store_report(report: DryRunReport, output_folder: Path, training: str) -> No
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most that this process has held: on the GPU that it trains on, since the last reset; else in main memory."""
+    """The most memory that this process has held: on its GPU, since the last reset, or else in main memory."""
     return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else process_peak_bytes()
 
 
@@ -154,7 +155,7 @@ def process_peak_bytes() -> int:
     try:
         import resource
     except ModuleNotFoundError:
-        # Windows, where psutil has this figure and elsewhere not.
+        # Windows, the only system where psutil has this figure.
         return int(psutil.Process().memory_info().peak_wset)  # type: ignore[attr-defined]
     # Linux counts in KiB, macOS in bytes.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

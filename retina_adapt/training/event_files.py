@@ -1,4 +1,4 @@
-"""TensorBoard's event files after a resume: each step is there once."""
+"""Clean up TensorBoard's event files after a resume, so that no step is logged twice."""
 
 from pathlib import Path
 
@@ -10,17 +10,17 @@ from retina_adapt.atomic_files import write_file_atomically
 
 
 def discard_entries_after(folder: Path, name: str, step: int) -> None:
-    """Remove from the event files in `folder` what a training logged after the step that it now resumes from.
+    """Remove from the event files in `folder` what a training logged after the step it resumes from.
 
-    A run that was killed had logged steps that no checkpoint holds; it trains and logs them again. TensorBoard's own
+    A killed run may have logged steps that no checkpoint holds; it trains and logs them again. TensorBoard's own
     remedy, a restart mark, would hide the entries of all trainings in the folder.
 
     Args:
-        name: of the training, whose tags begin with `<name>/`.
-        step: entries of this step and earlier ones stay.
+        name: name of the training; its tags begin with `<name>/`.
+        step: entries of this step and earlier ones are kept.
     """
     for file in sorted(folder.glob("events.out.tfevents.*")):
-        # A file whose end a killed process has torn is read up to there.
+        # If a killed process has torn the end of a file, the file is read up to there.
         events = [Event.FromString(record) for record in RawEventFileLoader(str(file)).Load()]
         kept = [_without(event, f"{name}/") if event.step > step else event for event in events]
         if kept != events:

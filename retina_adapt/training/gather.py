@@ -1,4 +1,4 @@
-"""What several processes share: scores of a validation, failures of one of them, and what any of them is told."""
+"""What processes share: the scores of a validation, the failure of any of them, and a signal to any of them."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,14 +16,14 @@ class NoScoresError(RetinaAdaptError):
 
 
 def mean_scores(accelerator: Accelerator, scores: list[dict[str, float]]) -> dict[str, float]:
-    """The mean of each score over the items of all processes that have it; every process calls this.
+    """The mean of each score over the items of all processes that have it; all processes call this.
 
     Args:
-        scores: of this process, a dictionary for each item. Processes may hold different numbers of items, also none,
-            and items different scores.
+        scores: this process's scores, one dictionary per item. Processes may hold different numbers of items, even
+            none, and items may have different scores.
 
     Raises:
-        NoScoresError: on every process, if none holds an item.
+        NoScoresError: no process holds an item; raised on all of them.
     """
     everyone = gather_object(scores) if accelerator.num_processes > 1 else scores
     if not everyone:
@@ -36,20 +36,20 @@ def mean_scores(accelerator: Accelerator, scores: list[dict[str, float]]) -> dic
 
 
 def on_any_process(accelerator: Accelerator, here: bool) -> bool:
-    """Whether it is so on this process or on another; every process calls this."""
+    """Whether `here` is true on any process; all processes call this."""
     return any(gather_object([here])) if accelerator.num_processes > 1 else here
 
 
 def fail_together(accelerator: Accelerator, work: Callable[[], Result]) -> Result:
-    """Do what only some processes can fail at; an error of one that the user can mend is raised on all of them.
+    """Do work at which only some processes may fail; a `RetinaAdaptError` on any of them is raised on all.
 
-    Without it the others would wait for the failed one until the launcher ends them.
+    Otherwise, the others would wait for the failed process until the launcher ends them.
 
     Returns:
-        What `work` gave on this process.
+        What `work` returns on this process.
 
     Raises:
-        RetinaAdaptError: the first process's that failed; of the same type on every process.
+        RetinaAdaptError: this process's own error, or else that of the first process that failed.
     """
     failure: RetinaAdaptError | None = None
     try:

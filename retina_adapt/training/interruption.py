@@ -1,4 +1,4 @@
-"""SIGTERM, which clusters send before they take a machine away, and Ctrl-C: finish the step, keep a checkpoint, end."""
+"""Stop on SIGTERM, which clusters send before they take a machine away, or Ctrl-C: finish the step, save, end."""
 
 import signal
 import threading
@@ -7,25 +7,26 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 STOPPED_STATUS = 128 + signal.SIGTERM
-# A launcher may hand on to its processes the Ctrl-C that the terminal has sent to all of them already.
+# A launcher may pass on to its processes a Ctrl-C that the terminal has already sent to all of them.
 SAME_REQUEST_SECONDS = 1.0
 
 
 class TrainingStopped(SystemExit):
-    """Ends the process after the checkpoint is written, with the status of the signal's own action: 143, or 130."""
+    """Ends the process after the checkpoint is written, with the signal's usual exit status: 143 or 130."""
 
     def __init__(self, status: int = STOPPED_STATUS) -> None:
         super().__init__(int(status))
 
 
 class StopRequest:
-    """Within its context SIGTERM and the first SIGINT are noted instead of ending the process.
+    """A context in which SIGTERM and SIGINT are noted instead of ending the process.
 
-    A later SIGINT ends it at once. Python hands signals to the main thread only; in another one nothing is changed.
+    A SIGINT more than a second after the first signal ends it at once. Python delivers signals only to the main thread;
+    in other threads, nothing changes.
 
     Attributes:
         is_requested: whether this process got a signal.
-        status: that the process should end with; of a process that got no signal, that of SIGTERM.
+        status: the exit status for the process: that of the signal, or of SIGTERM if it got none.
     """
 
     def __init__(self) -> None:

@@ -55,8 +55,8 @@ def train(
         observe_validations: called on every process with all validations so far, with the main process's scores: after
             each validation, and when a run resumes that has some. An exception it raises ends the run.
         watched_loss: the loss whose rise ends the run; see `DivergenceWatch`. Name another one if "loss" is expected to
-            rise, as with an adversarial term. While the watched loss is above 3 times its lowest value, no checkpoint
-            is taken and only the last step is validated, so that a checkpoint from before the rise remains.
+            rise, as with an adversarial term. While the watched loss is above 3 times its lowest value, nothing is
+            saved or validated before the last step, so that a checkpoint from before the rise remains.
         phase_starts: steps after which different batches come, such as larger frames, whose losses cannot be compared
             with those before: the watch starts again.
         built_on: what identifies the frozen networks that the parameters depend on, such as their fingerprints.
@@ -72,8 +72,8 @@ def train(
         UnsupportedStrategyError: the accelerator was configured for DeepSpeed, Megatron-LM or the first FSDP.
         NothingToTrainError: no parameter requires a gradient.
         UnusedParameterError: in the first step, a parameter that requires a gradient got none.
-        CheckpointError: a checkpoint cannot be read or written, belongs to other frozen networks, or contradicts
-            `settings.resume`.
+        CheckpointError: a checkpoint cannot be read or written, belongs to other frozen networks, has more steps than
+            the settings, or contradicts `settings.resume`.
         TrainingSettingsError: `settings.best_by` is not a score of the validation, or there is no score for `patience`.
     """
     checkpoints = checkpoint_folder(output_folder, name, settings)
@@ -115,7 +115,7 @@ def train(
     validation = None
     with StopRequest() as stop:
         if supervision.validation_is_due and not supervision.is_validated:
-            # The process was killed while it validated.
+            # The earlier process was killed while it validated.
             validation = supervision.validate()
         first_step = state.step
         supervision.start_timing()
@@ -153,7 +153,7 @@ def train(
                 progress.set_postfix(validation.scores)
         if validation is None:
             validation = supervision.validate()
-        # A recipe's next training shall not begin.
+        # A recipe's next training must not begin.
         if on_any_process(accelerator, stop.is_requested):
             supervision.stop(stop.status)
     progress.close()

@@ -1,4 +1,4 @@
-"""An exponential moving average of what is being trained: it is validated and kept in place of the last step's."""
+"""An exponential moving average of the trained parameters, validated and kept in place of their last values."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 class MovingAverage:
     """average = decay * average + (1 - decay) * parameter after each step (Polyak and Juditsky 1992).
 
-    The averages are float32 whatever the parameters are: in bfloat16 a step's share would be rounded away.
+    The averages are float32 whatever the parameters are: in bfloat16, a step's share would be rounded away.
 
     Args:
-        parameters: by name; the average starts from their present values.
+        parameters: the parameters, by name; the averages start from their present values.
         decay: in (0, 1).
     """
 
@@ -24,10 +24,10 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, steps_done: int) -> None:
-        """Take the parameters' present values in, after the step that makes `steps_done`, counted from 1.
+        """Take in the parameters' present values after step `steps_done`, counted from 1.
 
         The decay grows as min(decay, (1 + steps_done) / (10 + steps_done)), as in TensorFlow's
-        `tf.train.ExponentialMovingAverage`: the first steps' values are soon forgotten.
+        `tf.train.ExponentialMovingAverage`, so that the first steps' values are soon forgotten.
         """
         decay = min(self.decay, (1 + steps_done) / (10 + steps_done))
         for name, average in self.tensors.items():
@@ -35,13 +35,13 @@ class MovingAverage:
 
     @torch.no_grad()
     def copy_to_parameters(self) -> None:
-        """Let the parameters be the averages."""
+        """Set the parameters to the averages."""
         for name, parameter in self.parameters.items():
             parameter.copy_(self.tensors[name])
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
-        """Within the context the parameters are the averages; after it, also after an error, their old selves."""
+        """Set the parameters to the averages within the context; restore them after it, even after an error."""
         trained: dict[str, Tensor] = {name: tensor.detach().clone() for name, tensor in self.parameters.items()}
         try:
             self.copy_to_parameters()

@@ -1,4 +1,4 @@
-"""The accelerator of a recipe, as its configuration wants it."""
+"""The accelerator that a recipe's configuration asks for."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -9,14 +9,14 @@ from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwar
 from retina_adapt.training.settings import TrainingSettings
 from retina_adapt.training.tracking import TrackingSettings
 
-# The others wait while the main process prepares photographs or encodes latents. PyTorch gives up after 10 or 30
-# minutes, too early for tens of thousands of photographs. When a process ends, the launcher ends the others at once,
-# however long they would wait.
+# Other processes wait while the main one prepares photographs or encodes latents. PyTorch gives up after 10 or 30
+# minutes, too early for tens of thousands of photographs. A long limit does no harm: when a process ends, the launcher
+# ends the others at once.
 LONGEST_WAIT = timedelta(hours=24)
 
 
 def new_accelerator(settings: TrainingSettings, tracking: TrackingSettings, output_folder: str | Path) -> Accelerator:
-    """An accelerator with the precision, the accumulation and the trackers of a recipe's configuration."""
+    """An accelerator with the precision, gradient accumulation and trackers of a recipe's configuration."""
     return Accelerator(
         mixed_precision=settings.mixed_precision,
         gradient_accumulation_steps=settings.gradient_accumulation,
@@ -24,7 +24,7 @@ def new_accelerator(settings: TrainingSettings, tracking: TrackingSettings, outp
         project_dir=output_folder,
         kwargs_handlers=[
             InitProcessGroupKwargs(timeout=LONGEST_WAIT),
-            # Gradients lie in the buckets that are exchanged, instead of beside them a second time.
+            # Keeps gradients in the buckets that are exchanged instead of storing them a second time.
             DistributedDataParallelKwargs(gradient_as_bucket_view=True),
         ],
     )

@@ -25,7 +25,7 @@ class NothingToTrainError(RetinaAdaptError):
 
 
 class UnsupportedStrategyError(RetinaAdaptError):
-    """The launcher was configured for a way to divide the work whose state the checkpoints cannot hold."""
+    """The launcher was configured for a parallel strategy whose state checkpoints cannot hold."""
 
 
 class UnusedParameterError(RetinaAdaptError):
@@ -40,16 +40,16 @@ def prepare_training(
     make_optimizer: OptimizerMaker,
     inspect_optimizer: Callable[[torch.optim.Optimizer], None],
 ) -> tuple[TrainingState, nn.Module, torch.optim.Optimizer]:
-    """The state at step 0, and the training step and the optimiser as the accelerator wants them called.
+    """The state at step 0, and the training step and optimiser as the accelerator prepared them.
 
     Raises:
-        UnsupportedStrategyError: if the accelerator was configured for DeepSpeed, Megatron-LM or the first FSDP.
-        NothingToTrainError: if no parameter requires a gradient.
+        UnsupportedStrategyError: the accelerator was configured for DeepSpeed, Megatron-LM or the first FSDP.
+        NothingToTrainError: no parameter requires a gradient.
     """
     if accelerator.distributed_type in (DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM):
         raise UnsupportedStrategyError(
-            f"{accelerator.distributed_type.value} keeps its optimiser's state in files of its own, which are pickles; "
-            "use recipes/configs/accelerate/fsdp2.yaml, which divides the same among the processes, or ddp.yaml"
+            f"{accelerator.distributed_type.value} keeps its optimiser's state in pickled files of its own; use "
+            "recipes/configs/accelerate/fsdp2.yaml, which shards that state over the processes too, or ddp.yaml"
         )
     if accelerator.distributed_type == DistributedType.FSDP:
         if not accelerator.is_fsdp2:
@@ -57,8 +57,9 @@ def prepare_training(
                 "the launcher was configured for the first version of FSDP, whose shards no checkpoint here can hold; "
                 "give it fsdp_version: 2, as recipes/configs/accelerate/fsdp2.yaml does"
             )
-        # Autocast casts what may be cast. A policy casts all that goes into `forward`, the losses' targets included,
-        # and leaves half-precision parameters to a validation, which runs beside `forward`.
+        # Autocast casts what may be cast. A policy would cast everything that goes into `forward`, including the
+        # losses' targets, and would leave half-precision parameters to a validation, which does not go through
+        # `forward`.
         accelerator.state.fsdp_plugin.mixed_precision_policy = None
     trainable = [parameter for parameter in training_step.parameters() if parameter.requires_grad]
     if not trainable:
@@ -67,10 +68,10 @@ def prepare_training(
     inspect_optimizer(optimizer)
     called = ShardedRoot(training_step) if accelerator.is_fsdp2 else training_step
     prepared_step, prepared_optimizer = accelerator.prepare(called, optimizer)
-    # These settings hold, whatever the accelerator was made with and wherever an earlier training of it was stopped.
+    # These settings apply, whatever the accelerator was made with and wherever its earlier training was stopped.
     accelerator.gradient_accumulation_steps = settings.gradient_accumulation
     accelerator.step = 0
-    # Only now the parameters are on their device, the same on all processes, and sharded if they are to be.
+    # Only now are the parameters on their device, the same on all processes, and sharded if they are to be.
     parameters = {key: parameter for key, parameter in training_step.named_parameters() if parameter.requires_grad}
     average = MovingAverage(parameters, settings.moving_average_decay) if settings.moving_average_decay else None
     return TrainingState(parameters, optimizer, average), prepared_step, prepared_optimizer
@@ -92,19 +93,19 @@ def take_step(
     stop: StopRequest,
     all_are_used: bool = False,
 ) -> tuple[dict[str, float], bool]:
-    """One optimiser step over `gradient_accumulation` micro-batches.
+    """Take one optimiser step over `gradient_accumulation` micro-batches.
 
     Args:
-        all_are_used: whether to refuse a parameter that gets no gradient, which a training does at its first step: on
-            several processes the second one would end with an error from torch's reducer, and on one the parameter
-            would silently keep its first value.
+        all_are_used: whether to refuse a parameter that gets no gradient, as a training does at its first step: on
+            several processes, the second step would fail in torch's reducer; on one, the parameter would silently keep
+            its initial value.
 
     Returns:
-        The losses, means over micro-batches and processes, and the "gradient_norm" before clipping; and whether any
+        The losses, as means over micro-batches and processes, with the "gradient_norm" before clipping; and whether any
         process was told to stop.
 
     Raises:
-        UnusedParameterError: names the first parameter without a gradient, of those that `all_are_used` speaks of.
+        UnusedParameterError: `all_are_used`, but a parameter got no gradient; names the first one.
     """
     prepared_step.train()
     means: dict[str, Tensor] = {}
@@ -112,12 +113,12 @@ def take_step(
         batch = send_to_device(
             next(batches) | {"step": torch.tensor(state.step)},
             accelerator.device,
-            # Of pinned memory. To Apple's GPUs PyTorch does not promise the order of such copies.
+            # From pinned memory. PyTorch does not promise the order of such copies on Apple's GPUs.
             non_blocking=accelerator.device.type == "cuda",
         )
-        # After the batch is there: the first one of a process draws from torch's generator too.
+        # After the batch is fetched: the first one of a process draws from torch's generator too.
         _seed_generators(settings.seed, state.step, micro_batch, accelerator.process_index)
-        # Accelerate puts autocast around `forward` under every strategy but this one.
+        # Accelerate puts autocast around `forward` under every strategy but FSDP2.
         autocast = accelerator.autocast() if accelerator.is_fsdp2 else nullcontext()
         with accelerator.accumulate(prepared_step):
             with autocast:
@@ -131,7 +132,7 @@ def take_step(
             optimizer.step()
             optimizer.zero_grad()
         for key, value in losses.items():
-            # Of a copied recipe it may be a number.
+            # A user's own recipe may return plain numbers.
             value = torch.as_tensor(value, device=accelerator.device).detach().float()
             means[key] = means.get(key, 0.0) + value / settings.gradient_accumulation
     # One exchange between the processes and one wait for the device, for all values together.
@@ -145,10 +146,10 @@ def _require_gradients(parameters: Mapping[str, nn.Parameter]) -> None:
     if unused:
         raise UnusedParameterError(
             f"the loss does not depend on {len(unused)} of the parameters to train, the first being '{unused[0]}'; "
-            "freeze them, or give the loss that they serve"
+            "freeze them, or add a loss that depends on them"
         )
 
 
 def _seed_generators(*numbers: int) -> None:
-    """Let what a network draws, as for dropout, be a function of the step: it is the same after a resume."""
+    """Make what a network draws, as for dropout, a function of the step, so that it is the same after a resume."""
     set_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))

@@ -1,4 +1,4 @@
-"""The door of a recipe: from the command line to its `main`, and from an error to one line."""
+"""How a recipe starts and ends: from the command line to its `main`, and from an error to one line."""
 
 import errno
 import signal
@@ -17,15 +17,15 @@ Configuration = TypeVar("Configuration")
 def run_recipe(
     main: Callable[[Configuration], None], configuration_class: type[Configuration], *, description: str
 ) -> None:
-    """Parse the command line and run `main`; an error that the user can mend is one line and exit status 1.
+    """Parse the command line and run `main`; an error that the user can mend becomes one line and exit status 1.
 
-    With several processes the launcher shows the error of the one that failed first, and ends the others.
+    With several processes, the launcher shows the error of the one that failed first and ends the others.
     """
     try:
         # `record` tells the launcher what failed and when.
         record(main)(parse_configuration(configuration_class, description=description))
     except KeyboardInterrupt:
-        print("stopped; a training goes on by the same command, from its newest checkpoint", file=sys.stderr)
+        print("stopped; the same command resumes a training from its newest checkpoint", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     except RetinaAdaptError as error:
         sys.exit(in_one_line(error))
@@ -33,6 +33,6 @@ def run_recipe(
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             sys.exit(in_one_line(error))
         sys.exit(
-            f"error: {error.filename or 'output_folder'}: no room is left ({error.strerror}); checkpoints that "
-            "were kept are whole: make room, then run again"
+            f"error: {error.filename or 'output_folder'}: no space is left ({error.strerror}); existing "
+            "checkpoints are whole: make room, then run again"
         )

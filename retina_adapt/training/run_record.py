@@ -41,7 +41,7 @@ def read_run(folder: str | Path) -> dict[str, Any]:
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RunRecordError(f"{folder}: no run is here, for it holds no {RUN_FILE}") from error
+        raise RunRecordError(f"{folder}: is not the folder of a run: it holds no {RUN_FILE}") from error
     except (OSError, ValueError, RecursionError) as error:
         raise RunRecordError(f"{file}: cannot be read as JSON: {error}") from error
     if not isinstance(record, dict):
@@ -52,8 +52,9 @@ def read_run(folder: str | Path) -> dict[str, Any]:
 
 
 def write_run(accelerator: Accelerator, configuration: Any, output_folder: Path) -> None:
-    """Record a start: resolved configuration, seeds, versions, git commit, data, recipe, hardware; earlier starts stay
-    listed.
+    """Record a start of the run; earlier starts stay listed.
+
+    The record holds the resolved configuration, seeds, versions, git commit, data, recipe and hardware.
     """
     values = configuration_to_dict(configuration)
     start = {
@@ -82,9 +83,9 @@ def write_run(accelerator: Accelerator, configuration: Any, output_folder: Path)
 def note_progress(
     output_folder: Path, training: str, *, status: Status, step: int, steps: int, scores: dict[str, float] | None = None
 ) -> None:
-    """Note how far a training of the run is; nothing happens in a folder without a run. One process calls this.
+    """Note how far a training of the run has got; does nothing in a folder without a run. One process calls this.
 
-    A run that was killed keeps the status "running", with the step and the scores that were noted last.
+    A killed run keeps the status "running", with the step and the scores noted last.
     """
     if not (output_folder / RUN_FILE).is_file():
         return
@@ -111,11 +112,11 @@ def flattened(values: Any, name: str = "") -> dict[str, Any]:
 
 
 def data_fingerprints(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Of each local source that a configuration names: its files' number and bytes, and a fingerprint.
+    """The number of files, their bytes and their fingerprint, for each local source that a configuration names.
 
-    The fingerprint is the sha256 over the names and sizes of its files, so that it costs no reading of millions of
-    images; a change that keeps a file's size is not seen. What is not on this machine is left out: its revision is in
-    the configuration.
+    The fingerprint is the sha256 over the files' names and sizes, which avoids reading millions of images but misses a
+    change that keeps a file's size. Sources that are not on this machine are left out: their revisions are in the
+    configuration.
     """
     sources = {
         value
@@ -136,7 +137,7 @@ def data_fingerprints(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def recipe_of(configuration: Any) -> dict[str, str] | None:
-    """File and sha256 of the script that the configuration's class stands in; None in a notebook."""
+    """File and sha256 of the script that defines the configuration's class; None in a notebook."""
     try:
         file = Path(inspect.getfile(type(configuration)))
         return {"file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
@@ -145,7 +146,7 @@ def recipe_of(configuration: Any) -> dict[str, str] | None:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit of the checkout that `folder` lies in, and whether its files were changed since; None outside one."""
+    """Commit of the checkout that `folder` lies in, and whether tracked files have changed since; None outside one."""
     try:
         commit = _git(folder, "rev-parse", "HEAD")
         return {"commit": commit, "modified": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
@@ -161,7 +162,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def _files(source: str) -> Iterator[tuple[str, int]]:
-    """Name relative to the source, and size."""
+    """Yield each file's name, relative to the source, and its size."""
     path = Path(source).expanduser()
     for root in [path] if path.exists() else glob(str(path)):  # noqa: PTH207 - the pattern may be absolute
         if Path(root).is_file():

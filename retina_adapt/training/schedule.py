@@ -6,12 +6,12 @@ DECAYS = ("linear", "cosine")
 
 
 def learning_rate_factor(step: int, *, steps: int, warmup_steps: int, decay: str) -> float:
-    """Factor in [0, 1] on the peak learning rate: linear warm-up, then down to zero one step after the last.
+    """Factor in [0, 1] on the peak learning rate: linear warm-up, then decay to zero one step after the last.
 
     Args:
         step: number of the step to take, from 0.
-        steps: all that are to be taken.
-        warmup_steps: those of the warm-up.
+        steps: number of steps in all.
+        warmup_steps: number of steps of the warm-up.
         decay: "linear" (Defazio et al. 2023, "When, why and how much? Adaptive learning rate scheduling by
             refinement") or "cosine", half a cosine (Loshchilov and Hutter 2017, "SGDR", without restarts).
     """

@@ -14,7 +14,7 @@ _CHOICES = {
 }
 
 
-# numpy's generators, which accelerate seeds too, take 32 bits.
+# Accelerate seeds numpy's generator too, which takes 32 bits.
 LARGEST_SEED = 2**32 - 1
 
 
@@ -37,8 +37,8 @@ class TrainingSettings:
         weight_decay: AdamW's decoupled weight decay.
         gradient_clip: largest norm of the gradient.
         seed: seed of the data order, the augmentations, the degradations and the diffusion noise.
-        mixed_precision: "no" (in YAML with the quotes, else it means false) or bf16. Not fp16: autoencoders overflow
-            in it, and its changing loss scale is not in the checkpoints.
+        mixed_precision: "no" (quoted in YAML, where a bare no means false) or bf16. Not fp16: autoencoders overflow in
+            it, and its changing loss scale is not in the checkpoints.
         workers: processes that prepare batches; 0 prepares them in the training process.
         log_every: steps between entries in the tracker.
         validate_every: steps between validations; the last step is always validated.

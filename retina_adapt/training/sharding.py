@@ -1,4 +1,4 @@
-"""Parameters that FSDP2 shards over processes, taken as a whole: for checkpoints, validation and the result."""
+"""Make parameters that FSDP2 shards over processes whole: for checkpoints, validation and the result."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +10,13 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """The tensor on every process; all of them call this. One that is not sharded is returned as it is."""
+    """The whole tensor on every process; all processes call this. An unsharded tensor is returned as it is."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 @torch.no_grad()
 def like_sharded(source: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor, cast, moved and sharded as `like` is; all processes hold the same `source`."""
+    """Cast, move and shard a whole tensor as `like` is; all processes hold the same `source`."""
     if isinstance(like, DTensor):
         moved = source.to(dtype=like.dtype, device=like.device)
         return distribute_tensor(moved, like.device_mesh, like.placements)
@@ -31,9 +31,9 @@ def copy_whole(source: Tensor, target: Tensor) -> None:
 
 @contextmanager
 def gathered_parameters(module: nn.Module) -> Iterator[None]:
-    """Within the context every process holds the whole parameters, so that any of the module's methods can be called.
+    """Give every process the whole parameters within the context, so that any method of the module can be called.
 
-    FSDP2 gathers them for `forward` alone, and a validation calls other methods.
+    FSDP2 gathers them only for `forward`, but a validation calls other methods.
     """
     sharded = [part for part in module.modules() if isinstance(part, FSDPModule)]
     for part in sharded:
@@ -44,12 +44,13 @@ def gathered_parameters(module: nn.Module) -> Iterator[None]:
     finally:
         for part in sharded:
             part.reshard()
-            # As FSDP2 begins: what the root gathers for its forward pass, it needs again at once for the backward.
+            # As FSDP2 sets it up: what the root gathers for its forward pass, the backward pass needs again at once.
             part.set_reshard_after_forward(part is not module, recurse=False)
 
 
 class ShardedRoot(nn.Module):
-    """What FSDP2 is given in place of a training step: it marks a module for good, which could not be sharded again."""
+    """Wraps a training step for FSDP2, which marks the module it is given for good: that one cannot be sharded
+    again."""
 
     def __init__(self, training_step: nn.Module) -> None:
         super().__init__()
@@ -62,7 +63,7 @@ class ShardedRoot(nn.Module):
 
 @torch.no_grad()
 def make_whole(module: nn.Module) -> None:
-    """Put whole parameters in place of sharded ones, for good: the module can be saved, or trained by another loop."""
+    """Replace sharded parameters by whole ones for good, so that the module can be saved or trained by another loop."""
     for part in module.modules():
         for name, parameter in list(part.named_parameters(recurse=False)):
             if isinstance(parameter, DTensor):

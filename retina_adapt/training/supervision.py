@@ -1,4 +1,4 @@
-"""What a training needs beside its optimiser steps: resume, watch the loss, log, keep checkpoints, validate."""
+"""What a training needs besides its optimiser steps: resuming, watching the loss, logging, checkpoints, validation."""
 
 import dataclasses
 import math
@@ -28,21 +28,21 @@ from retina_adapt.training.validation_history import ScoredStep, require_score, 
 
 @dataclass
 class Supervision:
-    """Stands beside the steps of one training and knows when what is due.
+    """Accompanies the steps of one training and knows what is due when.
 
-    After a step the loop calls `refuse_divergence`, `log` and `save_if_due`, and `validate` where `validation_is_due`.
-    While the watched loss is too high, the checkpoint and the validation that are due wait for the first step at which
-    it no longer is; after the last step both are done however high it is.
+    After each step, the loop calls `refuse_divergence`, `log` and `save_if_due`, and `validate` if `validation_is_due`.
+    While the watched loss is too high, checkpoints and validations that are due wait for the first step at which it no
+    longer is; at the last step, both are done however high it is.
 
     Attributes:
-        name, training_step, accelerator, settings, output_folder: as `train` got them.
-        prepared_step: the training step as the accelerator wants it called.
-        checkpoints: of this training.
-        state: what is being trained, and how far it is.
-        compute_validation: called on every process.
+        name, training_step, accelerator, settings, output_folder: as passed to `train`.
+        prepared_step: the training step as the accelerator prepared it.
+        checkpoints: this training's checkpoints.
+        state: what is being trained, and how far it has got.
+        compute_validation: computes the validation; called on every process.
         observe_validations: called with all validations so far.
         watched_loss: the loss whose rise ends the run.
-        phase_starts: steps after which the loss is another one, and is watched anew.
+        phase_starts: steps after which the loss is no longer comparable, and the watch starts again.
     """
 
     name: str
@@ -60,8 +60,9 @@ class Supervision:
     checkpoint_is_due: bool = False
 
     def resume(self) -> None:
-        """Go on from the newest checkpoint, if there is one and the settings allow it."""
-        # All look before the main process tidies up.
+        """Resume from the newest checkpoint, if there is one; see `CheckpointFolder.to_resume_from` for what is
+        refused."""
+        # All processes look before the main one tidies up.
         found = fail_together(self.accelerator, lambda: self.checkpoints.to_resume_from(self.settings.resume))
         names = gather_object([found.name if found else None])
         if len(set(names)) > 1:
@@ -72,7 +73,7 @@ class Supervision:
         if self.accelerator.is_main_process:
             self.checkpoints.remove_leftovers()
         if found is not None:
-            # To restore sharded parameters takes all processes: each of them has to know that all could read.
+            # Restoring sharded parameters takes all processes, so each has to know that all could read.
             restore(fail_together(self.accelerator, lambda: read_checkpoint(found, self.state)), self.state)
             if self.state.step > self.settings.steps:
                 raise CheckpointError(
@@ -82,12 +83,12 @@ class Supervision:
             self.accelerator.print(f"{self.name}: resuming after step {self.state.step} from {found}")
         forget_entries_after(self.accelerator, self.name, self.state.step)
         if self.state.validations:
-            # Another `best_by` than before.
+            # `best_by` may have changed since.
             require_score(self.state.validations[-1].scores, self.settings.best_by)
             self._show_validations()
 
     def start_timing(self) -> None:
-        """Measure steps from now on."""
+        """Time steps from now on."""
         self.seconds_started, self.steps_timed = time.perf_counter(), 0
 
     @property
@@ -97,10 +98,10 @@ class Supervision:
 
     @property
     def validation_is_due(self) -> bool:
-        """Whether this step is one of those that are validated.
+        """Whether to validate at this step.
 
-        While the watched loss is too high, those that are due are put off to the next step at which it is not: there is
-        no checkpoint before, and of a validation without one nothing would be left.
+        While the watched loss is too high, validations that are due are put off to the next step at which it is not: no
+        checkpoint is saved before, and a validation without one would leave nothing behind.
         """
         if self.is_last or self.state.step == 0:
             return self.is_last and self.state.step > 0
@@ -115,18 +116,18 @@ class Supervision:
 
     @property
     def has_converged(self) -> bool:
-        """Whether the latest validations brought no gain, as many as the settings have patience for."""
+        """Whether as many validations in a row brought no gain as the settings have patience for."""
         settings = self.settings
         waited = validations_without_gain(self.state.validations, settings.best_by, settings.least_improvement)
         return 0 < settings.patience <= waited
 
     def refuse_divergence(self, losses: dict[str, float]) -> None:
-        """Take a step's losses in.
+        """Take in a step's losses, and refuse divergence.
 
         Raises:
-            TrainingDivergedError: they are no numbers, or have risen too far.
+            TrainingDivergedError: the loss or its gradient is not finite, or the watched loss has risen too far.
         """
-        # At every step, for no checkpoint may hold what a gradient that is not finite has made of the parameters.
+        # At every step: no checkpoint may hold parameters that were changed by a gradient that is not finite.
         name, step = self.name, self.state.step
         if step - 1 in self.phase_starts:
             self.state.watch = DivergenceWatch()
@@ -145,7 +146,7 @@ class Supervision:
             )
 
     def log(self, losses: dict[str, float], *, learning_rate: float) -> None:
-        """Send a step's losses to the trackers, if it is one of those that are logged."""
+        """Send a step's losses to the trackers, if this step is to be logged."""
         self.steps_timed += 1
         if self.state.step % self.settings.log_every and not self.is_last:
             return
@@ -155,7 +156,7 @@ class Supervision:
         self.start_timing()
 
     def save_if_due(self, *, stops: bool) -> None:
-        """Save at the steps that are due; while the watched loss is too high, later, but at the last step always."""
+        """Save a checkpoint if one is due, but not while the watched loss is too high; always save at the last step."""
         step, settings = self.state.step, self.settings
         regularly = step % settings.checkpoint_every == 0 or step % settings.validate_every == 0
         if regularly or self.validation_is_due or stops:
@@ -171,7 +172,7 @@ class Supervision:
             self.checkpoint_is_due = False
 
     def validate(self) -> Validation:
-        """Validate the present weights, averaged ones if there is an average; log and record it the first time."""
+        """Validate the present weights, or their average if there is one; log and record the result the first time."""
         self.training_step.eval()
         average = self.state.average
         with (
@@ -183,7 +184,7 @@ class Supervision:
         require_score(validation.scores, self.settings.best_by)
         if self.settings.patience and not validation.scores:
             raise TrainingSettingsError(
-                f"patience is {self.settings.patience}, but the validation has no score to tell a gain by; set it to 0"
+                f"patience is {self.settings.patience}, but the validation has no score that shows a gain; set it to 0"
             )
         self.note("running", validation.scores)
         if not self.is_validated:
@@ -192,20 +193,20 @@ class Supervision:
         return validation
 
     def note(self, status: Status, scores: dict[str, float] | None = None, step: int | None = None) -> None:
-        """Note in the run's record how far this training is: at its state's step, or further than that, at `step`."""
+        """Note in the run's record how far this training has got: to `step`, by default its state's step."""
         if self.accelerator.is_main_process:
             step, steps = self.state.step if step is None else step, self.settings.steps
             note_progress(self.output_folder, self.name, status=status, step=step, steps=steps, scores=scores)
 
     def stop(self, status: int) -> NoReturn:
-        """End after a signal, with this status: say so, and where the same command goes on.
+        """End after a signal with the exit status `status`, and print where the same command resumes.
 
         Raises:
             TrainingStopped: always.
         """
         self.accelerator.print(
-            f"{self.name}: stopped after step {self.state.step}, the same command goes on from "
-            f"{self.checkpoints.newest() or 'the start'}"
+            f"{self.name}: stopped after step {self.state.step}; the same command resumes from "
+            f"{self.checkpoints.newest() or 'the beginning'}"
         )
         self.note("stopped")
         raise TrainingStopped(status)
@@ -216,7 +217,7 @@ class Supervision:
             for name, parameter in self.state.parameters.items()
         }
         log_validation(self.accelerator, self.name, validation, self.state.step, norms)
-        # All processes have to come to the same decisions.
+        # All processes must make the same decisions.
         (scores,) = broadcast_object_list([validation.scores])
         self.state.validations.append(ScoredStep(self.state.step, scores))
         if self.accelerator.is_main_process:
@@ -236,6 +237,6 @@ class Supervision:
         resumption = (
             f"it resumes from {found}, the last one before the loss rose"
             if found
-            else "it starts again, for there is no checkpoint yet"
+            else "it starts from the beginning, as there is no checkpoint yet"
         )
         return f"lower its learning_rate ({self.settings.learning_rate}), then run again: {resumption}"

@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: entries in the trackers."""
+"""Start a run, and log what it shows to the trackers."""
 
 import importlib.util
 import json
@@ -26,12 +26,12 @@ class TrackerError(RetinaAdaptError):
 
 @dataclass
 class TrackingSettings:
-    """Where the entries of a run go.
+    """Where a run is logged.
 
     Args:
-        trackers: names of Accelerate's trackers, such as tensorboard, wandb, mlflow or trackio; their packages, but
-            for tensorboard's, are installed by you. An empty list tracks nothing.
-        options: what a tracker is started with besides, by its name, e.g. {wandb: {entity: my_group}}.
+        trackers: names of Accelerate's trackers, such as tensorboard, wandb, mlflow or trackio; install their packages
+            yourself, except tensorboard's. An empty list tracks nothing.
+        options: further options that a tracker is started with, by its name, e.g. {wandb: {entity: my_group}}.
     """
 
     trackers: list[str] = field(default_factory=lambda: ["tensorboard"])
@@ -69,25 +69,25 @@ def start_run(
     """Start the accelerator's trackers, print the resolved configuration, and record the run in `run.json`.
 
     Args:
-        tracking: options of the trackers; the trackers themselves are the accelerator's `log_with`.
+        tracking: gives the options of the trackers; the trackers themselves are the accelerator's `log_with`.
 
     Raises:
-        CheckpointError: on all processes, if the folder holds checkpoints of another configuration.
+        CheckpointError: the folder holds checkpoints of another configuration; raised on all processes.
     """
     output_folder = Path(output_folder)
 
     def check() -> None:
-        # The others would see what the main process is about to write.
+        # The other processes might see what the main one is about to write.
         if accelerator.is_main_process:
             for doubt in require_same_run(configuration, output_folder):
                 accelerator.print(
-                    f"warning: {doubt}. To train anew, delete {output_folder / 'checkpoints'} or take another "
+                    f"warning: {doubt}. To start again, delete {output_folder / 'checkpoints'} or use another "
                     "output_folder"
                 )
 
     fail_together(accelerator, check)
     names = {str(tracker) for tracker in accelerator.log_with}
-    # The name of TensorBoard's folder, or of the project where a tracker has such.
+    # The name of TensorBoard's folder, or of the project if a tracker has projects.
     project = "tensorboard" if names <= {"tensorboard"} else "retina_adapt"
     accelerator.init_trackers(project, init_kwargs=tracking.options)
     if not accelerator.is_main_process:
@@ -102,7 +102,8 @@ def start_run(
 def log_validation(
     accelerator: Accelerator, name: str, validation: Validation, step: int, norms: dict[str, float]
 ) -> None:
-    """Send scores, pictures and the trained tensors' norms to the trackers, tags prefixed with the run's `name`."""
+    """Send scores, pictures and the trained tensors' norms to the trackers, with tags prefixed by the training's
+    `name`."""
     entries = {f"{name}/validation/{key}": value for key, value in validation.scores.items()}
     entries[f"{name}/parameter_norm"] = float(np.linalg.norm(list(norms.values())))
     accelerator.log(entries, step=step)
@@ -119,7 +120,7 @@ def log_validation(
 
 
 def forget_entries_after(accelerator: Accelerator, name: str, step: int) -> None:
-    """Remove what the training `name` had logged after the step it resumes from, so that no step is there twice."""
+    """Remove what the training `name` logged after the step it resumes from, so that no step is logged twice."""
     for tracker in accelerator.trackers:
         if tracker.name == "tensorboard" and accelerator.is_main_process:
             tracker.writer.flush()
@@ -133,7 +134,7 @@ def _log_hyperparameters(accelerator: Accelerator, values: dict[str, Any]) -> No
     }
     for tracker in accelerator.trackers:
         if tracker.name == "tensorboard":
-            # The tracker's own method would make a second run of them, in a folder named by the time.
+            # The tracker's own method would log them as a second run, in a folder named after the time.
             for summary in hparams(plain, {}):
                 tracker.writer.file_writer.add_summary(summary)
         else:

@@ -1,7 +1,6 @@
-"""The validations of a training so far: how good each was, and whether going on still pays.
+"""The validations of a training so far: how good each was, and whether to go on.
 
-Both are functions of the scores alone, and the scores are in the checkpoints, so that a run that resumes decides as one
-in one go.
+Both depend only on the scores, which are in the checkpoints, so a resumed run decides like an uninterrupted one.
 """
 
 import json
@@ -19,10 +18,10 @@ VALIDATIONS_FILE = "validations.json"
 
 @dataclass(frozen=True)
 class ScoredStep:
-    """A validation that was done.
+    """A validation and its step.
 
     Attributes:
-        step: optimiser steps before it.
+        step: number of optimiser steps before it.
         scores: its scores by name.
     """
 
@@ -31,10 +30,10 @@ class ScoredStep:
 
 
 def merit(scores: Mapping[str, float], best_by: str) -> float | None:
-    """How good scores are, the higher the better; None without any score. Not a number is worse than any number.
+    """How good scores are, higher being better; None if there are none. NaN is worse than any number.
 
     Args:
-        best_by: name of the score that counts, "-name" where lower is better; "" is the first score.
+        best_by: name of the score that counts, "-name" if lower is better; "" is the first score.
     """
     if not scores:
         return None
@@ -45,10 +44,10 @@ def merit(scores: Mapping[str, float], best_by: str) -> float | None:
 
 
 def require_score(scores: Mapping[str, float], best_by: str) -> None:
-    """Refuse a `best_by` that is no score of the validation.
+    """Refuse a `best_by` that is not a score of the validation.
 
     Raises:
-        TrainingSettingsError: names the nearest score that there is.
+        TrainingSettingsError: there is no such score; suggests the nearest one.
     """
     wanted = best_by.removeprefix("-")
     if wanted and wanted not in scores:
@@ -59,7 +58,7 @@ def require_score(scores: Mapping[str, float], best_by: str) -> None:
 
 
 def validations_without_gain(history: Sequence[ScoredStep], best_by: str, least_improvement: float) -> int:
-    """How many of the latest validations, one after the other, were no better than the best before them.
+    """How many of the latest validations in a row were no better than the best before them.
 
     Args:
         best_by: see `merit`.
@@ -82,7 +81,7 @@ def store_history(history: Sequence[ScoredStep], checkpoint: Path) -> None:
 
 
 def stored_history(checkpoint: Path) -> list[ScoredStep]:
-    """The validations up to a checkpoint's step; none if nothing was validated yet.
+    """The validations up to a checkpoint's step; empty if nothing was validated yet.
 
     Raises:
         OSError, ValueError, TypeError: the file cannot be read.

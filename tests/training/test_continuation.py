@@ -104,7 +104,7 @@ def test_a_recipe_that_was_changed_is_told(
     copy.write_text(Path(__file__).read_text() + "# Another loss.\n")
     monkeypatch.setattr(sys.modules[__name__], "__file__", str(copy))
     start(begun)
-    assert f"warning: {copy} was changed since" in capsys.readouterr().out
+    assert f"warning: {copy} has changed since" in capsys.readouterr().out
 
 
 def test_without_checkpoints_everything_may_change(tmp_path: Path) -> None:

@@ -2,10 +2,10 @@
 
     accelerate launch recipes/adapt.py --config recipes/configs/adapt_light.yaml
 
-Stage one trains the autoencoder's adaptors until degraded photographs, enhanced, look like the clear ones; with weights
-on the paper's latent losses, also until their latents are the clear ones'. Stage two trains the denoiser's adaptors
-with the diffusion loss, conditioned on the adapted encoder. Writes an adaptor folder to `<output_folder>/adaptor`.
-Interrupted, the same command resumes.
+Stage one trains the autoencoder's adaptors to make degraded photographs, enhanced, look like the clear ones and, with
+weights on the paper's latent losses, to make their latents those of the clear ones. Stage two trains the denoiser's
+adaptors with the diffusion loss, conditioned on the adapted encoder. Writes an adaptor folder to
+`<output_folder>/adaptor`. If interrupted, the same command resumes.
 """
 
 import hashlib
@@ -129,7 +129,7 @@ class AdaptConfig:
         adaptor: the adaptor's kind, place and size.
         start_from: an adaptor to continue from instead of the identity, by its embedded name or its folder. It must
             have the same backbone, kind and size; of its hook groups, those that a stage trains are used.
-        loss_weights: of stage one's losses.
+        loss_weights: weights of stage one's losses.
         autoencoder: stage one's training loop.
         small_frames: how stage one begins.
         second_look: how stage one ends.
@@ -179,16 +179,16 @@ def setup(
     if config.small_frames.steps + config.second_look.steps > config.autoencoder.steps:
         raise ConfigurationError(
             f"small_frames.steps is {config.small_frames.steps} and second_look.steps {config.second_look.steps}; "
-            f"together they must be at most autoencoder.steps, {config.autoencoder.steps}: change them with it"
+            f"together they must be at most autoencoder.steps, {config.autoencoder.steps}: lower them"
         )
     if config.second_look.steps and not config.loss_weights.on_pictures:
         raise ConfigurationError(
-            "second_look is judged by losses on pictures: give one a weight, or set second_look.steps to 0"
+            "second_look needs losses on pictures: give one of them a weight, or set second_look.steps to 0"
         )
     require_apart(config.train, config.validation)
     if config.latent_cache and config.train.clear:
         raise ConfigurationError(
-            "latent_cache is for real pairs: those of `train.clear` are degraded anew for every draw, and so must be "
+            "latent_cache is for real pairs: those of `train.clear` are degraded anew for every draw, so they must be "
             "encoded at every step; set it to false"
         )
     backbone = load_backbone(backbone_folder(config.backbone))
@@ -219,9 +219,7 @@ def setup(
     start_run(accelerator, config, config.output_folder, config.tracking)
     if unread := config.adaptor.unread():
         named = ", ".join(f"adaptor.{name}" for name in unread)
-        accelerator.print(
-            f"warning: an adaptor of the kind '{config.adaptor.kind}' has no {named}: without effect here"
-        )
+        accelerator.print(f"warning: without effect on an adaptor of the kind '{config.adaptor.kind}': {named}")
     backbone.to(accelerator.device)
     guard = FrozenBackboneGuard(backbone)
     set_seed(config.autoencoder.seed)
@@ -236,12 +234,12 @@ def require_start_fits(config: AdaptConfig, start: AdaptorDescription) -> None:
     """Refuse to overwrite the adaptor that a run continues from, or to give its successor another licence."""
     if adaptor_folder(config.start_from).resolve() == (Path(config.output_folder) / ADAPTOR_NAME).resolve():
         raise ConfigurationError(
-            f"start_from: {config.start_from} is where this run writes its own adaptor; take another output_folder"
+            f"start_from: {config.start_from} is where this run writes its own adaptor; use another output_folder"
         )
     if start.metadata.license != config.card.license:
         raise ConfigurationError(
             f"start_from: {config.start_from} has the licence {start.metadata.license}, and card.license says "
-            f"{config.card.license}; what goes on from it must keep its terms: give card.license the same"
+            f"{config.card.license}; what continues from it must keep its terms: give card.license the same"
         )
 
 

@@ -3,7 +3,7 @@
     python recipes/benchmark.py adaptors
     python recipes/benchmark.py adaptors --help
 
-The first word names one of the files in `benchmarks/`.
+The first argument names one of the files in `benchmarks/`.
 """
 
 import importlib
@@ -16,7 +16,7 @@ BENCHMARKS = sorted(path.stem for path in (Path(__file__).parent / "benchmarks")
 
 
 def main() -> None:
-    """Run the named benchmark with the rest of the command line as its own."""
+    """Run the named benchmark with the rest of the command line."""
     if len(sys.argv) < 2 or sys.argv[1] not in BENCHMARKS:
         asked_for_help = len(sys.argv) > 1 and sys.argv[1] in ("-h", "--help")
         print(

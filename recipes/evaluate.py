@@ -3,9 +3,9 @@
     python recipes/evaluate.py --config recipes/configs/evaluate_pairs.yaml
     python recipes/evaluate.py --config recipes/configs/evaluate_nano.yaml
 
-The first takes pairs with real faults, the second degrades clear photographs. Scores the degraded input, CLAHE as the
-classical baseline, and each adaptor. Prints a table, and writes `results.json`, `results.md` and a picture sheet to the
-output folder.
+The first command takes pairs with real faults; the second degrades clear photographs. Scores the degraded input, CLAHE
+as the classical baseline, and each adaptor. Prints a table, and writes `results.json`, `results.md` and a picture sheet
+to the output folder.
 """
 
 import os
@@ -42,7 +42,7 @@ class EvaluatedDataSet:
     """Held-out clear photographs.
 
     Args:
-        name: as it stands in the table.
+        name: its name in the table.
         photographs: where they come from.
     """
 
@@ -55,11 +55,11 @@ class EvaluatedDegradation:
     """A degradation and the adaptors that are to undo it.
 
     Args:
-        preset: the degradation.
+        preset: name of the degradation.
         adaptors: embedded names or adaptor folders.
-        severity: lowest and highest severity; null is the preset's own range.
-        draws: how often each photograph is degraded; a preset of many faults does too different things to one and the
-            next.
+        severity: lowest and highest severity; null takes the preset's own range.
+        draws: how often each photograph is degraded; what a preset of many faults does varies too much for a single
+            draw.
     """
 
     preset: str
@@ -71,9 +71,9 @@ class EvaluatedDegradation:
         if self.draws < 1:
             raise ConfigurationError(f"degradations: draws of {self.preset} is {self.draws}; it must be at least 1")
         if len(set(self.adaptors)) < len(self.adaptors):
-            raise ConfigurationError(f"degradations: an adaptor of {self.preset} is there more than once")
+            raise ConfigurationError(f"degradations: an adaptor of {self.preset} is listed more than once")
         for severity in self.severity or (None,):
-            # Unknown presets and severities out of range are told before hours of work, not amid it.
+            # Raises for unknown presets and severities out of range now, not hours into the work.
             draw_degradation(self.preset, seed=0, severity=severity)
 
 
@@ -82,7 +82,7 @@ class EvaluatedPairs:
     """Held-out pairs with real faults and the adaptors that are to undo them.
 
     Args:
-        name: as it stands in the table.
+        name: its name in the table.
         pairs: where they come from: two folders, or two columns of a data set.
         adaptors: embedded names or adaptor folders.
     """
@@ -97,7 +97,7 @@ class EvaluatedPairs:
                 f"pairs: {self.name} has clear photographs; name these in data_sets, and their faults in degradations"
             )
         if len(set(self.adaptors)) < len(self.adaptors):
-            raise ConfigurationError(f"pairs: an adaptor of {self.name} is there more than once")
+            raise ConfigurationError(f"pairs: an adaptor of {self.name} is listed more than once")
 
 
 @dataclass
@@ -105,15 +105,16 @@ class EvaluateConfig:
     """Everything that recipes/evaluate.py reads.
 
     Args:
-        output_folder: where table, JSON and picture sheet go.
+        output_folder: where the table, JSON and picture sheet go.
         data_sets: held-out clear photographs.
-        degradations: what is done to them, and who undoes it.
-        pairs: held-out pairs with real faults, beside these or in their place.
+        degradations: how they are degraded, and the adaptors that are to undo it.
+        pairs: held-out pairs with real faults, in addition to these or in their place.
         backbone: name of an embedded backbone, or a backbone folder.
         modes: fast, diffusion, or both.
-        sampling_steps: in the mode diffusion.
-        seed: of the degradations and of the diffusion noise; further draws have the seeds after it.
-        pictures: photographs of each data set and degradation, and of each entry of `pairs`, on the picture sheet.
+        sampling_steps: number of steps in the mode diffusion.
+        seed: seed of the degradations and the diffusion noise; further draws take the seeds after it.
+        pictures: how many photographs of each data set and degradation, and of each entry of `pairs`, are on the
+            picture sheet.
     """
 
     output_folder: str
@@ -134,18 +135,18 @@ class EvaluateConfig:
         for key, entries in (("data_sets", self.data_sets), ("pairs", self.pairs)):
             names = [entry.name for entry in entries]
             if len(set(names)) < len(names):
-                raise ConfigurationError(f"{key}: the names {', '.join(names)} must differ: rows are told by them")
+                raise ConfigurationError(f"{key}: the names {', '.join(names)} must differ, since they name the rows")
         labels = [label_of(degradation) for degradation in self.degradations]
         repeated = sorted({label for label in labels if labels.count(label) > 1})
         if repeated:
             raise ConfigurationError(
-                f"degradations: {', '.join(repeated)} is there more than once; give all of its adaptors in one entry"
+                f"degradations: {', '.join(repeated)} is listed more than once; give all of its adaptors in one entry"
             )
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The pairs of one data set with one fault, and the adaptors that are compared on them."""
+    """The pairs of one data set with one fault, and the adaptors to compare on them."""
 
     data_set: str
     degradation: str
@@ -155,7 +156,7 @@ class Comparison:
 
 
 def comparisons_of(config: EvaluateConfig) -> list[Comparison]:
-    """Everything that is to be compared, in the order of the table."""
+    """All comparisons, in the order of the table."""
     simulated = [
         Comparison(
             data_set.name,
@@ -171,23 +172,23 @@ def comparisons_of(config: EvaluateConfig) -> list[Comparison]:
 
 
 def labels_of(names: dict[str, str]) -> dict[str, str]:
-    """What tables call each adaptor: its name, or its path where others have the same; `names` has these by path."""
+    """What tables call each adaptor: its name, or its path if others share the name; `names` maps paths to names."""
     taken = list(names.values())
     return {adaptor: name if taken.count(name) == 1 else adaptor for adaptor, name in names.items()}
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Photographs' names without the folder that holds them all, so that `left.png` of two patients are told apart."""
+    """Photographs' names relative to the folder that holds them all, which tells apart `left.png` of two patients."""
     try:
         common = os.path.commonpath([Path(name).parent for name in names])
     except ValueError:
-        # Of folders and of rows, or on two drives: they have none in common.
+        # Files and rows together, or files on two drives, have no folder in common.
         return list(names)
     return [os.path.relpath(name, common) for name in names]
 
 
 def label_of(degradation: EvaluatedDegradation) -> str:
-    """What tables call a degradation: its preset, and the severity where it is not the preset's own."""
+    """What tables call a degradation: its preset, and the severity unless it is the preset's own."""
     if degradation.severity is None:
         return degradation.preset
     return f"{degradation.preset} {'-'.join(f'{severity:g}' for severity in degradation.severity)}"
@@ -204,7 +205,7 @@ def enhance(
 
 
 def column_title(names: Sequence[str]) -> str:
-    """Of a column that holds one method of each degradation: its name, or what the methods' names have in common."""
+    """The title of a column with one method per degradation: the method's name, or what the names have in common."""
     return names[0] if len(set(names)) == 1 else " / ".join(sorted({name.split(", ")[-1] for name in names}))
 
 
@@ -212,8 +213,8 @@ def main(config: EvaluateConfig) -> None:
     comparisons = comparisons_of(config)
     if config.pictures and len({len(comparison.adaptors) for comparison in comparisons}) > 1:
         raise ConfigurationError(
-            "give each entry of degradations and pairs as many adaptors, which are the columns of the sheet, or set "
-            "pictures to 0"
+            "give each entry of degradations and pairs the same number of adaptors, which are the columns of the "
+            "sheet, or set pictures to 0"
         )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # Adaptors of several kinds cannot be loaded together.
@@ -229,7 +230,7 @@ def main(config: EvaluateConfig) -> None:
         loaded[adaptor] = enhancers[kind], enhancers[kind].load_adaptor(adaptor, name=f"adaptor-{position}")
     settings = load_backbone(backbone_folder(config.backbone)).settings
     size, channels = settings.image_size, settings.image_channels
-    # All of them first: a mistyped folder is told before hours of work, not amid it.
+    # All of them first, so that a mistyped folder is reported now, not hours into the work.
     opened = [open_pairs(comparison.pairs, size) for comparison in comparisons]
     for comparison, pairs in zip(comparisons, opened, strict=True):
         if (found := pairs.prepared[0].image.shape[2]) != channels:

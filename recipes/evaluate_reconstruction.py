@@ -1,10 +1,10 @@
-"""How well a backbone, without adaptors, reconstructs photographs that it was not trained on.
+"""Evaluate how well a backbone without adaptors reconstructs photographs that it was not trained on.
 
     python recipes/evaluate_reconstruction.py --config recipes/configs/evaluate_reconstruction_nano.yaml
 
-Scores the autoencoder alone and, where the backbone has a denoiser, what is sampled under a photograph's own latent:
-PSNR and SSIM in the field of view, vessels kept and invented, and the contrast that vessels keep. Prints a table for
-each frame size, and writes `results_<size>.json`, `results_<size>.md` and a picture sheet to the output folder.
+Scores the autoencoder alone and, if the backbone has a denoiser, what is sampled under a photograph's own latent: PSNR
+and SSIM in the field of view, vessels kept and invented, and the contrast that vessels keep. Prints a table for each
+frame size, and writes `results_<size>.json`, `results_<size>.md` and a picture sheet to the output folder.
 """
 
 import time
@@ -38,7 +38,7 @@ from retina_adapt.evaluation import (
 )
 from retina_adapt.training import run_recipe
 
-# Differences are small: on the sheet they are enlarged around middle grey.
+# Differences are small, so the sheet amplifies them around middle grey.
 DIFFERENCE_GAIN = 8
 
 
@@ -47,7 +47,7 @@ class ReconstructedDataSet:
     """Held-out photographs of any quality.
 
     Args:
-        name: as it stands in the table.
+        name: its name in the table.
         photographs: where they come from.
     """
 
@@ -60,13 +60,13 @@ class EvaluateReconstructionConfig:
     """Everything that recipes/evaluate_reconstruction.py reads.
 
     Args:
-        output_folder: where tables, JSON and picture sheet go.
+        output_folder: where the tables, JSON and picture sheet go.
         data_sets: held-out photographs.
         backbone: name of an embedded backbone, or a backbone folder.
         frame_sizes: sides of the square frames in pixels.
-        sampling_steps: of the denoiser.
-        seed: of the diffusion noise.
-        pictures: photographs of each data set on the picture sheet.
+        sampling_steps: number of steps of the denoiser.
+        seed: seed of the diffusion noise.
+        pictures: how many photographs of each data set are on the picture sheet.
     """
 
     output_folder: str

@@ -1,10 +1,10 @@
-"""How a router decides on photographs that it was not trained on.
+"""Evaluate how a router decides on photographs that it was not trained on.
 
     python recipes/evaluate_router.py --config recipes/configs/evaluate_router_embedded.yaml
 
-Three checks: a confusion matrix over clear photographs and what the presets make of them; the share of photographs that
-get an adaptor, by severity; and how the router's estimates rank real photographs that experts have graded. Prints them,
-and writes `results.json` and `results.md` to the output folder.
+Makes three checks: a confusion matrix over clear photographs and what the presets make of them; the share of
+photographs that get an adaptor, by severity; and how the router's estimates rank real photographs that experts have
+graded. Prints them, and writes `results.json` and `results.md` to the output folder.
 """
 
 import json
@@ -41,7 +41,7 @@ class ClearDataSet:
     """Held-out clear photographs.
 
     Args:
-        name: as it stands in the tables.
+        name: its name in the tables.
         photographs: where they come from.
     """
 
@@ -54,11 +54,11 @@ class GradedDataSet:
     """Held-out real photographs with an expert's grade.
 
     Args:
-        name: as it stands in the table.
-        photographs: where they come from; without `limit`.
-        column: the grade's column, the higher the worse.
+        name: its name in the table.
+        photographs: where they come from; without `limit` and `streaming`.
+        column: column of the grade; the higher, the worse.
         fault: the class that the grade is about.
-        edges: of the grade's groups: up to the first, between two, above the last.
+        edges: edges of the groups of grades: up to the first, between two, above the last.
     """
 
     name: str
@@ -81,13 +81,13 @@ class EvaluateRouterConfig:
         output_folder: where the tables and JSON go.
         clear: clear photographs, routed as they are and degraded.
         graded: real photographs with grades.
-        router: a router folder; null is the embedded one.
-        presets: what the router was trained on: rows of the confusion matrix by class, at the presets' own severities.
-        further_presets: what it was not trained on, as rows of their own.
-        severities: at which the share of photographs that get an adaptor is measured.
-        draws: of each preset for each photograph.
+        router: a router folder; null takes the embedded one.
+        presets: presets that the router was trained on, at their own severities: the confusion matrix's rows by class.
+        further_presets: presets that it was not trained on, each a row of its own.
+        severities: severities at which the share of photographs that get an adaptor is measured.
+        draws: number of draws of each preset for each photograph.
         photograph_size: side in pixels of the squares that are degraded and routed.
-        seed: of the draws.
+        seed: seed of the draws.
     """
 
     output_folder: str
@@ -105,26 +105,26 @@ class EvaluateRouterConfig:
         for part, data_sets in (("clear", self.clear), ("graded", self.graded)):
             names = [data_set.name for data_set in data_sets]
             if len(set(names)) < len(names):
-                raise ConfigurationError(f"{part}: the names {', '.join(names)} must differ: rows are told by them")
+                raise ConfigurationError(f"{part}: the names {', '.join(names)} must differ, since they name the rows")
 
 
 def routes_of(
     router: Router, photographs: PreparedPhotographs, seed: int, preset: str | None, severity: float | None = None
 ) -> Iterator[tuple[Route, DrawnDegradation | None]]:
-    """The route of each photograph, degraded by the preset if one is given; with it, what was drawn."""
+    """Yield the route of each photograph, degraded by the preset if one is given, and the degradation drawn."""
     for (draw,) in EvaluationBatchSampler(len(photographs), 1, seed=seed):
         prepared = photographs[draw.index]
         image, drawn = prepared.image, None
         if preset is not None:
             drawn = draw_degradation(preset, seed=draw.seed, severity=severity)
             image = apply_degradation(image, prepared.mask, drawn)
-        # Its adaptors count as present, whichever are: this is about the router.
+        # All of the router's adaptors count as present: this is about the router alone.
         route = router.route(Photograph(image), router.settings.adaptors.values(), mask=prepared.mask)
         yield route, drawn
 
 
 def confusion(config: EvaluateRouterConfig, router: Router, clear: dict[str, PreparedPhotographs]) -> ConfusionTable:
-    """Rows by true class, in the order of the classes; clear ones also by data set; last the further presets."""
+    """Count rows by true class, in the order of the classes, then clear ones by data set, then further presets."""
     found: list[tuple[str, str]] = []
     for name, photographs in tqdm(clear.items(), desc="confusion"):
         for route, _ in routes_of(router, photographs, config.seed, None):
@@ -144,7 +144,7 @@ def confusion(config: EvaluateRouterConfig, router: Router, clear: dict[str, Pre
 def touched_shares(
     config: EvaluateRouterConfig, router: Router, clear: dict[str, PreparedPhotographs]
 ) -> dict[str, dict[str, float]]:
-    """By preset and severity: share of the photographs that get an adaptor, and the mean estimated severity."""
+    """The share of photographs that get an adaptor and the mean estimated severity, by preset and severity."""
     shares = {}
     for preset in tqdm(config.presets, desc="severities"):
         for severity in config.severities:

@@ -2,8 +2,8 @@
 
     accelerate launch recipes/reconstruct_autoencoder.py --config recipes/configs/reconstruct_autoencoder_nano.yaml
 
-Writes a backbone folder (its denoiser still untrained, hence absent) to `<output_folder>/backbone`; go on with
-recipes/reconstruct_denoiser.py. Interrupted, the same command resumes.
+Writes a backbone folder, still without a denoiser, to `<output_folder>/backbone`; continue with
+recipes/reconstruct_denoiser.py. If interrupted, the same command resumes.
 """
 
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ from retina_adapt.training import (
 
 TrainingImages = UnpairedImages | StreamedImages
 
-# Of a validation, on its sheet in TensorBoard.
+# On a validation's sheet in TensorBoard.
 PICTURES = 4
 
 
@@ -74,8 +74,8 @@ class AutoencoderDataSettings:
         validation: sources to validate on.
         prepared_size: side in pixels of the squares that crops are cut from.
         crop_size: side in pixels of the training crops.
-        degradation_probability: how often a training photograph is degraded first: the backbone has to
-            reconstruct photographs of any quality.
+        degradation_probability: how often a training photograph is degraded first, since the backbone must reconstruct
+            photographs of any quality.
         degradations: presets to choose from.
         largest_broken_share: share of the training photographs, in [0, 1], that may be broken and are then left out.
     """
@@ -94,11 +94,12 @@ class AutoencoderLossWeights:
     """Weights of the losses; the absolute error has weight 1.
 
     Args:
-        structural: of one minus SSIM, averaged over `structural_scales` scales, each half the size of the one before.
-        structural_scales: 1 compares at full resolution only.
-        perceptual: of the distance between the features of a frozen reference backbone.
-        regularization: of the autoencoder's own loss on latents: the KL divergence from a standard normal
-            distribution, or the distance to the codes of `vq`; null takes the weight that suits the autoencoder.
+        structural: weight of one minus SSIM, averaged over `structural_scales` scales, each half the size of the one
+            before.
+        structural_scales: number of scales; 1 compares at full resolution only.
+        perceptual: weight of the distance between the features of a frozen reference backbone.
+        regularization: weight of the autoencoder's own loss on latents: the KL divergence from a standard normal
+            distribution, or the distance to the codes of `vq`; null takes the autoencoder's default.
     """
 
     structural: float = 0.2
@@ -125,12 +126,12 @@ class ReconstructAutoencoderConfig:
         output_folder: where the backbone, checkpoints and logs go.
         backbone: the backbone's shape.
         data: the photographs.
-        loss_weights: of the loss terms.
+        loss_weights: weights of the loss terms.
         perceptual_reference: name of the embedded backbone, or backbone folder, whose features the perceptual term
             compares.
-        adversarial: the adversarial term; its weight 0 leaves it out.
+        adversarial: the adversarial term; weight 0 leaves it out.
         training: the training loop.
-        tracking: where the entries of the run go.
+        tracking: where the run is logged.
     """
 
     output_folder: str
@@ -233,10 +234,10 @@ def validate(backbone: ReconstructionBackbone, images: UnpairedImages, accelerat
 
 
 def whole_frames(backbone: ReconstructionBackbone, images: TrainingImages, least: int) -> Iterator[Tensor]:
-    """At least `least` training photographs (or all, if they are fewer) as the backbone will see them, one at a time.
+    """Yield at least `least` training photographs (or all, if fewer) one at a time, as the backbone will see them.
 
-    They are spread evenly over a data set with positions, fewer than twice as many; of a stream they are the first of a
-    shuffle.
+    Those of a data set with positions are spread evenly over it, and are fewer than twice `least`; those of a stream
+    are the first of a shuffle.
     """
     whole = WholeFrame(backbone.settings.image_size)
     if isinstance(images, StreamedImages):

@@ -2,8 +2,8 @@
 
     accelerate launch recipes/reconstruct_denoiser.py --config recipes/configs/reconstruct_denoiser_nano.yaml
 
-The denoiser learns to restore a noisy latent under the condition of the same photograph's latent; the autoencoder of
-part one stays as it is. Writes a complete backbone folder to `<output_folder>/backbone`. Interrupted, the same command
+The denoiser learns to restore a noisy latent, conditioned on the same photograph's latent; the autoencoder of part one
+stays as it is. Writes a complete backbone folder to `<output_folder>/backbone`. If interrupted, the same command
 resumes.
 """
 
@@ -58,7 +58,7 @@ from retina_adapt.training import (
     train,
 )
 
-# Of a validation, on its sheet in TensorBoard.
+# On a validation's sheet in TensorBoard.
 PICTURES = 4
 
 
@@ -73,8 +73,8 @@ class DenoiserDataSettings:
         degradation_probability: how often a training photograph is degraded first.
         degradations: presets to choose from.
         largest_broken_share: share of the training photographs, in [0, 1], that may be broken and are then left out.
-        latent_cache_variants: crops of each photograph whose latents are encoded once and kept on disk, beside the
-            prepared photographs; 0 draws a new crop and encodes it at every step.
+        latent_cache_variants: number of crops of each photograph whose latents are encoded once and kept on disk,
+            beside the prepared photographs; 0 draws a new crop and encodes it at every step.
     """
 
     train: list[PhotographSource] = field(default_factory=list)
@@ -88,15 +88,17 @@ class DenoiserDataSettings:
 
 @dataclass
 class ConditionCorruption:
-    """What is done to the condition in training. With a perfect one the denoiser would learn to copy it and nothing
-    else; docs/results.md compares the corruptions by the adaptors that they allow.
+    """How the condition is corrupted in training.
+
+    With a perfect condition, the denoiser would learn to copy it and nothing else; docs/results.md compares the
+    corruptions by the adaptors that they allow.
 
     Args:
         noise: largest standard deviation of the noise added to the condition, in units of the latents' own; each
             photograph draws its own up to it.
-        dropout: how often the condition is left out (zeros).
-        degraded: `data.degradations` are done to the condition's photograph alone, and the target is the photograph as
-            it is; false degrades both alike.
+        dropout: how often the condition is left out (set to zeros).
+        degraded: degrade only the condition's photograph by `data.degradations`, and leave the target as it is; false
+            degrades both alike.
     """
 
     noise: float = 0.3
@@ -113,16 +115,16 @@ class ReconstructDenoiserConfig:
     """Everything that recipes/reconstruct_denoiser.py reads.
 
     Args:
-        autoencoder: name of an embedded backbone, or folder of the backbone, whose autoencoder is trained.
+        autoencoder: the backbone that provides the trained autoencoder: name of an embedded one, or a backbone folder.
         output_folder: where the backbone, checkpoints and logs go.
-        backbone: the backbone's shape; its autoencoder as in part one.
+        backbone: the backbone's shape, with the autoencoder as in part one.
         data: the photographs.
         condition: how the condition is corrupted.
-        min_snr_gamma: weigh noise levels by their signal-to-noise ratio, cut off here (Hang et al. 2023); 0 weighs all
-            alike.
-        sampling_steps: when validating.
+        min_snr_gamma: weigh noise levels by their signal-to-noise ratio, capped at this value (Hang et al. 2023); 0
+            weighs all alike.
+        sampling_steps: number of steps when validating.
         training: the training loop.
-        tracking: where the entries of the run go.
+        tracking: where the run is logged.
     """
 
     autoencoder: str
@@ -150,7 +152,7 @@ class DenoisingStep(nn.Module):
         self.min_snr_gamma = config.min_snr_gamma
 
     def train(self, mode: bool = True) -> Self:
-        """The denoiser alone is set to training: the autoencoder is frozen, and encodes as it does when it is used."""
+        """Set only the denoiser to training mode: the autoencoder is frozen, and encodes as it does in use."""
         super().train(mode)
         self.backbone.autoencoder.eval()
         return self
@@ -175,7 +177,7 @@ class DenoisingStep(nn.Module):
         return {"loss": diffusion_loss(prediction, target, weights)}
 
     def _corrupted(self, condition: Tensor, seeds: Tensor) -> Tensor:
-        # Each from other digits of the seeds than the noise and its level.
+        # From other digits of the seeds than the noise and its level.
         noise = seeded_noise((seeds // 2).tolist(), tuple(condition.shape[1:]), like=condition)
         share = (seeds // 1000 % 1000).to(condition).view(-1, 1, 1, 1) / 1000
         kept = (seeds // 10**6 % 1000).to(condition).view(-1, 1, 1, 1) / 1000 >= self.condition.dropout

@@ -2,10 +2,10 @@
 
     python recipes/sweep.py --config recipes/configs/sweep_pairs.yaml
 
-The first trial has the settings of the base configuration; the others are drawn by optuna's tree-structured Parzen
-estimator from the trials before them. A trial whose validations stay below the median of the earlier ones is given up.
-Each is an ordinary run in `<output_folder>/trials`. Writes `results.md`, `results.json` and, ready for
-recipes/adapt.py, `best.yaml`. Interrupted, the same command resumes, amid a trial too.
+The first trial has the settings of the base configuration; optuna's tree-structured Parzen estimator draws the others
+from the trials before them. A trial whose validations stay worse than the median of the earlier ones is given up. Each
+is an ordinary run in `<output_folder>/trials`. Writes `results.md`, `results.json` and, ready for recipes/adapt.py,
+`best.yaml`. If interrupted, the same command resumes, even in the middle of a trial.
 
 Needs the extra `sweep`, and recipes/adapt.py beside this file.
 """
@@ -59,7 +59,7 @@ except ModuleNotFoundError as error:
 Choice = bool | int | float | str | list[str]
 HOOKS_OF_STAGE = {"autoencoder": ("encoder", "decoder"), "denoiser": ("denoiser",)}
 STAGES = tuple(HOOKS_OF_STAGE)
-# What a trial's own settings can be at fault for; the first trial has those of the base, and its errors end the search.
+# Errors that a trial's own settings may cause. In a trial with the settings of the base, they end the search.
 UNFIT = (
     AdaptorConfigError,
     ConfigurationError,
@@ -73,12 +73,12 @@ UNFIT = (
     UnknownPresetError,
     UnusedParameterError,
 )
-# Accelerate keeps the precision of a process's first training; the others would make trials incomparable.
+# Accelerate keeps the precision of a process's first training; the other settings would make trials incomparable.
 NOT_SEARCHED = ("output_folder", "validation.", "mixed_precision", "resume", "dry_run")
 
 
 def value_of(config: AdaptConfig, name: str) -> Any:
-    """The setting of a dotted name."""
+    """The value of the setting with a dotted name."""
     value: Any = config
     for part in name.split("."):
         value = getattr(value, part)
@@ -87,14 +87,14 @@ def value_of(config: AdaptConfig, name: str) -> Any:
 
 @dataclass
 class SearchedSetting:
-    """A setting to search: a number between two others, or one of several choices.
+    """A setting to search: a number in a range, or one of several choices.
 
     Args:
-        name: of a setting of recipes/adapt.py, e.g. autoencoder.learning_rate.
+        name: name of a setting of recipes/adapt.py, e.g. autoencoder.learning_rate.
         low: smallest value.
         high: largest value.
-        logarithmic: draw every order of magnitude alike; for numbers above 0.
-        choices: the values, in place of low and high.
+        logarithmic: make every order of magnitude equally likely; for numbers above 0.
+        choices: the values to choose from, in place of low and high.
     """
 
     name: str
@@ -116,14 +116,14 @@ class SearchedSetting:
         if self.low is None or self.high is None or not self.low < self.high:
             raise ConfigurationError(f"space: '{self.name}' needs choices, or low and a larger high")
         if self.logarithmic and self.low <= 0:
-            raise ConfigurationError(f"space: '{self.name}' is logarithmic, so that low must be above 0")
+            raise ConfigurationError(f"space: '{self.name}' is logarithmic, so low must be above 0")
         if self._type not in (int, float):
-            raise ConfigurationError(f"space: '{self.name}' is no number; give it choices")
+            raise ConfigurationError(f"space: '{self.name}' is not a number; give it choices")
         if self._type is int and not (self.low.is_integer() and self.high.is_integer()):
-            raise ConfigurationError(f"space: '{self.name}' is a whole number, and so are low and high")
+            raise ConfigurationError(f"space: '{self.name}' is a whole number, so low and high must be too")
 
     def suggest(self, trial: optuna.Trial) -> Choice:
-        """The trial's value, drawn if it has none yet. Choices go through optuna as JSON, for it takes no lists."""
+        """The trial's value, drawn if it has none yet. Choices go through optuna as JSON, since it takes no lists."""
         if self.choices:
             trial.suggest_categorical(self.name, [json.dumps(choice) for choice in self.choices])
         elif self._type is int:
@@ -137,10 +137,10 @@ class SearchedSetting:
         return json.loads(trial.params[self.name]) if self.choices else trial.params[self.name]
 
     def of(self, config: AdaptConfig) -> dict[str, Any]:
-        """The value that a configuration has, as optuna takes it; nothing if it is not in the search space."""
+        """A configuration's value, as optuna takes it; empty if it is not in the search space."""
         value = value_of(config, self.name)
         if self.choices:
-            # As the choice is written: 1.0 equals 1, but optuna compares texts.
+            # As the choice is written: 1.0 equals 1, but optuna compares text.
             return {self.name: json.dumps(self.choices[self.choices.index(value)])} if value in self.choices else {}
         return {self.name: value} if self.low <= value <= self.high else {}
 
@@ -158,15 +158,16 @@ class SweepConfig:
 
     Args:
         output_folder: where trials, tables and the best configuration go.
-        base: configuration file of recipes/adapt.py that all trials start from; a mere name is one of those in the
-            folder `configs` beside this file.
+        base: configuration file of recipes/adapt.py that all trials start from; a bare name that is no file here is
+            looked up in the folder `configs` beside this file.
         space: the settings to search.
         overrides: settings in which all trials differ from the base, by name, e.g. {autoencoder.steps: 200}.
-        trials: how many there shall be in all, also after a resume.
-        stage: autoencoder or denoiser: whose validation judges a trial. With autoencoder, give denoiser.steps: 0.
-        score: of that validation, "-name" where lower is better.
-        unpruned_trials: trials that are trained to their end before any is given up.
-        seed: of the search.
+        trials: number of trials in all, also after a resume.
+        stage: autoencoder or denoiser: the stage whose validation judges a trial. With autoencoder, set denoiser.steps
+            to 0.
+        score: name of the score of that validation, "-name" if lower is better.
+        unpruned_trials: number of trials that are trained to their end before any is given up.
+        seed: seed of the search.
     """
 
     output_folder: str
@@ -207,23 +208,23 @@ def check_base(config: SweepConfig) -> AdaptConfig:
         if any(source.split == "test" for source in [*pairs.clear, *([pairs.rows] if pairs.rows else [])]):
             raise ConfigurationError(f"{section} has the split 'test'; what is chosen by it cannot be tested on it")
     if getattr(base, config.stage).steps == 0:
-        raise ConfigurationError(f"{config.stage}.steps is 0, but stage '{config.stage}' shall judge the trials")
+        raise ConfigurationError(f"{config.stage}.steps is 0, but stage '{config.stage}' is to judge the trials")
     searched = [entry.choices for entry in config.space if entry.name == "adaptor.hook_groups"]
     for groups in [base.adaptor.hook_groups, *(choice for choices in searched for choice in choices)]:
         if not any(group.startswith(HOOKS_OF_STAGE[config.stage]) for group in groups):
             raise ConfigurationError(
-                f"stage '{config.stage}' shall judge the trials, but adaptor.hook_groups {groups} has no adaptor in it"
+                f"stage '{config.stage}' is to judge the trials, but adaptor.hook_groups {groups} has no adaptor in it"
             )
     of_adaptor = [entry.name for entry in config.space if entry.name.startswith("adaptor.")]
     if base.start_from is not None and of_adaptor:
         raise ConfigurationError(
-            f"trials go on from {base.start_from}, whose shape is given, so that {', '.join(of_adaptor)} cannot be "
+            f"trials continue from {base.start_from}, whose shape is fixed, so {', '.join(of_adaptor)} cannot be "
             "searched; leave it out of space, or start_from out of the base"
         )
     unread = [entry.name for entry in config.space if is_unread(entry, base)]
     if unread and "adaptor.kind" not in of_adaptor:
         raise ConfigurationError(
-            f"the kind '{base.adaptor.kind}' does not read {', '.join(unread)}, so that all trials would be the same; "
+            f"the kind '{base.adaptor.kind}' does not read {', '.join(unread)}, so all trials would be the same; "
             "leave it out of space"
         )
     if PartialState().num_processes > 1:
@@ -232,7 +233,7 @@ def check_base(config: SweepConfig) -> AdaptConfig:
 
 
 def is_unread(entry: SearchedSetting, base: AdaptConfig) -> bool:
-    """Whether a setting of the adaptor makes no difference to the base's kind."""
+    """Whether a searched setting of the adaptor makes no difference to the base's kind."""
     section, _, name = entry.name.partition(".")
     if section != "adaptor":
         return False
@@ -241,23 +242,23 @@ def is_unread(entry: SearchedSetting, base: AdaptConfig) -> bool:
     try:
         first, *others = [adaptor.to_peft_config() for adaptor in adaptors]
     except AdaptorConfigError:
-        # What it refuses it has read.
+        # A value that is refused has been read.
         return False
     return bool(others) and all(other == first for other in others)
 
 
 def open_study(config: SweepConfig, base: AdaptConfig) -> optuna.Study:
-    """The search so far; it is in a file of JSON lines."""
+    """Open the search so far, kept in a file of JSON lines, or begin one."""
     folder = Path(config.output_folder)
     folder.mkdir(parents=True, exist_ok=True)
     journal = folder / "search.jsonl"
     if journal.is_file() and not (content := journal.read_bytes()).endswith(b"\n"):
-        # A machine that lost its power may have left half a line, which would make the file unreadable.
+        # A loss of power may have left half a line, which would make the file unreadable.
         with write_file_atomically(journal) as temporary:
             temporary.write_bytes(content[: content.rfind(b"\n") + 1])
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        # By default it locks by a symbolic link, for which Windows wants special rights.
+        # By default, it locks by a symbolic link, which requires special rights on Windows.
         storage=JournalStorage(JournalFileBackend(str(journal), lock_obj=JournalFileOpenLock(str(journal)))),
         study_name="sweep",
         direction="minimize" if config.score.startswith("-") else "maximize",
@@ -283,7 +284,7 @@ def open_study(config: SweepConfig, base: AdaptConfig) -> optuna.Study:
 
 
 def next_trial(study: optuna.Study, seed: int) -> optuna.Trial:
-    """The trial that was interrupted, else a new one, which is a function of the seed and the trials before it."""
+    """The interrupted trial, or else a new one, which is a function of the seed and the trials before it."""
     number = sum(trial.state.is_finished() for trial in study.trials)
     own_seed = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
     study.sampler = optuna.samplers.TPESampler(seed=own_seed)
@@ -293,7 +294,7 @@ def next_trial(study: optuna.Study, seed: int) -> optuna.Trial:
 
 
 def has_settings_of_base(trial: optuna.Trial, config: SweepConfig) -> bool:
-    """Whether a trial changes nothing, so that what does not fit is the user's own configuration."""
+    """Whether a trial changes nothing, so that an error is about the user's own configuration."""
     base = trial_config(config, Path(config.output_folder), {})
     return all(setting.of(base) == {setting.name: trial.params[setting.name]} for setting in config.space)
 
@@ -324,7 +325,7 @@ def run_trial(trial: optuna.Trial, study: optuna.Study, config: SweepConfig) -> 
             raise
         if isinstance(error, UNFIT) and has_settings_of_base(trial, config):
             raise
-        # What the search has to learn, too: a learning rate too high, a batch too large, a rank that does not fit.
+        # The search must learn from these too: a learning rate too high, a batch too large, a rank that does not fit.
         trial.set_user_attr("error", str(error))
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
     else:
@@ -334,7 +335,7 @@ def run_trial(trial: optuna.Trial, study: optuna.Study, config: SweepConfig) -> 
 
 
 def write_results(study: optuna.Study, config: SweepConfig) -> None:
-    """Tables of all trials, the best first and those that were given up last, and the best one's configuration."""
+    """Write tables of all trials, completed ones first and the best at the top, and the best one's configuration."""
     folder = Path(config.output_folder)
     sign = -1 if config.score.startswith("-") else 1
     rows = [
@@ -366,7 +367,7 @@ def write_results(study: optuna.Study, config: SweepConfig) -> None:
 
 
 def full_training_command(config: SweepConfig) -> str:
-    """The command that trains the best trial for as many steps as the base, where `overrides` made the trials short."""
+    """The command that trains the best trial for as many steps as the base, which `overrides` may have shortened."""
     base = parse_configuration(AdaptConfig, description=config.base, arguments=["--config", config.base])
     searched = {entry.name for entry in config.space}
     words = ["--config", f"{config.output_folder}/best.yaml", f"--output_folder={config.output_folder}/full"]

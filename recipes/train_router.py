@@ -1,10 +1,10 @@
-"""Routing: train the small network that tells which fault a photograph has, and so which adaptor it needs.
+"""Routing: train the small network that tells which fault a photograph has, and thus which adaptor it needs.
 
     accelerate launch recipes/train_router.py --config recipes/configs/train_router_embedded.yaml
 
 Clear photographs are degraded by the presets, anew for every draw; the network learns the fault's class and severity.
-Then the threshold of its decision for no adaptor is set on views of clear validation photographs. Writes a router
-folder to `<output_folder>/router`. Interrupted, the same command resumes.
+Then the threshold for using no adaptor is set on views of clear validation photographs. Writes a router folder to
+`<output_folder>/router`. If interrupted, the same command resumes.
 """
 
 import dataclasses
@@ -56,14 +56,14 @@ from retina_adapt.training import (
 
 @dataclass
 class RouterDecision:
-    """From probabilities to a choice.
+    """How probabilities become a choice.
 
     Args:
-        adaptors: name of the adaptor for each class but clear; a class without one gets none.
-        largest_touched_share: how many of the views of clear validation photographs may get an adaptor, in [0, 1);
-            where even a threshold of 0.5 gives fewer of them one, it stays at 0.5.
-        views: of each clear validation photograph, by which the threshold is set.
-        smallest_crop: of a view, as a share of the frame.
+        adaptors: name of the adaptor for each class except clear; a class without one gets none.
+        largest_touched_share: largest share, in [0, 1), of the views of clear validation photographs that may get an
+            adaptor; if even a threshold of 0.5 gives fewer of them one, it stays at 0.5.
+        views: number of views of each clear validation photograph on which the threshold is set.
+        smallest_crop: smallest crop of a view, as a share of the frame.
     """
 
     adaptors: dict[str, str] = field(default_factory=lambda: {name: name for name in CLASSES if name != CLEAR})
@@ -84,7 +84,7 @@ class RouterDecision:
 
 @dataclass
 class RouterCardSettings:
-    """What the router's card says and training cannot know.
+    """What the router's card says beyond what training knows.
 
     Args:
         data_sets: names and credits of the photographs.
@@ -111,16 +111,16 @@ class TrainRouterConfig:
         presets: degradations to tell apart, each equally likely.
         severity: lowest and highest severity of the degraded examples in training; validation uses the presets' own.
         clear_share: share of clear examples in training.
-        severity_weight: of the severity's absolute error, beside the cross entropy of the classes.
+        severity_weight: weight of the severity's absolute error, beside the cross entropy of the classes.
         largest_broken_share: share of the training photographs, in [0, 1], that may be broken and are then left out.
         prepared_size: side of the squares that are degraded and cut from, in pixels.
         image_size: side of the network's frames in pixels, divisible by 32.
         channels: features of the network's five levels, from fine to coarse.
-        validation_draws: of each preset for each validation photograph.
+        validation_draws: number of draws of each preset for each validation photograph.
         decision: how probabilities become a choice.
-        training: the loop.
-        card: what the router's card says besides.
-        tracking: where the entries of the run go.
+        training: the training loop.
+        card: further statements for the router's card.
+        tracking: where the run is logged.
     """
 
     output_folder: str
@@ -173,7 +173,7 @@ class RoutingStep(nn.Module):
 def judgements(
     router: Router, examples: RoutingExamples, seeds: range, *, rank: int = 0, world_size: int = 1
 ) -> Iterator[tuple[Tensor, float, int, float]]:
-    """Of each of a rank's examples: probabilities, severity, true label, true severity."""
+    """Yield the probabilities, severity, true label and true severity of each of a rank's examples."""
     for seed in seeds:
         sampler = EvaluationBatchSampler(len(examples), 8, seed=seed, rank=rank, world_size=world_size)
         for batch in DataLoader(examples, batch_sampler=sampler):
@@ -203,7 +203,7 @@ def validate(
 
 
 def set_threshold(router: Router, clear: PreparedPhotographs, decision: RouterDecision) -> Router:
-    """The router with the threshold that touches no more views of clear photographs than allowed."""
+    """The router with a threshold that gives an adaptor to no more views of clear photographs than allowed."""
     view = CameraVariation(smallest_crop=decision.smallest_crop, tone=0.0, color=0.0)
     views = RoutingExamples(clear, DrawExample(router.settings.image_size, clear_share=1.0, variation=view))
     found = judgements(router, views, range(decision.views))

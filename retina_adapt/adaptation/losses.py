@@ -17,7 +17,7 @@ from retina_adapt.objectives import (
 
 @dataclass
 class AdaptationLossWeights:
-    """Weights of stage one's losses; a term with weight 0 is not computed. The paper's loss is 1, 1, 0, 0, 0, 0.
+    """Weights of stage one's losses; a term with weight 0 is not computed. The paper's are 1, 1, 0, 0, 0, 0.
 
     Args:
         latent_adaptation: weight of mean |E0(high) - Ea(low)|.
@@ -27,7 +27,8 @@ class AdaptationLossWeights:
         structural: weight of 1 - SSIM between the enhanced low and the high photograph.
         logarithmic: weight of the logarithm of the squared error in the field of view: a decibel counts the same in a
             hardly and in a badly degraded photograph.
-        detail: weight of the absolute error in what is finer than a Gaussian of 2 px of the frame, above all vessels.
+        detail: weight of the absolute error in what is finer than a Gaussian of 2 px of the frame, fine vessels above
+            all.
     """
 
     latent_adaptation: float = 0.0
@@ -56,7 +57,7 @@ class AdaptationLossWeights:
 def picture_losses(
     enhanced: Tensor, batch: dict[str, Tensor], weights: AdaptationLossWeights, *, scale: int = 1
 ) -> dict[str, Tensor]:
-    """Stage one's losses on enhanced photographs, by name, as far as they have a weight.
+    """Stage one's losses on enhanced photographs, by name, leaving out those with weight 0.
 
     Args:
         scale: side of the photographs, in sides of the backbone's frame.

@@ -43,7 +43,7 @@ class SmallFrames:
     Light, haze and colour are learned just as well there; fine structure is learned in the remaining steps.
 
     Args:
-        steps: number of first steps of stage one that see small frames; 0 is none.
+        steps: how many of stage one's first steps see small frames; 0 is none.
         size: side of a small frame in pixels, a multiple of the backbone's stride.
     """
 
@@ -64,8 +64,8 @@ class SecondLook:
     latents. A pair costs five times as much as in the steps before.
 
     Args:
-        steps: number of last steps of stage one; 0 is none.
-        batch_size: pairs per step on each process.
+        steps: how many of stage one's last steps take the second look; 0 is none.
+        batch_size: pairs per micro-batch on each process.
     """
 
     steps: int = 0

@@ -34,8 +34,9 @@ class AdaptationStep(nn.Module):
         self.backbone = backbone
 
     def train(self, mode: bool = True) -> Self:
-        """Set only the adaptors to training: any batch normalisation and dropout of the frozen backbone behave as they
-        do when photographs are enhanced.
+        """Set only the adaptors to training mode.
+
+        The frozen backbone's batch normalisation and dropout, if it has any, behave as when photographs are enhanced.
         """
         super().train(mode)
         self.backbone.eval()
@@ -104,7 +105,7 @@ class AutoencoderAdaptationStep(AdaptationStep):
         return weighted_sum({name: of_frame[name] + of_larger[name] for name in of_frame}, self.weights)
 
     def judge(self, enhanced: Tensor, batch: dict[str, Tensor], *, scale: int = 1) -> dict[str, Tensor]:
-        """The losses on enhanced photographs by name, each of which has its weight in `weights`.
+        """The losses on enhanced photographs, each under the name of its weight in `weights`.
 
         Args:
             enhanced: photographs in the shape of `batch["high"]`.

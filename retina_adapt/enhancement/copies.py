@@ -10,8 +10,8 @@ from retina_adapt.enhancement.detail import SmallChange
 from retina_adapt.enhancement.resampling import shrink
 from retina_adapt.imaging import FieldOfView, FieldOfViewShape, SquareCrop, find_field_of_view, require_compact, resize
 
-# Of the copy that the frame is made from where there are no tiles. The surround is filled in the copy, since filling it
-# at a camera's size takes seconds.
+# Side of the copy that the frame is made from if no larger copy is asked for. The surround is filled in that copy,
+# since filling it at a camera's size takes seconds.
 _COPY_SIDE = 1024
 _ROWS_AT_ONCE = 64
 
@@ -23,11 +23,11 @@ class PhotographCopies:
     Attributes:
         pixels: the photograph, float32 (H, W, C) in [0, 1].
         field_of_view: where it shows tissue.
-        crop: the square around it.
+        crop: the square around its field of view.
         working: copy of the square, float32 (n, n, C), n at most the square's side; its surround is mirrored tissue.
-        working_mask: field of view in it, bool (n, n).
-        frame: the same at the backbone's frame size, (f, f, C).
-        name: what error messages call it.
+        working_mask: its field of view, bool (n, n).
+        frame: the same copy at the backbone's frame size, (f, f, C).
+        name: what error messages call the photograph.
     """
 
     pixels: np.ndarray = field(repr=False)
@@ -39,7 +39,7 @@ class PhotographCopies:
     name: str
 
     def after(self, change: SmallChange) -> "PhotographCopies":
-        """The copies with what a network changed in them, for another to look at; the photograph stays."""
+        """The copies with a network's change applied, for another pass to look at; the photograph stays as it is."""
         changed = (change.low + change.change).clip(0, 1)
         if changed.shape != self.working.shape:
             return dataclasses.replace(self, frame=changed)
@@ -59,16 +59,16 @@ def prepare_copies(
 
     Args:
         pixels: float32 (H, W, C) in [0, 1].
-        frame_size: the backbone's.
-        working_size: side of the working copy, at least `frame_size`; None where only the frame matters.
+        frame_size: the backbone's frame size.
+        working_size: side of the working copy, at least `frame_size`; None if only the frame matters.
 
     Raises:
-        FieldOfViewError: none is found, the mask does not fit, or it is a strip or scattered.
+        FieldOfViewError: no field of view is found, it is a strip or scattered, or the mask does not fit.
     """
     found = find_field_of_view(pixels, name=name, mask=mask, field_of_view=field_of_view)
     crop = SquareCrop.around(found)
     if crop.side > _COPY_SIDE:
-        # The square around a small strip costs nothing; around a long one it would not fit in memory.
+        # The square around a small strip costs nothing, but that around a long one would not fit in memory.
         require_compact(crop, name)
     side = min(crop.side, max(frame_size, working_size or _COPY_SIDE))
     working, working_mask = _copy_of_square(pixels, crop, side)
@@ -84,9 +84,10 @@ def prepare_copies(
 
 
 def apply_at_own_size(prepared: PhotographCopies, small: SmallChange) -> np.ndarray:
-    """The photograph with the change in its field of view; float32 (H, W, C) in [0, 1], a new array.
+    """The photograph with the change applied in its field of view; a new array, float32 (H, W, C) in [0, 1].
 
-    Works a band of rows at a time: besides photograph and result it needs little memory, however large they are.
+    Works on a band of rows at a time, so that it needs little memory besides photograph and result, whatever their
+    size.
     """
     crop, pixels = prepared.crop, prepared.pixels
     side = crop.side
@@ -111,7 +112,7 @@ def _copy_of_square(pixels: np.ndarray, crop: SquareCrop, side: int) -> tuple[np
     if side == crop.side:
         return crop.extract(pixels), crop.extract_mask(crop.mask)
     share_inside = _shrunk_cutout(crop.mask.astype(np.uint8)[:, :, None] * np.uint8(255), crop, side)[:, :, 0]
-    # Only what lies inside whole is free of the dark surround; of a field of view thinner than that, what there is.
+    # Only pixels wholly inside are free of the dark surround; if a field of view is too thin for any, take the fullest.
     inside = share_inside == share_inside.max()
     cutout = _shrunk_cutout(pixels, crop, side).clip(0, 1)
     filled = SquareCrop(top=0, left=0, side=side, mask=inside).extract(cutout)

@@ -1,11 +1,11 @@
-"""From a change that a network made at a small size to the same change of the photograph at its own size.
+"""Apply a change that a network made at a small size to the photograph at its own size.
 
-The network sees a small copy. What it changed there, enlarged, is right for everything that the copy shows; detail
-finer than the copy is only in the photograph. Leaving that detail as it is would leave it too faint: haze and shade
-take contrast from fine vessels as much as from wide ones. So the detail gets the gain in contrast that the network gave
-to its surroundings in the copy: a local linear model of the change, as in the guided filter (He, Sun, Tang 2013) and in
-bilateral guided upsampling (Chen et al. 2016). The result is a multiple of the photograph's own detail: nothing is
-drawn that was not there.
+The network sees a small copy. What it changes there, enlarged, is right for everything that the copy shows; finer
+detail is only in the photograph. Left as it is, that detail would be too faint: haze and shade take as much contrast
+from fine vessels as from wide ones. So the detail gets the gain in contrast that the network gave its surroundings in
+the copy: a local linear model of the change, as in the guided filter (He, Sun, Tang 2013) and in bilateral guided
+upsampling (Chen et al. 2016). The result is a multiple of the photograph's own detail: nothing is drawn that was not
+there.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from retina_adapt.enhancement.resampling import enlarge_rows
 
 Detail = Literal["kept", "guided", "fine", "tiles"]
 
-# Found on full-size photographs, as docs/enhancing.md tells.
+# Found on full-size photographs; see docs/enhancing.md.
 _GAIN_RADIUS = 2.0  # pixels of the small copy: standard deviation of the Gaussian window
 _GAIN_REGULARIZATION = 1e-5  # variance below which contrast counts as noise, in units of squared intensity
 _LEAST_GAIN, _MOST_GAIN = -0.5, 3.0
@@ -34,7 +34,8 @@ class SmallChange:
         low: the copy, float32 (n, n, C) in [0, 1].
         change: enhanced minus low, float32 (n, n, C).
         follow_detail: whether finer detail of the photograph gets the change's local gain.
-        tile_side: of the closer look, see `Enhancement.tile_size`; None if the network saw the whole frame only.
+        tile_side: side of the tiles of the closer look, see `Enhancement.tile_size`; None if the network saw only the
+            frame.
     """
 
     low: np.ndarray
@@ -47,7 +48,7 @@ class SmallChange:
 
         Args:
             pixels: float32 (stop - start, columns, C), the square's own pixels there.
-            side: of the square.
+            side: side of the square.
         """
         if not self.follow_detail:
             return enlarge_rows(self.change, side, start, stop, columns)
@@ -57,7 +58,7 @@ class SmallChange:
         return change + gain * (pixels - low)
 
     def followed_by(self, further: "SmallChange") -> "SmallChange":
-        """This change and one of what it made, as one change of the copy that this one is of."""
+        """This change, followed by a further change of its result, as one change of this one's copy."""
         return dataclasses.replace(further, low=self.low, change=further.low + further.change - self.low)
 
     @cached_property
@@ -66,10 +67,10 @@ class SmallChange:
 
 
 def local_gain(low: np.ndarray, change: np.ndarray) -> np.ndarray:
-    """How much of itself the change adds to local contrast: float32 (n, n, 1).
+    """How much the change adds to local contrast, as a share of it: float32 (n, n, 1).
 
-    The slope of the least-squares line change = slope * low + offset over a Gaussian window, one for all channels
-    (noise of the dark blue channel would make colours of its own). 0 where nothing changed.
+    The slope of the least-squares line change = slope * low + offset over a Gaussian window, one for all channels (the
+    noise of the dark blue channel would make false colours). 0 where nothing changed.
     """
     covariance = _windowed_covariance(low, change)
     variance = _windowed_covariance(low, low)
@@ -84,6 +85,6 @@ def _windowed_covariance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def smooth(pixels: np.ndarray, deviation: float) -> np.ndarray:
-    """Gaussian blur of (n, n, C) of this standard deviation in pixels, mirrored at the border."""
+    """Gaussian blur of (n, n, C) with this standard deviation in pixels, mirrored at the border."""
     blurred = cv2.GaussianBlur(pixels, (0, 0), deviation, borderType=cv2.BORDER_REFLECT)
     return blurred.reshape(pixels.shape)

@@ -1,4 +1,4 @@
-"""What a user calls: a backbone with named adaptors, which enhances photographs of any size."""
+"""The `Enhancer`: a backbone with named adaptors, and photographs of any size in and out."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -83,9 +83,9 @@ class Enhancer:
 
     @property
     def adapted(self) -> PeftModel | None:
-        """PEFT's model around the backbone, for blending and for swaps of tensors; None without adaptors.
+        """PEFT's model around the backbone, for blending adaptors and swapping their tensors; None without adaptors.
 
-        Do not merge: an enhancement also needs the frozen backbone's pass. After a swap of tensors, `metadata_of` still
+        Do not merge: enhancement also needs the frozen backbone's pass. After tensors are swapped, `metadata_of` still
         describes the adaptor that was loaded; to save the new one with its card, load it.
         """
         return self._adapted
@@ -107,14 +107,14 @@ class Enhancer:
         self._require(name)
         if name not in self._metadata:
             raise AdaptorNameError(
-                f"'{name}' was not loaded from a file, so that nothing is known of it; write it with `save_adaptor`, "
-                "and load that"
+                f"'{name}' was not loaded from a file, so nothing is known of it; save it with `save_adaptor`, and "
+                "load that"
             )
         return self._metadata[name]
 
     @property
     def active_adaptor(self) -> str | None:
-        """What is active, in words: `light`, `light + 0.5 haze` or `mixed, then blur`; None for the plain backbone."""
+        """What is active, as text: `light`, `light + 0.5 haze` or `mixed, then blur`; None for the plain backbone."""
         passes = [
             " + ".join(name if weight == 1 else f"{weight:g} {name}" for name, weight in weights.items())
             for weights in self._passes
@@ -136,7 +136,7 @@ class Enhancer:
             The name.
 
         Raises:
-            AdaptorNameError: an adaptor of this name is loaded already, or none can bear it.
+            AdaptorNameError: an adaptor of this name is loaded already, or the name cannot be used.
             UnknownModelError, AdaptorFileError: see `retina_adapt.adaptors.load_adaptor`.
         """
         folder = adaptor_folder(adaptor)
@@ -190,7 +190,7 @@ class Enhancer:
         self._use([{name: weight} for name, weight in weighted])
 
     def delete_adaptor(self, name: str) -> None:
-        """Forget an adaptor and free its memory. If it was active, alone or with others, no adaptor is afterwards.
+        """Forget an adaptor and free its memory. If it was active, alone or with others, none is active afterwards.
 
         Raises:
             AdaptorNameError: no adaptor of this name is loaded.
@@ -225,8 +225,9 @@ class Enhancer:
 
         Raises:
             FieldOfViewError: no field of view is found; give a mask, or field_of_view="full_frame".
-            EnhancementInputError: an image, mode or number of steps that cannot be used.
-            MissingDenoiserError: the mode is `diffusion` and the backbone has no denoiser.
+            EnhancementInputError: an image or an option cannot be used.
+            EnhancementMemoryError: not even one frame, or the smallest tile, fits in memory.
+            MissingDenoiserError, SamplingStepsError, UnknownSchedulerError: see `EnhancementSettings.check`.
         """
         of_enhance = ("field_of_view", "mask", "name")
         own = {key: options.pop(key) for key in of_enhance if key in options}
@@ -251,7 +252,7 @@ class Enhancer:
         mask: np.ndarray | None = None,
         name: str = "photograph",
     ) -> Enhancement[AnyImage]:
-        """Enhance one picture, and tell how.
+        """Enhance one picture, and report how.
 
         Args:
             field_of_view: auto, circle or full_frame; see `find_field_of_view`.
@@ -283,7 +284,9 @@ class Enhancer:
         names = [f"{name} {position}" for position in range(len(images))] if isinstance(name, str) else name
         masks = [None] * len(images) if mask is None else mask
         if not len(names) == len(masks) == len(images):
-            raise EnhancementInputError(f"{len(images)} pictures, {len(masks)} masks, {len(names)} names; give as many")
+            raise EnhancementInputError(
+                f"{len(images)} pictures, {len(masks)} masks, {len(names)} names; give one of each per picture"
+            )
         settings.check(self.backbone)
         parts = [take_apart(image) for image in images]
         prepared = [
@@ -311,7 +314,7 @@ class Enhancer:
         mask: np.ndarray | None = None,
         name: str = "photograph",
     ) -> PhotographCopies:
-        """The first of the three stages of `enhance`, for programs that let stages overlap: no network in it.
+        """The first of the three stages of `enhance`, without the network, for programs that let stages overlap.
 
         Args:
             pixels: float32 (H, W, C) in [0, 1].
@@ -331,7 +334,7 @@ class Enhancer:
         )
 
     def small_changes(self, prepared: Sequence[PhotographCopies], settings: EnhancementSettings) -> list[SmallChange]:
-        """The second stage, the network, with what is active; `apply_at_own_size` is the third.
+        """The second stage: the network, with the active adaptors; `apply_at_own_size` is the third.
 
         Raises:
             EnhancementInputError, EnhancementMemoryError: see `retina_adapt.enhancement.network.small_changes`.
@@ -351,7 +354,7 @@ class Enhancer:
 
     def _use(self, passes: list[dict[str, float]]) -> None:
         for name in (name for weights in passes for name in weights):
-            # Before any is activated: an error leaves active what was.
+            # Before any is activated, so that an error leaves active what was.
             self._require(name)
         try:
             for weights in passes:
@@ -369,7 +372,7 @@ class Enhancer:
         if weight == 1 and not others and not KINDS[kind_of(adapted.peft_config[first])].additive:
             adapted.set_adapter(first)
         else:
-            # Of one adaptor with the weight 1 too: an earlier blend may have left it another.
+            # Even for one adaptor with the weight 1: an earlier blend may have left it another.
             set_adaptor_weights(adapted, weights)
         adapted.requires_grad_(False)
 

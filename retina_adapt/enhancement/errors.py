@@ -1,4 +1,4 @@
-"""What can be wrong with a request to enhance."""
+"""What can go wrong with a request to enhance."""
 
 from typing import Any, get_args
 
@@ -14,7 +14,7 @@ class EnhancementMemoryError(RetinaAdaptError):
 
 
 def require_choice(name: str, value: object, choices: Any) -> None:
-    """Raises EnhancementInputError if an option's value is none of `choices`, a Literal."""
+    """Raise EnhancementInputError if an option's value is none of `choices`, a Literal."""
     known = get_args(choices)
     if value not in known:
         raise EnhancementInputError(f"there is no {name} '{value}'; use {', '.join(known[:-1])} or {known[-1]}")

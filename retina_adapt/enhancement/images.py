@@ -1,4 +1,4 @@
-"""Every kind of picture that a user may have, to plain pixels and back to the same kind."""
+"""Convert every kind of picture that users may have to plain pixels, and back to the same kind."""
 
 import dataclasses
 from collections.abc import Callable
@@ -24,11 +24,11 @@ def take_apart(image: AnyImage) -> tuple[np.ndarray, Callable[[np.ndarray], AnyI
             point in [0, 1], their channels red, green and blue.
 
     Returns:
-        float32 (H, W, C) in [0, 1], and the function from such an array to the picture's own type. A sample that did
-        not change keeps every bit. A `Photograph` loses its provenance, which told of what it was.
+        float32 (H, W, C) in [0, 1], and a function that makes such an array a picture of the same type. Unchanged
+        samples keep every bit. A `Photograph` loses its provenance, which described its old pixels.
 
     Raises:
-        EnhancementInputError: a picture that cannot be used; says what to give instead.
+        EnhancementInputError: the picture cannot be used; the message says what to give instead.
     """
     if isinstance(image, Photograph):
         return image.pixels, lambda pixels: dataclasses.replace(image, pixels=pixels, provenance=None)
@@ -69,7 +69,7 @@ def _take_apart_tensor(image: Tensor) -> tuple[np.ndarray, Callable[[np.ndarray]
         raise EnhancementInputError(
             f"a tensor of shape {tuple(image.shape)} is no image; use (channels, height, width), or a batch of them"
         )
-    # NumPy knows no bfloat16.
+    # NumPy has no bfloat16.
     exact = image.detach().cpu()
     array = (exact.float() if exact.dtype == torch.bfloat16 else exact).permute(1, 2, 0).numpy()
     pixels, to_array = _take_apart_array(array)
@@ -105,7 +105,7 @@ def _take_apart_array(array: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarr
 
     def to_array(changed: np.ndarray) -> np.ndarray:
         converted = (np.rint(changed * peak) if peak > 1 else changed).astype(array.dtype)
-        # What did not change keeps every bit, also of types finer than float32.
+        # Unchanged samples keep every bit, even of types finer than float32.
         return np.where(changed == low, pixels, converted).reshape(array.shape)
 
     return low, to_array

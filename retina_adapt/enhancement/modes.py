@@ -37,7 +37,7 @@ def enhance_frames(
     Args:
         low_images: (batch, channels, height, width) in [0, 1], sides divisible by the backbone's `stride`, for
             `diffusion` by its `sampling_stride`.
-        seeds: of the noise, one for each image, for `diffusion`; zeros by default.
+        seeds: seeds of the noise for `diffusion`, one per image; zeros by default.
         scheduler: name of the diffusers scheduler for `diffusion`; the backbone's own by default.
 
     Returns:
@@ -52,7 +52,7 @@ def enhance_frames(
     )
     adapted = reconstruct()
     with adaptors_bypassed(backbone):
-        # The same seeds: what sampling adds by chance is much the same in both and cancels as well.
+        # With the same seeds, what sampling adds by chance is much the same in both and cancels too.
         frozen = reconstruct()
     return apply_change(low_images, adapted, frozen).clamp(0, 1)
 
@@ -66,7 +66,7 @@ def reconstruct_frames(
     seeds: Sequence[int] | None = None,
     scheduler: str | None = None,
 ) -> Tensor:
-    """What the networks alone make of the images, with the active adaptors; the same shape, not clamped.
+    """Reconstruct images by the networks alone, with the active adaptors; the same shape, not clamped.
 
     Args:
         mode, steps, seeds, scheduler: as for `enhance_frames`.
@@ -85,8 +85,8 @@ def reconstruct_frames(
 def apply_change(low_images: Tensor, adapted: Tensor, frozen: Tensor) -> Tensor:
     """low + (adapted - frozen): only what the adaptor changes in a reconstruction is applied to the input.
 
-    An autoencoder loses fine vessels whether adapted or not. The difference of the adapted and the frozen
-    reconstruction does not hold that loss, so that the input's own detail stays; and where an adaptor changes
-    nothing, the input comes out as it is.
+    An autoencoder loses fine vessels whether adapted or not. The difference between the adapted and the frozen
+    reconstruction does not contain that loss, so the input's own detail stays; where an adaptor changes nothing, the
+    input comes out as it is.
     """
     return low_images + (adapted - frozen)

@@ -1,4 +1,4 @@
-"""Frames and tiles through the network, in as large batches and tiles as memory allows."""
+"""Run frames and tiles through the network, in batches and tiles as large as memory allows."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -22,11 +22,11 @@ def small_changes(
 ) -> list[SmallChange]:
     """What the network, with whatever adaptors are active, changes in each photograph's copies.
 
-    Where memory runs out, batches and then tiles are halved.
+    If memory runs out, batches are halved, then tiles.
 
     Raises:
         EnhancementInputError: a photograph's channels do not fit the backbone.
-        EnhancementMemoryError: one frame, or the smallest tile, is too much already.
+        EnhancementMemoryError: one frame, or the smallest tile, is already too much.
     """
     for photograph in prepared:
         _require_channels(backbone, photograph)
@@ -52,7 +52,7 @@ def small_changes(
 
 
 def _batches(prepared: Sequence[PhotographCopies], batch_size: int) -> Iterator[list[PhotographCopies]]:
-    """The photographs in their order; grey ones and those in colour, which cannot be stacked, in batches apart."""
+    """The photographs in order, in batches that are all grey or all in colour, since the two cannot be stacked."""
     for _, alike in groupby(prepared, key=lambda photograph: photograph.frame.shape):
         photographs = list(alike)
         for first in range(0, len(photographs), batch_size):
@@ -60,7 +60,7 @@ def _batches(prepared: Sequence[PhotographCopies], batch_size: int) -> Iterator[
 
 
 class _OutOfMemoryError(Exception):
-    """Whatever allocator it was that could not."""
+    """Memory has run out, whichever allocator says so."""
 
 
 def _with_tiles(
@@ -72,10 +72,10 @@ def _with_tiles(
 ) -> SmallChange:
     working_side = photograph.working.shape[0]
     if working_side <= photograph.frame.shape[0]:
-        # The frame shows all that there is.
+        # The frame already shows everything.
         return frame_change
     if tile_side > working_side:
-        # Of sides smaller than asked for, the frame's is the one that every part of the backbone can divide.
+        # Of the smaller sides, the frame's is the one that every part of the backbone can divide.
         tile_side = photograph.frame.shape[0]
 
     def change_of_tiles(tiles: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
@@ -106,7 +106,7 @@ def _with_tiles(
 def _change_of(
     backbone: ReconstructionBackbone, frames: np.ndarray, seeds: Sequence[int], settings: EnhancementSettings
 ) -> np.ndarray:
-    """What the network changes in frames (batch, side, side, C), the same shape; in halves where memory runs out."""
+    """What the network changes in frames (batch, side, side, C), the same shape; in halves if memory runs out."""
     try:
         return _change_of_batch(backbone, frames, seeds, settings)
     except (MemoryError, RuntimeError) as error:
@@ -114,7 +114,7 @@ def _change_of(
             raise
         if len(frames) == 1:
             raise _OutOfMemoryError from error
-    # Outside of the `except` block, whose error keeps the failed pass's tensors alive.
+    # Outside the `except` block, whose error keeps the failed pass's tensors alive.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     half = len(frames) // 2
@@ -139,7 +139,7 @@ def _change_of_batch(
             scheduler=settings.scheduler,
         )
     change = (enhanced - tensor).permute(0, 2, 3, 1).cpu().numpy()
-    # Of grey: the mean of the change, not of the colours, so that no change stays exactly none.
+    # For grey: the mean of the change, not of the colours, so that no change stays exactly zero.
     return change.mean(axis=3, keepdims=True) if frames.shape[3] < channels else change
 
 

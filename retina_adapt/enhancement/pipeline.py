@@ -42,7 +42,7 @@ class RetinaEnhancementOutput(BaseOutput):
 
 
 class RetinaEnhancementPipeline(DiffusionPipeline):
-    """A backbone with adaptors, called and stored as other pipelines of diffusers are.
+    """A backbone with adaptors, called and stored like other pipelines of diffusers.
 
     >>> pipeline = RetinaEnhancementPipeline(enhancer)
     >>> pipeline.scheduler = UniPCMultistepScheduler.from_config(pipeline.scheduler.config)
@@ -73,13 +73,13 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
 
         Args:
             image: whatever an `Enhancer` takes.
-            num_inference_steps: sampling steps; None is the mode `fast`, without the denoiser.
+            num_inference_steps: sampling steps; None selects the mode `fast`, without the denoiser.
             generator: its initial seed, modulo 2^62, is the seed of the noise.
             return_dict: False gives a tuple, as in other pipelines.
-            options: those of calling an `Enhancer`, besides `mode`, `steps` and `seed`.
+            options: those of calling an `Enhancer`, except `mode`, `steps` and `seed`.
 
         Raises:
-            UnknownSchedulerError: `scheduler` was exchanged for one that cannot be used.
+            UnknownSchedulerError: `scheduler` was replaced by one that cannot be used.
             RetinaAdaptError: as calling an `Enhancer` does.
         """
         if num_inference_steps is not None:
@@ -98,12 +98,12 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
         return RetinaEnhancementOutput(images=enhanced) if return_dict else (enhanced,)
 
     def save_pretrained(self, save_directory: str | Path) -> None:
-        """Write backbone, scheduler and all loaded adaptors to one folder, atomically; a pipeline there is replaced.
+        """Write backbone, scheduler and all loaded adaptors to one folder, atomically, replacing a pipeline there.
 
         Raises:
             EnhancementInputError: the folder holds something else, which would be lost; or several adaptors are active,
-                or one with another weight than 1: weights have no place in the folder.
-            UnknownSchedulerError: `scheduler` was exchanged for one that cannot be used.
+                or one with a weight other than 1, which the folder has no place for.
+            UnknownSchedulerError: `scheduler` was replaced by one that cannot be used.
         """
         enhancer = self.enhancer
         own_name = type(self).__name__
@@ -134,7 +134,7 @@ class RetinaEnhancementPipeline(DiffusionPipeline):
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | Path, *, device: str | torch.device = "cpu"
     ) -> "RetinaEnhancementPipeline":
-        """Read what `save_pretrained` wrote, with the same adaptor active. Nothing is fetched and nothing unpickled.
+        """Load what `save_pretrained` wrote, with the same adaptor active. Nothing is downloaded and nothing unpickled.
 
         Raises:
             EnhancementInputError: the folder holds no such pipeline.

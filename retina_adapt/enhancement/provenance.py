@@ -15,7 +15,7 @@ def provenance_of(
     adaptors: Iterable[UsedAdaptor],
     input_sha256: str,
 ) -> Provenance:
-    """What made an image that was enhanced with these settings; arguments as in `Provenance`."""
+    """The provenance of an image enhanced with these settings; arguments as in `Provenance`."""
     is_sampled = settings.mode == "diffusion"
     return Provenance(
         software=f"retina_adapt {__version__}",

@@ -1,4 +1,4 @@
-"""What enhancing a picture gives besides the picture."""
+"""What enhancing a picture returns besides the picture."""
 
 from dataclasses import dataclass
 from typing import Generic
@@ -13,12 +13,12 @@ class Enhancement(Generic[AnyImage]):
     """An enhanced picture and how it came about.
 
     Attributes:
-        image: of the type, size, orientation and bit depth of what was given.
-        field_of_view: where it may have changed.
+        image: the enhanced picture, with the type, size, orientation and bit depth of the input.
+        field_of_view: where the picture may have changed.
         adaptor: as `Enhancer.active_adaptor`; None is the plain backbone, which changes nothing.
         settings: as asked for.
-        tile_size: side in pixels of the tiles of the closer look, of which the detail `fine` has one, as large as its
-            copy; smaller where memory ran out or the photograph is small; None without a closer look.
+        tile_size: side in pixels of the closer look's tiles; the detail `fine` has a single one, as large as its copy.
+            Smaller than asked for if memory ran out or the photograph is small; None without a closer look.
     """
 
     image: AnyImage

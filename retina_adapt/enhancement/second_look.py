@@ -1,4 +1,4 @@
-"""Two looks at one photograph, as `detail="fine"` takes them, differentiable: for training adaptors on both at once."""
+"""Combine two looks at a photograph as `detail="fine"` does, differentiably, to train adaptors on both at once."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -8,10 +8,10 @@ from retina_adapt.objectives.gaussian import gaussian_blur
 
 
 def combine_looks(frame_change: Tensor, larger_change: Tensor) -> Tensor:
-    """What is coarse from the network's change of a frame, what is fine from its change of a larger copy.
+    """Combine what is coarse in the change of a frame with what is fine in the change of a larger copy.
 
-    The border between the two is `CROSSOVER` pixels of the frame. What `Enhancer` does besides, to give the
-    photograph's own detail the change's local gain, lies below that border in what it changes: it is left out here.
+    The border between the two is `CROSSOVER` pixels of the frame. `Enhancer` also gives the photograph's own detail the
+    change's local gain; that changes only what is finer than the border, so it is left out here.
 
     Args:
         frame_change: enhanced minus low of the frame, (batch, channels, f, f).

@@ -13,12 +13,12 @@ from retina_adapt.enhancement.modes import DEFAULT_STEPS, SAMPLING_START, Enhanc
 
 Precision = Literal["float32", "bfloat16"]
 
-# In frames of twice the side the embedded backbone keeps nearly all vessels (docs/results.md).
+# At twice the frame's side, the embedded backbone keeps nearly all vessels (docs/results.md).
 FINE_SCALE = 2
-# Below it, tiles hold too little of the eye for a network that was trained on whole ones.
+# Smaller tiles hold too little of the eye for a network that was trained on whole ones.
 SMALLEST_TILE = 64
 WORKING_SIZE = 1024
-# PyTorch takes 64 bits; tiles and versions count on from the seed.
+# PyTorch takes 64 bits; tiles and versions count up from the seed.
 LARGEST_SEED = 2**62
 
 
@@ -28,18 +28,18 @@ class EnhancementSettings:
 
     Attributes:
         mode: `fast`, one pass through the autoencoder, or `diffusion`, sampled with the denoiser; see `enhance_frames`.
-        steps: sampling steps in `diffusion`; 4 by default.
-        seed: of the noise in `diffusion`.
+        steps: number of sampling steps in `diffusion`; 4 by default.
+        seed: seed of the noise in `diffusion`.
         scheduler: name of the diffusers scheduler in `diffusion`; the backbone's own by default.
-        detail: where detail comes from that is finer than the backbone's frame of the whole eye. `kept`: it stays as
-            it is in the photograph. `guided`: it is the photograph's own, with the gain in contrast that the network
-            gave to its surroundings. `fine`: the network looks at the whole eye a second time, at twice the frame's
-            side, and can sharpen what the frame does not show; finer detail still is guided. `tiles`: the same with
-            overlapping tiles of a copy as large as asked for.
-        working_size: side in pixels of the larger copy for `tiles`, 1024 by default; of a smaller photograph its own
+        detail: how to treat detail finer than the backbone's frame of the whole eye. `kept`: it stays as it is in the
+            photograph. `guided`: it is the photograph's own, with the gain in contrast that the network gave its
+            surroundings. `fine`: the network looks at the whole eye a second time, at twice the frame's side, and can
+            sharpen what the frame does not show; still finer detail is guided. `tiles`: the same with overlapping tiles
+            of a copy of `working_size`.
+        working_size: side in pixels of the larger copy for `tiles`, 1024 by default; a smaller photograph keeps its own
             size.
-        tile_size: side of a tile; the backbone's frame size by default.
-        batch_size: frames or tiles that go through the network at once.
+        tile_size: side in pixels of a tile for `tiles`; the backbone's frame size by default.
+        batch_size: number of frames or tiles that go through the network at once.
         precision: `bfloat16` computes convolutions in half precision, by PyTorch's autocast.
     """
 
@@ -82,7 +82,7 @@ class EnhancementSettings:
         return DEFAULT_STEPS if self.steps is None else self.steps
 
     def larger_copy(self, backbone: ReconstructionBackbone) -> tuple[int, int] | None:
-        """Sides in pixels of the larger copy that the network sees besides its frame, and of the copy's tiles."""
+        """Sides in pixels of the larger copy that the network sees besides its frame, and of its tiles; or None."""
         frame_size = backbone.settings.image_size
         if self.detail == "fine":
             return FINE_SCALE * frame_size, FINE_SCALE * frame_size
@@ -93,22 +93,20 @@ class EnhancementSettings:
         return backbone.sampling_stride if self.mode == "diffusion" else backbone.stride
 
     def check(self, backbone: ReconstructionBackbone) -> None:
-        """Raise what the backbone cannot do.
+        """Check that the backbone can do what is asked for.
 
         Raises:
-            MissingDenoiserError: the mode is `diffusion` and there is no denoiser.
+            MissingDenoiserError: the mode is `diffusion`, and the backbone has no denoiser.
             UnknownSchedulerError: see `scheduler_like`.
-            SamplingStepsError: more steps than its noise schedule has.
-            EnhancementInputError: tiles that its parts cannot divide or that
-                are larger than the copy, a copy that is no larger than the frame, or a backbone that was converted to
-                half precision.
+            SamplingStepsError: there are more steps than its noise schedule has from `SAMPLING_START` on.
+            EnhancementInputError: its parts cannot divide the tiles, tiles are larger than the copy, the copy is no
+                larger than the frame, or the backbone was converted to half precision.
         """
         dtype = backbone.dtype
         if dtype != torch.float32:
             raise EnhancementInputError(
                 f"the backbone is in {str(dtype).removeprefix('torch.')}, which would round photographs; keep it in "
-                "single precision (`.float()`) and set precision to bfloat16, which computes in half precision what "
-                "may be"
+                "single precision (`.float()`) and set precision to bfloat16, which uses half precision where safe"
             )
         stride = self.stride(backbone)
         if self.tile_size is not None and self.tile_size % stride:

@@ -1,9 +1,9 @@
-"""The network on overlapping tiles of a larger copy, for detail that its frame of the whole eye does not show.
+"""Run the network on overlapping tiles of a larger copy, for detail that its frame of the whole eye does not show.
 
-A tile knows nothing of the rest of the eye: normalisation over the tile and the adaptors' wide context see a bright
-disc or a dark shade as all there is, so that brightness and colour of its result drift from tile to tile. They are
-taken from the global pass instead: of a tile's change only what is finer than a crossover is used, and of the global
-change only what is coarser. Tiles agree with each other before they are blended, so that no seams arise.
+A tile knows nothing of the rest of the eye: to normalisation over the tile and to the adaptors' wide context, a bright
+disc or a dark shade is all there is, so the brightness and colour of its result drift from tile to tile. They are taken
+from the global pass instead: only what is finer than a crossover is used of a tile's change, and only what is coarser
+of the global one. Tiles then agree before they are blended, and no seams arise.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,14 +13,14 @@ import numpy as np
 
 from retina_adapt.enhancement.detail import SmallChange, smooth
 
-# Pixels of the backbone's frame: standard deviation of the Gaussian that divides coarse from fine.
+# Standard deviation, in pixels of the backbone's frame, of the Gaussian that divides coarse from fine.
 CROSSOVER = 2.0
 _OVERLAP = 0.25  # of a tile's side, with each neighbour
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A square of a square: first row, first column, side."""
+    """A square within a square: first row, first column, side."""
 
     top: int
     left: int
@@ -66,13 +66,14 @@ def tiled_change(
     tile_side: int,
     batch_size: int,
 ) -> np.ndarray:
-    """The change of the working copy: coarse from the frame's change, fine from tiles.
+    """The change of the working copy: what is coarse from the frame's change, what is fine from tiles.
 
     Args:
         working: the copy, float32 (n, n, C) in [0, 1].
-        mask: its field of view, bool (n, n); tiles without any are left out.
+        mask: its field of view, bool (n, n); tiles outside it are left out.
         frame_change: what the network changed in its frame of the whole eye.
-        change_of_tiles: from tiles (batch, t, t, C) and their numbers to the network's changes of them, the same shape.
+        change_of_tiles: takes tiles (batch, t, t, C) and their numbers, and returns the network's changes of them, the
+            same shape.
 
     Returns:
         float32 (n, n, C).
@@ -101,7 +102,7 @@ def _batches(tiles: list[Tile], size: int) -> Iterator[tuple[int, list[Tile]]]:
 def seam_ratio(change: np.ndarray, tiles: Sequence[Tile], mask: np.ndarray) -> float:
     """How much rougher a change is across the borders of tiles than elsewhere: 1 without seams.
 
-    The mean absolute second difference across each border that lies in the mask, over that of all places in the mask,
+    The mean absolute second difference across each border within the mask, divided by that of all places in the mask,
     rows and columns together.
 
     Args:

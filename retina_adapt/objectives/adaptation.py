@@ -7,9 +7,9 @@ from retina_adapt.objectives.gaussian import gaussian_blur
 from retina_adapt.objectives.precision import in_full_precision
 from retina_adapt.objectives.reconstruction import absolute_error
 
-# Below it, at 50 dB, an image counts as restored and asks for nothing more.
+# At 50 dB: an image with a smaller error counts as restored and hardly contributes to the loss.
 LEAST_SQUARED_ERROR = 1e-5
-# Pixels: standard deviation of the Gaussian that divides coarse from fine. Vessels are finer in frames of 256 px.
+# Standard deviation, in pixels, of the Gaussian that divides coarse from fine. In frames of 256 px, vessels are finer.
 FRAME_DETAIL_SIGMA = 2.0
 
 
@@ -30,10 +30,10 @@ def latent_preservation_loss(high_latent: Tensor, adapted_high_latent: Tensor) -
 
 @in_full_precision
 def masked_absolute_error(result: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """mean |result - target| over the field of view, images (batch, channels, height, width) in [0, 1].
+    """mean |result - target| over the field of view, for images (batch, channels, height, width) in [0, 1].
 
-    Not in the paper: as a term on decoded images, taken through the frozen decoder, it weighs latent errors by what
-    they do to the picture. `mask` is (batch, 1, height, width), boolean.
+    Not in the paper: on decoded images, it weighs latent errors by what they do to the picture. `mask` is (batch, 1,
+    height, width), boolean.
     """
     weights = mask.to(result.dtype).expand_as(result)
     return ((result - target).abs() * weights).sum() / weights.sum().clamp_min(1)
@@ -41,13 +41,13 @@ def masked_absolute_error(result: Tensor, target: Tensor, mask: Tensor) -> Tenso
 
 @in_full_precision
 def masked_logarithmic_error(result: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Mean over images of log10(1 + e / 1e-5), e the mean squared error over the field of view: at least 0.
+    """Mean over images of log10(1 + e / 1e-5), where e is the mean squared error over the field of view; at least 0.
 
-    Up to a constant, minus a tenth of PSNR that levels off at 50 dB.
+    Up to a constant, this is minus a tenth of a PSNR that levels off at 50 dB.
 
-    Its gradient asks for the same relative improvement of every image. Means of absolute or squared errors are ruled by
-    the few images that are badly degraded, for whose sake a network then harms those that hardly are. PSNR itself as a
-    loss is common in image restoration (cf. Chen et al. 2022, NAFNet).
+    Its gradient asks the same relative improvement of every image. Means of absolute or squared errors are dominated by
+    the few badly degraded images, for whose sake a network then harms those that are hardly degraded. PSNR itself is a
+    common loss in image restoration (cf. Chen et al. 2022, NAFNet).
 
     Args:
         result, target: images (batch, channels, height, width) in [0, 1].
@@ -60,15 +60,16 @@ def masked_logarithmic_error(result: Tensor, target: Tensor, mask: Tensor) -> Te
 
 @in_full_precision
 def masked_detail_error(result: Tensor, target: Tensor, mask: Tensor, *, sigma: float = FRAME_DETAIL_SIGMA) -> Tensor:
-    """Mean absolute error of what is finer than a Gaussian of `sigma` pixels, over the field of view.
+    """Mean absolute error over the field of view in what is finer than a Gaussian of `sigma` pixels.
 
-    Errors in light and colour are ten times as large as those in fine vessels, and the other terms do not see that a
+    Errors in light and colour are ten times as large as those in fine vessels, so the other terms do not notice that a
     vessel is missing. The Gaussian averages over the field of view alone (normalised convolution).
 
     Args:
         result, target: images (batch, channels, height, width) in [0, 1].
         mask: (batch, 1, height, width), boolean.
-        sigma: standard deviation; in a copy n times as large as a frame, n times as much sees the same vessels.
+        sigma: standard deviation; in a copy n times as large as a frame, a sigma n times as large sees the same
+            vessels.
     """
     weights = mask.to(result.dtype)
     difference = (result - target) * weights

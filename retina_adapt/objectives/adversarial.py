@@ -1,8 +1,8 @@
-"""The adversarial term: reconstructions shall look like originals to a discriminator that learns beside them.
+"""The adversarial term: reconstructions should look like originals to a discriminator that is trained alongside.
 
-Both are trained by one optimiser, with one backward pass through the sum of their losses. The discriminator's loss sees
-the reconstruction detached, the generator's loss sees the discriminator's parameters detached, so that neither learns
-from the other's loss.
+One optimiser trains both networks, with one backward pass through the sum of their losses. The discriminator's loss
+sees the reconstruction detached, and the generator's loss sees the discriminator's parameters detached, so that neither
+learns from the other's loss.
 """
 
 from dataclasses import dataclass
@@ -27,12 +27,13 @@ class AdversarialSettingsError(RetinaAdaptError):
 
 @dataclass
 class AdversarialSettings:
-    """The adversarial term.
+    """Settings of the adversarial term.
 
     Args:
-        weight: of the generator's term relative to the reconstruction loss: 1 gives both gradients the same norm at
-            the decoder's last layer. 0 leaves the term out.
-        start_step: optimiser steps before the generator's term sets in; the discriminator learns from the first.
+        weight: weight of the generator's term relative to the reconstruction loss: 1 gives both gradients the same norm
+            at the decoder's last layer. 0 leaves the term out.
+        start_step: number of optimiser steps before the generator's term sets in; the discriminator learns from the
+            first.
         base_channels: channels of the discriminator's first layer, a multiple of 8.
         layers: layers of the discriminator that halve the resolution; three make patches of 70 pixels.
     """
@@ -49,10 +50,10 @@ class AdversarialSettings:
 
 
 class AdversarialTerm(nn.Module):
-    """A discriminator and both of its losses.
+    """A discriminator, its loss and the generator's.
 
-    It belongs into the training step's module: its parameters are trained with the others. All of them get a gradient
-    at every step, as data-parallel training needs it.
+    Make it part of the training step's module, so that its parameters are trained with the others. All of them get a
+    gradient at every step, as data-parallel training requires.
 
     Raises:
         DiscriminatorSizeError: see `PatchDiscriminator`.
@@ -71,17 +72,18 @@ class AdversarialTerm(nn.Module):
         last_layer: nn.Parameter,
         step: Tensor | int,
     ) -> dict[str, Tensor]:
-        """Two losses (scalars), each to be added to the loss to minimise as it is.
+        """Two scalar losses, each to be added as it is to the loss to minimise.
 
         "generator": `weight` times the adaptive weight times the hinge loss of the reconstruction; 0 before the start
-        step. "discriminator": its hinge loss. The adaptive weight is that of this process's share of the batch.
+        step. "discriminator": its hinge loss. The adaptive weight depends only on this process's share of the batch.
 
         Args:
             reconstructed: (batch, channels, height, width), about in [0, 1], with gradient.
             target: the originals, the same shape.
             reconstruction_loss: scalar; what the generator's term is weighed against.
-            last_layer: of the network that made `reconstructed`: `LatentAutoencoder.last_layer()`.
-            step: optimiser steps done, e.g. the training loop's `batch["step"]`.
+            last_layer: parameter of the last layer of the network that made `reconstructed`:
+                `LatentAutoencoder.last_layer()`.
+            step: number of optimiser steps done, e.g. the training loop's `batch["step"]`.
         """
         original_scores = self.discriminator(target).float()
         reconstructed_scores = self.discriminator(reconstructed.detach()).float()
@@ -96,7 +98,7 @@ class AdversarialTerm(nn.Module):
         return losses
 
     def _scores_of_a_fixed_judge(self, reconstructed: Tensor) -> Tensor:
-        """As the discriminator's, but their gradient reaches the reconstruction only."""
+        """The discriminator's scores, with a gradient that reaches only the reconstruction."""
         detached = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
         return torch.func.functional_call(self.discriminator, detached, (reconstructed,)).float()
 

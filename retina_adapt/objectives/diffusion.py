@@ -1,4 +1,4 @@
-"""The diffusion loss, for the three things a denoiser may predict, and how its noise levels weigh."""
+"""The diffusion loss for the three things a denoiser may predict, and the weights of its noise levels."""
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ class PredictionTypeError(RetinaAdaptError):
 def diffusion_target(
     clean_latent: Tensor, noise: Tensor, alphas_cumprod: Tensor, timesteps: Tensor, prediction_type: str
 ) -> Tensor:
-    """What the denoiser shall predict at the given timesteps, shaped as the latent.
+    """What the denoiser should predict at the given timesteps, in the shape of the latent.
 
     With alpha = sqrt(alphas_cumprod[t]) and sigma = sqrt(1 - alphas_cumprod[t]): the noise (`epsilon`, Ho et al.
     2020), alpha * noise - sigma * latent (`v_prediction`, Salimans and Ho 2022), or the latent (`sample`).
@@ -41,13 +41,13 @@ def min_snr_weight(alphas_cumprod: Tensor, timesteps: Tensor, prediction_type: s
     """The weight of each row's squared error, (batch,), so that low noise levels do not outweigh the others.
 
     With snr = a / (1 - a), a = alphas_cumprod[t], an error of the denoised latent weighs min(snr, gamma) (Hang et al.
-    2023, "Efficient diffusion training via min-SNR weighting strategy"): as an error of the noise (`epsilon`)
+    2023, "Efficient diffusion training via min-SNR weighting strategy"). As an error of the noise (`epsilon`), that is
     min(snr, gamma) / snr.
 
-    For `sample` and `v_prediction` an error of the denoised latent weighs at least 1, which is Salimans and Ho's
-    truncated SNR (2022, section 4): max(1, min(snr, gamma)), as an error of the velocity divided by snr + 1. By
-    min(snr, gamma) alone a schedule that ends in pure noise (snr = 0) would never train its last level, which is where
-    sampling starts. So the three types weigh alike where snr is at least 1.
+    For `sample` and `v_prediction`, an error of the denoised latent weighs at least 1, which is Salimans and Ho's
+    truncated SNR (2022, section 4): max(1, min(snr, gamma)), divided by snr + 1 as an error of the velocity. With
+    min(snr, gamma) alone, a schedule that ends in pure noise (snr = 0) would never train its last level, where sampling
+    starts. The three types therefore weigh alike where snr is at least 1.
 
     Args:
         alphas_cumprod: (training_steps,), in [0, 1], as diffusers' schedulers hold it.
@@ -74,8 +74,8 @@ def diffusion_loss(prediction: Tensor, target: Tensor, weights: Tensor | None = 
     Args:
         prediction: (batch, channels, height, width).
         target: the same shape.
-        weights: (batch,), factors on the rows' errors, e.g. `min_snr_weight`; they are not brought to a mean of 1.
-            None is 1 for all.
+        weights: (batch,), factors on the rows' errors, e.g. from `min_snr_weight`; they are not normalised to a mean of
+            1. None means 1 for all.
     """
     if weights is None:
         return torch.nn.functional.mse_loss(prediction, target)

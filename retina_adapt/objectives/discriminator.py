@@ -15,19 +15,19 @@ class DiscriminatorSizeError(RetinaAdaptError):
 
 
 class PatchDiscriminator(nn.Module):
-    """Scores of overlapping patches: high for original ones, low for reconstructed ones (Isola et al. 2017).
+    """A network that scores overlapping patches: high if original, low if reconstructed (Isola et al. 2017).
 
-    `layers` convolutions that halve the resolution and double the channels (at most 8 times the first ones), then two
-    at that resolution. GroupNorm in place of their BatchNorm: an image's scores depend on this image alone, whatever
-    the batch. As there, the first layer is not normalised.
+    `layers` convolutions halve the resolution and double the channels (at most 8 times the first ones); two more follow
+    at that resolution. GroupNorm replaces the paper's BatchNorm, so that an image's scores depend on this image alone,
+    whatever the batch. As in the paper, the first layer is not normalised.
 
     Args:
         image_channels: channels of the images.
-        base_channels: of the first layer; a multiple of 8.
+        base_channels: channels of the first layer; a multiple of 8.
         layers: at least 1; three make patches of 70 pixels.
 
     Raises:
-        DiscriminatorSizeError: for other numbers.
+        DiscriminatorSizeError: `base_channels` or `layers` is out of range.
     """
 
     def __init__(self, image_channels: int, base_channels: int = 64, layers: int = 3) -> None:
@@ -51,7 +51,7 @@ class PatchDiscriminator(nn.Module):
         self.blocks = nn.Sequential(*blocks)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Scores, any real numbers, one for each patch.
+        """One score per patch, any real number.
 
         Args:
             images: (batch, image_channels, height, width) in [0, 1], sides at least 3 * 2^layers.
@@ -60,7 +60,7 @@ class PatchDiscriminator(nn.Module):
             (batch, 1, height / 2^layers - 2, width / 2^layers - 2), rounded down.
 
         Raises:
-            DiscriminatorSizeError: for smaller images.
+            DiscriminatorSizeError: the images are smaller.
         """
         if min(images.shape[-2:]) < self.shortest_side:
             raise DiscriminatorSizeError(

@@ -11,15 +11,15 @@ from retina_adapt.objectives.precision import in_full_precision
 def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
     """Blur (batch, channels, height, width) with a Gaussian of standard deviation `sigma` in pixels.
 
-    Beyond the border everything counts as 0. Divide by the blur of a weight, 1 where there is a value, for an average
-    over what there is alone (normalised convolution, Knutsson and Westin 1993).
+    Everything beyond the border counts as 0. To average only over what there is, divide by the blur of a weight that is
+    1 where there is a value (normalised convolution, Knutsson and Westin 1993).
     """
     reach = round(3 * sigma)
     return windowed_mean(F.pad(images, (reach, reach, reach, reach)), sigma, reach)
 
 
 def windowed_mean(images: Tensor, sigma: float, reach: int) -> Tensor:
-    """Means under a Gaussian window of 2 * reach + 1 pixels a side, where all of it lies within the images.
+    """Means under a Gaussian window of 2 * reach + 1 pixels a side, wherever it lies wholly within the images.
 
     Args:
         images: (batch, channels, height, width).
@@ -31,8 +31,8 @@ def windowed_mean(images: Tensor, sigma: float, reach: int) -> Tensor:
     offsets = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
     window = torch.exp(-(offsets**2) / (2 * sigma**2))
     window = (window / window.sum()).expand(channels, 1, 1, -1)
-    # cuDNN rounds the operands of a convolution to TF32's 10 bits by default: SSIM's variances, differences of two such
-    # means, would be rounding alone.
+    # By default, cuDNN rounds the operands of a convolution to TF32's 10 bits: SSIM's variances, which are differences
+    # of two such means, would be nothing but rounding.
     with torch.backends.cudnn.flags(enabled=False):
         rows = F.conv2d(images, window, groups=channels)
         return F.conv2d(rows, window.transpose(2, 3), groups=channels)

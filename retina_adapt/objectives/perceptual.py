@@ -1,4 +1,4 @@
-"""A perceptual distance without weights from elsewhere: the features are a reconstruction backbone's own."""
+"""A perceptual distance without external weights: its features are those of a reconstruction backbone."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,15 +11,15 @@ from retina_adapt.backbones import HookPointError, ReconstructionBackbone
 
 
 class PerceptualDistance(nn.Module):
-    """Compares images by the features that a frozen reference backbone's encoder makes of them.
+    """A distance between images by their features in the encoder of a frozen reference backbone.
 
     Features are taken at the encoder's hook points and scaled to unit length at each pixel; the distance is their
     squared difference, summed over channels, averaged over pixels, images and hook points (Zhang et al. 2018, "The
-    unreasonable effectiveness of deep features", eq. 1, all channels weighing the same). It lies in [0, 4].
+    unreasonable effectiveness of deep features", eq. 1, with equal weights for all channels). It lies in [0, 4].
 
     Args:
-        backbone: the reference. It is frozen and set to evaluation, and stays so: give one that nobody trains, e.g.
-            loaded once more.
+        backbone: the reference. It is frozen and set to evaluation mode for good: give one that nothing else trains,
+            e.g. a copy loaded for this purpose.
 
     Raises:
         HookPointError: the reference has no hook point of the group `encoder` with the layout `map`.
@@ -38,7 +38,7 @@ class PerceptualDistance(nn.Module):
         self.backbone = backbone.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "PerceptualDistance":
-        """The reference stays in evaluation mode, whatever the module that it is a part of."""
+        """Stay in evaluation mode, whatever the mode of the surrounding module."""
         return super().train(False)
 
     def forward(self, result: Tensor, target: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class PerceptualDistance(nn.Module):
     def _unit_features(self, images: Tensor) -> list[Tensor]:
         with self._features_kept() as features:
             self.backbone.encode(images)
-        # In float32, for in bfloat16 the difference of like features would be mostly rounding.
+        # In float32: in bfloat16, the difference of similar features would be mostly rounding.
         return [F.normalize(feature.float(), dim=1) for feature in features]
 
     @contextmanager

@@ -13,10 +13,10 @@ Value = TypeVar("Value")
 
 
 def in_full_precision(objective: Callable[Arguments, Tensor]) -> Callable[Arguments, Tensor]:
-    """A decorator: the objective gets float32 where it was given less, and autocast is off while it is computed.
+    """Decorate an objective: it gets float32 where it was given less, and is computed with autocast off.
 
-    SSIM's variance is a difference of two averages, and what is fine is a difference of two pictures. In bfloat16, with
-    less than three digits, they are rounding alone: SSIM's denominator can come out as 0, and its loss as -inf.
+    SSIM's variance is a difference of two averages, and fine detail is a difference of two pictures. In bfloat16, with
+    less than three digits, both are nothing but rounding: SSIM's denominator can come out as 0, and its loss as -inf.
     """
     compute: Callable[..., Tensor] = objective
 
@@ -24,7 +24,7 @@ def in_full_precision(objective: Callable[Arguments, Tensor]) -> Callable[Argume
     def computed_in_full_precision(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Tensor:
         tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
         device = tensors[0].device.type
-        # `meta` has no autocast, and cannot be told to leave it off.
+        # The device `meta` has no autocast that could be turned off.
         off = torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
         with off:
             return compute(

@@ -45,17 +45,17 @@ def structural_dissimilarity(result: Tensor, target: Tensor) -> Tensor:
 def multi_scale_structural_dissimilarity(result: Tensor, target: Tensor, scales: int = 3) -> Tensor:
     """Mean of `structural_dissimilarity` over `scales` resolutions, each half of the one before.
 
-    At a coarse scale the window sees uneven light and broad vessels, which at the fine one are nearly constant. The
-    mean of the scales, not the product of Wang et al. 2003 ("Multiscale structural similarity"): that takes roots of
-    correlations, which may be negative and have no finite gradient at 0.
+    At a coarse scale, the window sees uneven light and broad vessels, which are nearly constant in it at the fine one.
+    This is the mean of the scales, not the product of Wang et al. 2003 ("Multiscale structural similarity"), which
+    takes roots of correlations: these may be negative, and the roots have no finite gradient at 0.
 
     Args:
         result: images (batch, channels, height, width) in [0, 1], sides at least 11 * 2^(scales - 1).
         target: the same shape.
-        scales: at least 1, which is `structural_dissimilarity`.
+        scales: at least 1; 1 is `structural_dissimilarity`.
 
     Raises:
-        ImageTooSmallError: for smaller images.
+        ImageTooSmallError: the images are smaller.
     """
     shortest = WINDOW_SIZE * 2 ** (scales - 1)
     if min(result.shape[-2:]) < shortest:

@@ -170,8 +170,7 @@ def restore(stored: StoredState, state: TrainingState) -> None:
 
 
 def _is_count(key: str, value: Tensor, parameter: Tensor) -> bool:
-    """Whether this is a number that optimisers keep on the CPU, such as their step; moments lie beside the
-    parameter."""
+    """Whether optimisers keep this number on the CPU, as they do their step; moments lie beside the parameter."""
     return key == "step" or (value.ndim == 0 and parameter.ndim > 0)
 
 

@@ -25,7 +25,7 @@ class CheckpointFolder:
     best_by: str = ""
 
     def to_resume_from(self, resume: str) -> Path | None:
-        """The newest checkpoint, or None if there is none, if `resume` allows that; see `TrainingSettings.resume`.
+        """The newest checkpoint, or None if there is none; refuses what `TrainingSettings.resume` does not allow.
 
         In a run of several trainings, "always" is content with a checkpoint of any of them, since the run may have been
         killed before the next training began.

@@ -10,7 +10,7 @@ from retina_adapt.training.checkpoint import CheckpointError, list_checkpoints
 from retina_adapt.training.run_record import RUN_FILE, data_fingerprints, flattened, read_run, recipe_of
 from retina_adapt.training.settings import TrainingSettings
 
-# How to train may change between starts, for instance to a lower rate after divergence, or to more processes. What
+# How to train may change between starts, for instance to a lower rate after divergence, or to other processes. What
 # comes out must not: the seed is on the adaptor's card, and a moving average needs every step.
 _HOW_TO_TRAIN = {field.name for field in fields(TrainingSettings)} - {"seed", "moving_average_decay"}
 _ELSEWHERE = {"output_folder", "validation", "sampling_steps", "tracking", "card"}
@@ -51,7 +51,7 @@ def require_same_run(configuration: Any, output_folder: Path) -> list[str]:
         )
     recorded = earlier.get("data", {})
     doubts = [
-        f"{source} has other files than when this run was last started, on which its checkpoints were trained"
+        f"{source} has other files than when this run was last started; its checkpoints saw the earlier ones"
         for source, files in data_fingerprints(now).items()
         if recorded.get(source, files) != files
     ]

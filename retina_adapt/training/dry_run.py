@@ -34,11 +34,12 @@ class DryRunReport:
         peak_memory_bytes: on a GPU, the most that torch reserved; otherwise the most main memory the process held, data
             included.
         workers: number of processes that prepare batches.
-        seconds_per_step: with all its micro-batches, and without workers also their preparation.
+        seconds_per_step: for all its micro-batches; without workers, their preparation included.
         seconds_per_validation: for the whole validation data.
         seconds_per_checkpoint: to write one.
         checkpoint_bytes: size of one.
-        seconds_in_all: for the full run, with its validations and checkpoints, if all steps took as long as this one.
+        seconds_in_all: for the full run, with its validations and checkpoints, if all steps took as long as the timed
+            one.
     """
 
     parameters: int

@@ -12,7 +12,7 @@ SAME_REQUEST_SECONDS = 1.0
 
 
 class TrainingStopped(SystemExit):
-    """Ends the process after the checkpoint is written, with the signal's usual exit status: 143 or 130."""
+    """The end of the process once the checkpoint is written, with the signal's usual status: 143 or 130."""
 
     def __init__(self, status: int = STOPPED_STATUS) -> None:
         super().__init__(int(status))

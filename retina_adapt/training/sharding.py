@@ -49,8 +49,10 @@ def gathered_parameters(module: nn.Module) -> Iterator[None]:
 
 
 class ShardedRoot(nn.Module):
-    """Wraps a training step for FSDP2, which marks the module it is given for good: that one cannot be sharded
-    again."""
+    """A wrapper that FSDP2 is given in place of a training step.
+
+    FSDP2 marks the module it is given for good, and that module cannot be sharded again.
+    """
 
     def __init__(self, training_step: nn.Module) -> None:
         super().__init__()

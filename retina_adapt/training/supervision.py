@@ -28,7 +28,7 @@ from retina_adapt.training.validation_history import ScoredStep, require_score, 
 
 @dataclass
 class Supervision:
-    """Accompanies the steps of one training and knows what is due when.
+    """Supervision of the steps of one training: what is due when.
 
     After each step, the loop calls `refuse_divergence`, `log` and `save_if_due`, and `validate` if `validation_is_due`.
     While the watched loss is too high, checkpoints and validations that are due wait for the first step at which it no
@@ -60,8 +60,7 @@ class Supervision:
     checkpoint_is_due: bool = False
 
     def resume(self) -> None:
-        """Resume from the newest checkpoint, if there is one; see `CheckpointFolder.to_resume_from` for what is
-        refused."""
+        """Resume from the newest checkpoint, if there is one; refuses as `CheckpointFolder.to_resume_from` does."""
         # All processes look before the main one tidies up.
         found = fail_together(self.accelerator, lambda: self.checkpoints.to_resume_from(self.settings.resume))
         names = gather_object([found.name if found else None])
@@ -206,7 +205,7 @@ class Supervision:
         """
         self.accelerator.print(
             f"{self.name}: stopped after step {self.state.step}; the same command resumes from "
-            f"{self.checkpoints.newest() or 'the beginning'}"
+            f"{self.checkpoints.newest() or 'the start'}"
         )
         self.note("stopped")
         raise TrainingStopped(status)

@@ -102,8 +102,7 @@ def start_run(
 def log_validation(
     accelerator: Accelerator, name: str, validation: Validation, step: int, norms: dict[str, float]
 ) -> None:
-    """Send scores, pictures and the trained tensors' norms to the trackers, with tags prefixed by the training's
-    `name`."""
+    """Send scores, pictures and the trained tensors' norms to the trackers, with `name` as prefix of the tags."""
     entries = {f"{name}/validation/{key}": value for key, value in validation.scores.items()}
     entries[f"{name}/parameter_norm"] = float(np.linalg.norm(list(norms.values())))
     accelerator.log(entries, step=step)

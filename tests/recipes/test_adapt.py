@@ -279,7 +279,7 @@ def test_a_run_goes_on_from_another_adaptor(run: Callable[..., dict[str, Tensor]
             "covers only decoder",
         ),
         ({"card": {"license": "MIT"}}, ConfigurationError, "has the licence Apache-2.0, and card.license says MIT"),
-        ({"output_folder": "first"}, ConfigurationError, "take another output_folder"),
+        ({"output_folder": "first"}, ConfigurationError, "use another output_folder"),
     ],
 )
 def test_a_start_that_cannot_be_gone_on_from_is_refused(

@@ -98,7 +98,7 @@ def test_sampling_steps_that_the_noise_schedule_does_not_have_are_refused(
 def test_a_degradation_that_is_evaluated_twice_is_refused(load_recipe: Callable[[str], ModuleType]) -> None:
     recipe = load_recipe("evaluate")
     degradations = [recipe.EvaluatedDegradation("haze", ["haze"]), recipe.EvaluatedDegradation("haze", ["mixed"])]
-    with pytest.raises(ConfigurationError, match="haze is there more than once"):
+    with pytest.raises(ConfigurationError, match="haze is listed more than once"):
         recipe.EvaluateConfig("out", [recipe.EvaluatedDataSet("a", None)], degradations)
 
 
@@ -110,7 +110,7 @@ def test_what_would_be_told_apart_by_one_name_is_refused(load_recipe: Callable[[
         )
     with pytest.raises(ConfigurationError, match="clear: the names a, a must differ"):
         evaluate_router.EvaluateRouterConfig("out", [evaluate_router.ClearDataSet("a", None)] * 2)
-    with pytest.raises(ConfigurationError, match="an adaptor of light is there more than once"):
+    with pytest.raises(ConfigurationError, match="an adaptor of light is listed more than once"):
         evaluate.EvaluatedDegradation("light", ["light", "light"])
 
 

@@ -220,7 +220,7 @@ def test_nothing_is_chosen_by_test_photographs(search: Callable[..., list[dict]]
         ({"name": "autoencoder.learning_rate", "low": 2.0, "high": 1.0}, "needs choices, or low and a larger high"),
         ({"name": "autoencoder.learning_rate", "low": 0.0, "high": 1.0, "logarithmic": True}, "low must be above 0"),
         ({"name": "autoencoder.steps", "low": 1.5, "high": 3.0}, "a whole number"),
-        ({"name": "adaptor.kind", "low": 1.0, "high": 3.0}, "is no number; give it choices"),
+        ({"name": "adaptor.kind", "low": 1.0, "high": 3.0}, "is not a number; give it choices"),
         ({"name": "flips", "choices": [True], "low": 1.0}, "choices and a range"),
         ({"name": "validation.degradation", "choices": ["haze"]}, "cannot be searched"),
         ({"name": "autoencoder.mixed_precision", "choices": ["no", "bf16"]}, "cannot be searched"),
@@ -241,7 +241,7 @@ def test_a_mistake_in_the_search_is_an_error_before_anything_is_trained(
         ({"space": [{"name": "adaptor.rank", "choices": [2, 4]}]}, "'residual' does not read adaptor.rank"),
         ({"stage": "denoiser", "overrides": {"denoiser.steps": 1}}, "has no adaptor in it"),
         ({"space": [{"name": "adaptor.hook_groups", "choices": [["denoiser"]]}]}, "has no adaptor in it"),
-        ({"overrides": {"start_from": "light"}}, "whose shape is given, so that adaptor"),
+        ({"overrides": {"start_from": "light"}}, "whose shape is fixed, so adaptor"),
         ({"overrides": {"autoencoder.stepz": 3}}, "did you mean 'autoencoder.steps'"),
     ):
         with pytest.raises(ConfigurationError, match=message):

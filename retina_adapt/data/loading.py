@@ -43,21 +43,15 @@ def training_batches(
         first_position: number of items taken before step 0, on all processes together.
         workers: number of processes that prepare batches; with 0, this process does.
     """
+    options: dict[str, Any] = {
+        "num_workers": workers,
+        "worker_init_fn": _start_worker,
+        "pin_memory": torch.cuda.is_available(),
+    }
     if isinstance(items, StreamedImages):
         first_batch = first_step + -(-first_position // (batch_size * world_size))
         share = items.share(seed=seed, rank=rank, world_size=world_size, batch_size=batch_size, first_batch=first_batch)
-        return islice(
-            iter(
-                DataLoader(
-                    share,
-                    batch_size=batch_size,
-                    num_workers=workers,
-                    worker_init_fn=_start_worker,
-                    pin_memory=torch.cuda.is_available(),
-                )
-            ),
-            steps - first_step,
-        )
+        return islice(iter(DataLoader(share, batch_size=batch_size, **options)), steps - first_step)
     sampler = TrainingBatchSampler(
         len(items),  # type: ignore[arg-type]  # PyTorch's `Dataset` does not declare `__len__`
         batch_size,
@@ -68,15 +62,7 @@ def training_batches(
         first_step=first_step,
         first_position=first_position,
     )
-    return iter(
-        DataLoader(
-            items,
-            batch_sampler=sampler,
-            num_workers=workers,
-            worker_init_fn=_start_worker,
-            pin_memory=torch.cuda.is_available(),
-        )
-    )
+    return iter(DataLoader(items, batch_sampler=sampler, **options))
 
 
 def use_one_core(_: int) -> None:

@@ -367,8 +367,7 @@ def write_results(study: optuna.Study, config: SweepConfig) -> None:
 
 
 def full_training_command(config: SweepConfig) -> str:
-    """The command that trains the best trial for as many steps as the base; `overrides` may have shortened the
-    trials."""
+    """The command that trains the best trial for the base's number of steps; `overrides` may have shortened trials."""
     base = parse_configuration(AdaptConfig, description=config.base, arguments=["--config", config.base])
     searched = {entry.name for entry in config.space}
     words = ["--config", f"{config.output_folder}/best.yaml", f"--output_folder={config.output_folder}/full"]

@@ -185,6 +185,30 @@ def test_a_setting_that_no_training_can_have_fails_its_trial_alone(
     assert "it must lie in [0, 1)" in found[1.5]["error"]
 
 
+@pytest.mark.parametrize(
+    "raised",
+    [RuntimeError("MPS backend out of memory"), torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("a defect")],
+)
+def test_a_trial_that_runs_out_of_memory_fails_alone_and_a_defect_ends_the_search(
+    raised: Exception,
+    sweep: ModuleType,
+    search: Callable[..., list[dict]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def train(*_: object) -> None:
+        raise raised
+
+    # No machine's memory is filled for a test.
+    monkeypatch.setattr(sweep, "adapt", train)
+    if str(raised) == "a defect":
+        with pytest.raises(RuntimeError, match="a defect"):
+            search(tmp_path / "search", trials=1)
+    else:
+        (row,) = search(tmp_path / "search", trials=1)
+        assert (row["state"], row["error"]) == ("fail", str(raised))
+
+
 def test_the_base_is_found_among_choices_that_are_written_otherwise(sweep: ModuleType, base: Path) -> None:
     setting = sweep.SearchedSetting("loss_weights.structural", choices=[0, 1])
     config = sweep.SweepConfig("out", str(base), [setting], overrides={"loss_weights.structural": 1.0})

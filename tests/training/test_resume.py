@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from toy_training import ToyStep, toy_settings, train_toy, trained
 
 from retina_adapt.training import CheckpointError, Validation
+from retina_adapt.training.checkpoint import StoredState, TrainingState, restore
+from retina_adapt.training.divergence import DivergenceWatch
 
 
 def same_bits(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -139,3 +141,20 @@ def test_a_resumed_run_holds_on_to_no_file_of_its_checkpoint(tmp_path: Path) -> 
         return Validation({"score": 1.0})
 
     train_toy(step, tmp_path, toy_settings(), validate=validate)
+
+
+def test_moments_return_to_the_parameters_device_and_the_step_count_to_the_cpu() -> None:
+    # The meta device stands for a GPU; one number is a parameter too.
+    parameters = {
+        "scale": nn.Parameter(torch.zeros((), device="meta")),
+        "w": nn.Parameter(torch.zeros(2, device="meta")),
+    }
+    state = TrainingState(parameters, torch.optim.AdamW(parameters.values()))
+    tensors = {f"parameter.{name}": torch.zeros(parameter.shape) for name, parameter in parameters.items()}
+    for name, parameter in parameters.items():
+        tensors |= {f"optimizer.{name}.{key}": torch.zeros(parameter.shape) for key in ("exp_avg", "exp_avg_sq")}
+        tensors[f"optimizer.{name}.step"] = torch.tensor(3.0)
+    restore(StoredState(tensors, DivergenceWatch(), [], 3), state)
+    for parameter in parameters.values():
+        devices = {key: value.device.type for key, value in state.optimizer.state[parameter].items()}
+        assert devices == {"exp_avg": "meta", "exp_avg_sq": "meta", "step": "cpu"}

@@ -137,6 +137,9 @@ class AdaptConfig:
         sampling_steps: number of steps when validating stage two.
         card: further statements for the adaptor's card.
         tracking: where the run is logged.
+
+    Raises:
+        ConfigurationError, PairingError: the settings contradict each other.
     """
 
     output_folder: str
@@ -156,50 +159,53 @@ class AdaptConfig:
     card: AdaptorCardSettings = field(default_factory=AdaptorCardSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
+    def __post_init__(self) -> None:
+        if self.denoiser.steps and self.denoiser.mixed_precision != self.autoencoder.mixed_precision:
+            raise ConfigurationError(
+                "autoencoder.mixed_precision and denoiser.mixed_precision differ: give both the same"
+            )
+        if not (self.loss_weights.on_latents or self.loss_weights.on_pictures):
+            raise ConfigurationError("every weight in loss_weights is 0: give at least one loss a weight")
+        if self.small_frames.steps + self.second_look.steps > self.autoencoder.steps:
+            raise ConfigurationError(
+                f"small_frames.steps is {self.small_frames.steps} and second_look.steps {self.second_look.steps}; "
+                f"together they must be at most autoencoder.steps, {self.autoencoder.steps}: lower them"
+            )
+        if self.second_look.steps and not self.loss_weights.on_pictures:
+            raise ConfigurationError(
+                "second_look needs losses on pictures: give one of them a weight, or set second_look.steps to 0"
+            )
+        require_apart(self.train, self.validation)
+        if self.latent_cache and self.train.clear:
+            raise ConfigurationError(
+                "latent_cache is for real pairs: those of `train.clear` are degraded anew for every draw, so they must "
+                "be encoded at every step; set it to false"
+            )
 
-def trained_groups(config: AdaptConfig) -> dict[str, list[str]]:
-    """The adaptor's hook groups that each stage trains."""
-    groups = config.adaptor.hook_groups
-    # Without a loss on pictures, nothing reaches an adaptor in the decoder.
-    of_autoencoder = ("encoder", "decoder") if config.loss_weights.on_pictures else ("encoder",)
-    return {
-        "autoencoder": [group for group in groups if group in of_autoencoder and config.autoencoder.steps],
-        "denoiser": [group for group in groups if group.startswith("denoiser") and config.denoiser.steps],
-    }
+    def trained_groups(self) -> dict[str, list[str]]:
+        """The adaptor's hook groups that each stage trains."""
+        groups = self.adaptor.hook_groups
+        # Without a loss on pictures, nothing reaches an adaptor in the decoder.
+        of_autoencoder = ("encoder", "decoder") if self.loss_weights.on_pictures else ("encoder",)
+        return {
+            "autoencoder": [group for group in groups if group in of_autoencoder and self.autoencoder.steps],
+            "denoiser": [group for group in groups if group.startswith("denoiser") and self.denoiser.steps],
+        }
 
 
 def setup(
     config: AdaptConfig,
 ) -> tuple[Accelerator, ReconstructionBackbone, PeftModel, FrozenBackboneGuard, AdaptorDescription | None]:
-    """Check the configuration, start the run, attach the adaptor; the last value is what it continues from, if any."""
-    if config.denoiser.steps and config.denoiser.mixed_precision != config.autoencoder.mixed_precision:
-        raise ConfigurationError("autoencoder.mixed_precision and denoiser.mixed_precision differ: give both the same")
-    if not (config.loss_weights.on_latents or config.loss_weights.on_pictures):
-        raise ConfigurationError("every weight in loss_weights is 0: give at least one loss a weight")
-    if config.small_frames.steps + config.second_look.steps > config.autoencoder.steps:
-        raise ConfigurationError(
-            f"small_frames.steps is {config.small_frames.steps} and second_look.steps {config.second_look.steps}; "
-            f"together they must be at most autoencoder.steps, {config.autoencoder.steps}: lower them"
-        )
-    if config.second_look.steps and not config.loss_weights.on_pictures:
-        raise ConfigurationError(
-            "second_look needs losses on pictures: give one of them a weight, or set second_look.steps to 0"
-        )
-    require_apart(config.train, config.validation)
-    if config.latent_cache and config.train.clear:
-        raise ConfigurationError(
-            "latent_cache is for real pairs: those of `train.clear` are degraded anew for every draw, so they must be "
-            "encoded at every step; set it to false"
-        )
+    """Check that the backbone fits, start the run, attach the adaptor; last is what it continues from, if any."""
     backbone = load_backbone(backbone_folder(config.backbone))
     # Raises for groups that the backbone does not have, trained or not.
     select_hook_points(backbone.hook_points(), config.adaptor.hook_groups)
-    if not any(trained_groups(config).values()):
+    if not any(config.trained_groups().values()):
         raise ConfigurationError(
             "nothing would be trained: no stage has both steps and an adaptor that its losses reach; see "
             "adaptor.hook_groups, autoencoder.steps, denoiser.steps and loss_weights"
         )
-    if trained_groups(config)["denoiser"]:
+    if config.trained_groups()["denoiser"]:
         require_sampling_steps(backbone, config.sampling_steps, SAMPLING_START)
     side = config.small_frames.size
     if config.small_frames.steps and (
@@ -213,7 +219,7 @@ def setup(
         require_start_fits(config, describe_adaptor(adaptor_folder(config.start_from)))
     # Groups that no stage trains are left out: they would enlarge the adaptor and, unless they start as the identity,
     # change the backbone's output.
-    hook_groups = [group for groups in trained_groups(config).values() for group in groups]
+    hook_groups = [group for groups in config.trained_groups().values() for group in groups]
     peft_config = replace(config.adaptor, hook_groups=hook_groups).to_peft_config()
     accelerator = new_accelerator(config.autoencoder, config.tracking, config.output_folder)
     start_run(accelerator, config, config.output_folder, config.tracking)
@@ -371,7 +377,7 @@ def main(
     steps_done: dict[str, int] = {}
     built_on = [guard.fingerprint] if start is None else [guard.fingerprint, start.sha256]
     for stage, (settings, step, mode) in stages.items():
-        hook_groups = trained_groups(config)[stage]
+        hook_groups = config.trained_groups()[stage]
         if not hook_groups:
             continue
         trained = sum(parameter.numel() for parameter in train_only(adapted, ADAPTOR_NAME, hook_groups))

@@ -378,6 +378,7 @@ def full_training_command(config: SweepConfig) -> str:
 
 def main(config: SweepConfig) -> None:
     study = open_study(config, check_base(config))
+    command = full_training_command(config)
     while sum(trial.state.is_finished() for trial in study.trials) < config.trials:
         trial = next_trial(study, config.seed)
         run_trial(trial, study, config)
@@ -388,7 +389,7 @@ def main(config: SweepConfig) -> None:
     print((Path(config.output_folder) / "results.md").read_text(encoding="utf-8"), end="")
     if (Path(config.output_folder) / "best.yaml").is_file():
         print("The best trial's settings, trained as long as the base configuration says:")
-        print(full_training_command(config))
+        print(command)
 
 
 if __name__ == "__main__":

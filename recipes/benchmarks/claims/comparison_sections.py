@@ -7,6 +7,7 @@ from benchmarks.claims.arms import PAPER_SAMPLING_STEPS, SCRATCH
 from benchmarks.claims.plan import OURS, Rows, learning_rate_of, long_suffix
 from benchmarks.claims.section import Material, Section
 from benchmarks.claims.tables import (
+    NOTHING,
     by_two,
     cell,
     first_reaching,
@@ -66,27 +67,29 @@ def arms(about: Material) -> Section:
 
 def pairs(about: Material) -> Section:
     config, results = about.config, about.results
-    rows = _pairs_rows(about)
-    plots.draw_pairs(rows, results, about.figures / "pairs.png")
-    verdict = targets.fewer_pairs(rows, results)
+    suffix = long_suffix(config)
+    of_few_steps, long = _pairs_rows(about), _long_pairs_rows(about)
+    rows = of_few_steps | long
+    plots.draw_pairs(rows, results, suffix, about.figures / "pairs.png")
+    verdicts = [targets.fewer_pairs(of_few_steps, results)]
+    if long:
+        verdicts.append(targets.fewer_pairs(long, results, suffix))
+
+    def shown(trainings: list[Training]) -> str:
+        psnr, ssim = (measure(results, trainings, f"{name}_enhanced") for name in ("psnr", "ssim"))
+        return f"{cell(psnr)} / {cell(ssim, 3)}" if len(psnr) else NOTHING
+
     return Section(
         [
             "### Fewer pairs",
             f"Degradation `{config.degradation}`, mean of the data sets; PSNR / SSIM. Pairs are fixed: photograph and "
             "degradation drawn once; `all` degrades every clear photograph anew for every draw. Where there are more "
             "pairs than clear photographs, each serves for several, with other degradations.",
-            by_two(
-                rows,
-                lambda trainings: (
-                    f"{cell(measure(results, trainings, 'psnr_enhanced'))} / "
-                    f"{cell(measure(results, trainings, 'ssim_enhanced'), 3)}"
-                ),
-                "pairs",
-            ),
-            str(verdict),
+            by_two(rows, shown, "pairs"),
+            *map(str, verdicts),
             f"![PSNR over pairs]({about.link}/pairs.png)",
         ],
-        [verdict],
+        verdicts,
     )
 
 
@@ -195,11 +198,22 @@ def learning_rates(about: Material) -> Section:
 
 def _pairs_rows(about: Material) -> Rows:
     """By arm and number of pairs, the fewest first; `all` pairs are the arms' own trainings."""
-    config, fixed = about.config, about.questions.get("pairs", {})
-    rows = {
-        name: fixed[name]
-        for arm in config.pairs_arms
-        for count in sorted(config.pair_counts)
-        if (name := f"{arm} | {count}") in fixed
+    config = about.config
+    return _by_pairs(about, config.pairs_arms, config.pair_counts, "", about.questions.get("arms", {}))
+
+
+def _long_pairs_rows(about: Material) -> Rows:
+    """The same of the arms that are trained longer; empty if they are trained with all pairs alone."""
+    config = about.config
+    if not config.long_pair_counts:
+        return {}
+    of_all = about.questions.get("convergence", {})
+    return _by_pairs(about, config.long_arms, config.long_pair_counts, long_suffix(config), of_all)
+
+
+def _by_pairs(about: Material, arms: list[str], counts: list[int], suffix: str, of_all: Rows) -> Rows:
+    fixed = about.questions.get("pairs", {})
+    names = [f"{arm}{suffix} | {count}" for arm in arms for count in sorted(counts)]
+    return {name: fixed[name] for name in names if name in fixed} | {
+        f"{arm}{suffix} | all": of_all.get(arm, []) for arm in arms
     }
-    return rows | {f"{arm} | all": about.questions.get("arms", {}).get(arm, []) for arm in config.pairs_arms}

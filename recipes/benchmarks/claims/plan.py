@@ -88,12 +88,13 @@ class ClaimsConfig:
             of many faults does too different things to one photograph and the next.
         pairs_arms: arms that the question of pairs compares.
         pair_counts: for that question; all pairs are added.
+        long_pair_counts: with which `long_arms` are trained ten times as long besides, for that question.
         steps, batch_size: of each training.
         small_frames_share: the first share, in [0, 1], of every arm's steps in the autoencoder, which see frames of
             half the size.
         clear_share: how often, in [0, 1], every arm is trained on a photograph as it is, clear.
         curve: steps after which validation is scored, for the question of convergence.
-        long_arms: arms that the question of convergence trains ten times as long besides.
+        long_arms: arms that the questions of convergence and pairs train ten times as long besides.
         sizes: for the question of parameters.
         ablations: variants of our adaptor and its losses.
         backbones: our adaptor and other arms on other backbones.
@@ -128,6 +129,7 @@ class ClaimsConfig:
     test_draws: dict[str, int] = field(default_factory=dict)
     pairs_arms: list[str] = field(default_factory=list)
     pair_counts: list[int] = field(default_factory=list)
+    long_pair_counts: list[int] = field(default_factory=list)
     steps: int = 200
     batch_size: int = 2
     small_frames_share: float = 0.0
@@ -150,7 +152,7 @@ AS_THE_OTHERS = ", trained as the others"
 """Ends the name of a row whose degradation has values of its own and is trained without them."""
 
 LONGER = 10
-"""How many times as long as the others the long trainings of the question of convergence are."""
+"""How many times as long as the others the long trainings of the questions of convergence and pairs are."""
 
 
 def long_suffix(config: ClaimsConfig) -> str:
@@ -215,7 +217,11 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
     }
     by_degradation = {name: changes | config.of_degradation.get(name, {}) for name, changes in as_the_others.items()}
     by_degradation |= {name + AS_THE_OTHERS: as_the_others[name] for name in config.of_degradation}
-    longer = {"steps": LONGER * config.steps, "curve": tuple(LONGER * step for step in config.curve)}
+    curve = tuple(LONGER * step for step in config.curve)
+
+    def long(arm: str) -> dict[str, int | float]:
+        return {"steps": LONGER * config.steps, "learning_rate": learning_rate_of(config, arm, is_long=True)}
+
     return {
         "arms": {arm: trainings("arms", arm) for arm in config.arms},
         "degradations": {name: trainings("degradations", OURS, **changes) for name, changes in by_degradation.items()},
@@ -223,6 +229,11 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
             f"{arm} | {pairs}": trainings("pairs", arm, pairs=pairs)
             for pairs in config.pair_counts
             for arm in config.pairs_arms
+        }
+        | {
+            f"{arm}{long_suffix(config)} | {pairs}": trainings("pairs", arm, pairs=pairs, **long(arm))
+            for pairs in config.long_pair_counts
+            for arm in config.long_arms
         },
         "unseen": {
             f"{name} | {left_out.name}": trainings(
@@ -247,10 +258,7 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
             )
             for degradation in (config.modality_degradations if config.modality else [])
         },
-        "convergence": {
-            arm: trainings("convergence", arm, learning_rate=learning_rate_of(config, arm, is_long=True), **longer)
-            for arm in config.long_arms
-        },
+        "convergence": {arm: trainings("convergence", arm, curve=curve, **long(arm)) for arm in config.long_arms},
         "ablations": variants("ablations", config.ablations),
         "parameters": variants("parameters", config.sizes),
         "learning_rates": {
@@ -259,7 +267,9 @@ def plan_trainings(config: ClaimsConfig) -> dict[str, Rows]:
             for rate in config.tried_learning_rates
         }
         | {
-            f"{arm}{long_suffix(config)} | {rate:g}": trainings("learning_rates", arm, learning_rate=rate, **longer)
+            f"{arm}{long_suffix(config)} | {rate:g}": trainings(
+                "learning_rates", arm, curve=curve, **long(arm) | {"learning_rate": rate}
+            )
             for arm in config.long_arms
             for rate in config.tried_long_learning_rates
         },

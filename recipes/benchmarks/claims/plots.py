@@ -1,5 +1,6 @@
 """Plots of the claims."""
 
+from collections.abc import Collection
 from itertools import cycle
 from pathlib import Path
 
@@ -17,11 +18,12 @@ from retina_adapt.atomic_files import write_file_atomically
 mpl.use("Agg")
 
 
-def draw_pairs(rows: Rows, results: Results, path: Path) -> None:
-    """PSNR over the number of pairs, a line for each arm; `all` stands at the right."""
+def draw_pairs(rows: Rows, results: Results, suffix: str, path: Path) -> None:
+    """PSNR over the number of pairs, a line for each arm; `all` stands at the right; long trainings are dashed."""
     counts = list(dict.fromkeys(name.split(" | ")[1] for name in rows))
     figure, axes = _figure()
     arms = list(dict.fromkeys(name.split(" | ")[0] for name in rows))
+    colors = _colors(arms, suffix)
     for number, arm in enumerate(arms):
         values = [measure(results, rows.get(f"{arm} | {count}", []), "psnr_enhanced") for count in counts]
         places = [place for place, found in enumerate(values) if len(found)]
@@ -30,6 +32,8 @@ def draw_pairs(rows: Rows, results: Results, path: Path) -> None:
             [place + 0.06 * (number - (len(arms) - 1) / 2) for place in places],
             [values[place].mean() for place in places],
             [deviation(values[place]) for place in places],
+            linestyle=_line(arm, suffix),
+            color=colors[arm],
             marker="o",
             capsize=3,
             label=arm,
@@ -59,14 +63,12 @@ def draw_parameters(rows: Rows, results: Results, path: Path) -> None:
 def draw_convergence(rows: Rows, results: Results, suffix: str, path: Path) -> None:
     """Validation PSNR over optimiser steps and over seconds; names of long trainings end in `suffix`."""
     figure = Figure(figsize=(11, 5.5), layout="constrained")
-    arms = list(dict.fromkeys(name.removesuffix(suffix) for name in rows))
-    colors = dict(zip(arms, mpl.colormaps["tab20"](np.linspace(0, 1, len(arms))), strict=True))
+    colors = _colors(rows, suffix)
     for axes, across in zip(figure.subplots(1, 2), ("step", "seconds"), strict=True):
         for name, trainings in rows.items():
             places, values = mean_curve(results, trainings, across)
             if len(places):
-                line = "--" if name.endswith(suffix) else "-"
-                axes.plot(places, values, line, color=colors[name.removesuffix(suffix)], marker=".", label=name)
+                axes.plot(places, values, _line(name, suffix), color=colors[name], marker=".", label=name)
         axes.set_xscale("log")
         axes.set_xlabel({"step": "optimiser steps", "seconds": "seconds of processor time"}[across])
         axes.set_ylabel("validation PSNR, dB")
@@ -100,6 +102,17 @@ def draw_degradations(rows: Rows, unseen: Rows, results: Results, names: list[st
     axes.axhline(LEAST_GAIN, color="black", linewidth=0.8, linestyle="--", label=target)
     axes.set_xticks(range(len(degradations)), degradations)
     _finish(figure, axes, "degradation", "gain in PSNR, dB", path)
+
+
+def _colors(names: Collection[str], suffix: str) -> dict[str, np.ndarray]:
+    """One for each arm, which its long training shares."""
+    arms = list(dict.fromkeys(name.removesuffix(suffix) for name in names))
+    of_arm = dict(zip(arms, mpl.colormaps["tab20"](np.linspace(0, 1, len(arms))), strict=True))
+    return {name: of_arm[name.removesuffix(suffix)] for name in names}
+
+
+def _line(name: str, suffix: str) -> str:
+    return "--" if name.endswith(suffix) else "-"
 
 
 def _figure() -> tuple[Figure, Axes]:

@@ -45,15 +45,16 @@ def means_of(rows: Rows, results: Results, beginning: str, end: str = "") -> dic
     return {name: float(values.mean()) for name, values in found.items()}
 
 
-def fewer_pairs(rows: Rows, results: Results) -> Verdict:
-    """Rows are named `arm | pairs`."""
-    target = "ours with 10 pairs at or above every training from scratch with 100, in PSNR"
-    ours, scratch = means_of(rows, results, OURS, " | 10"), means_of(rows, results, SCRATCH, " | 100")
+def fewer_pairs(rows: Rows, results: Results, suffix: str = "") -> Verdict:
+    """Rows are named `arm | pairs`; of long trainings, the arms' names end in `suffix`."""
+    claim, target = "fewer pairs", "ours with 10 pairs at or above every training from scratch with 100, in PSNR"
+    if suffix:
+        target = f"the same after {suffix.removeprefix(', ')}"
+    ours = means_of(rows, results, OURS, f"{suffix} | 10")
+    scratch = means_of(rows, results, SCRATCH, f"{suffix} | 100")
     if ours is None or scratch is None:
-        return Verdict("fewer pairs", target, "", None)
-    return Verdict(
-        "fewer pairs", target, f"Ours {ours[OURS]:.2f} dB, {_shown(scratch)}", ours[OURS] >= max(scratch.values())
-    )
+        return Verdict(claim, target, "", None)
+    return Verdict(claim, target, f"Ours {ours[OURS]:.2f} dB, {_shown(scratch)}", ours[OURS] >= max(scratch.values()))
 
 
 def _shown(means: dict[str, float]) -> str:

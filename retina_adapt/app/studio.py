@@ -6,8 +6,7 @@ import secrets
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -113,13 +112,15 @@ class Studio:
         photograph = decode_photograph(encoded, name)
         number = next(self._numbers)
         file = self._folder / str(number) / "original"
-        with self._asking_the_disk(name):
-            try:
-                file.parent.mkdir()
-                file.write_bytes(encoded)
-            except OSError:
-                shutil.rmtree(file.parent, ignore_errors=True)
-                raise
+        try:
+            file.parent.mkdir()
+            file.write_bytes(encoded)
+        except OSError as error:
+            shutil.rmtree(file.parent, ignore_errors=True)
+            remedy = f"free space in {self._folder.parent}, and load it again"
+            if not self._folder.is_dir():
+                remedy = f"the app's folder {self._folder} was deleted: start the app again"
+            raise StudioError(f"{name}: cannot be stored ({error.strerror or error}); {remedy}") from error
         height, width = photograph.pixels.shape[:2]
         doubts = doubt_about_samples(photograph, name), doubt_about_colors(photograph, name)
         self.photographs[number] = LoadedPhotograph(
@@ -161,9 +162,16 @@ class Studio:
         if not 1 <= seeds <= MOST_SEEDS:
             raise StudioError(f"{seeds} versions; choose 1 to {MOST_SEEDS}")
         with self._lock:
-            # Only now, so that photographs waiting for their turn are not in memory.
-            with self._asking_the_disk(loaded.name):
+            # It may have been removed while it waited for its turn.
+            self._loaded(number)
+            try:
+                # Only now, so that photographs waiting for their turn are not in memory.
                 encoded = loaded.file.read_bytes()
+            except OSError as error:
+                raise StudioError(
+                    f"{loaded.name}: its copy {loaded.file} cannot be read ({error.strerror or error}); load the "
+                    "photograph again"
+                ) from error
             photograph = decode_photograph(encoded, loaded.name)
             if in_sequence:
                 self.enhancer.set_adaptor_sequence(chosen)
@@ -209,7 +217,7 @@ class Studio:
         """The file of a photograph's last enhancement.
 
         Raises:
-            StudioError: there is none.
+            StudioError: there is none, or something has deleted it from the disk.
             GoneError: it is of another turn than the page that asks shows, or the photograph was removed.
         """
         loaded = self._loaded(number)
@@ -219,6 +227,10 @@ class Studio:
             raise GoneError(
                 f"{loaded.name}: this result was replaced since, perhaps from another tab; enhance it again, or reload "
                 "the page to see the present result"
+            )
+        if not loaded.result.file.is_file():
+            raise StudioError(
+                f"{loaded.name}: {loaded.result.file} was deleted; load the photograph and enhance it again"
             )
         return loaded.result.file
 
@@ -274,14 +286,3 @@ class Studio:
         # File names have at most 255 bytes.
         stem = name.stem.encode()[:200].decode(errors="ignore")
         return loaded.file.with_name(f"{stem}_enhanced{suffix}")
-
-    @contextmanager
-    def _asking_the_disk(self, name: str) -> Iterator[None]:
-        """Turn an error of the disk, about the photograph `name`, into a StudioError with a remedy."""
-        try:
-            yield
-        except OSError as error:
-            raise StudioError(
-                f"{name}: cannot be stored or read back ({error.strerror or error}); free space in "
-                f"{self._folder.parent}, and load it again"
-            ) from error

@@ -1,5 +1,6 @@
 """What the app does with photographs, without the web."""
 
+import shutil
 import threading
 import time
 from io import BytesIO
@@ -170,6 +171,39 @@ def test_a_photograph_that_is_removed_while_it_is_enhanced_leaves_nothing_on_the
     with pytest.raises(StudioError, match="no such photograph any more"):
         studio.enhance(number, {"light": 1}, FAST)
     assert not folder.exists()
+
+
+def test_a_photograph_that_is_removed_while_it_waits_for_its_turn_is_gone(studio, eye):
+    number = studio.add("eye.png", eye)
+    refusals = []
+
+    def enhance():
+        try:
+            studio.enhance(number, {"light": 1}, FAST)
+        except StudioError as error:
+            refusals.append(error)
+
+    with studio._lock:
+        waiting = threading.Thread(target=enhance)
+        waiting.start()
+        time.sleep(0.1)
+        studio.remove(number)
+    waiting.join()
+    assert isinstance(refusals[0], GoneError)
+
+
+def test_what_a_cleaner_of_old_files_deleted_is_an_error_with_its_own_remedy(studio, eye):
+    number = studio.add("eye.png", eye)
+    result = studio.enhance(number, {"light": 1}, FAST)
+    result.file.unlink()
+    with pytest.raises(StudioError, match=r"eye_enhanced\.png was deleted; load the photograph and enhance it again"):
+        studio.result_file(number, result.turn)
+    studio.photographs[number].file.unlink()
+    with pytest.raises(StudioError, match=r"original cannot be read \(No such file.*; load the photograph again"):
+        studio.enhance(number, {"light": 1}, FAST)
+    shutil.rmtree(result.file.parents[1])
+    with pytest.raises(StudioError, match=r"cannot be stored \(No such file.*was deleted: start the app again"):
+        studio.add("eye.png", eye)
 
 
 def test_of_two_requests_for_one_photograph_the_later_one_stays(studio, eye, monkeypatch):

@@ -166,8 +166,8 @@ def enhance(
     )
     if json_summary and result.summary is not None:
         print(result.summary.read_text(encoding="utf-8"))
-    if report is not None and not quiet and not result.is_of_another_process:
-        console.print(f"{report}: report")
+    if result.report is not None and not quiet:
+        console.print(f"{result.report}: report")
     finish(result, output, quiet=quiet)
 
 

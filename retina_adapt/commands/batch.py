@@ -34,6 +34,7 @@ class BatchResult:
 
     Attributes:
         summary: file that holds the details.
+        report: page on all results; None if none was asked for, or it could not be written.
         is_of_another_process: whether this is empty because the main process has the result.
     """
 
@@ -42,6 +43,7 @@ class BatchResult:
     skipped: list[Path] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     summary: Path | None = None
+    report: Path | None = None
     is_of_another_process: bool = False
 
 

@@ -40,7 +40,7 @@ from retina_adapt.embedded import router_folder
 from retina_adapt.enhancement import EnhancementInputError, EnhancementMode, EnhancementSettings, Enhancer
 from retina_adapt.errors import printable
 from retina_adapt.imaging import FieldOfViewShape
-from retina_adapt.report import require_report_path
+from retina_adapt.report import ReportWriteError, require_report_path
 from retina_adapt.routing import Route
 
 ROUTES_FILE = "routes.json"
@@ -185,22 +185,27 @@ def enhance_photographs(
             write_summary(output, records, {**request, "sources": [str(path) for path in sources]}, unreachable)
             if choices.router is not None:
                 _write_routes(run.folder_of(AUTO), output, records)
-            if report is not None:
-                by_path = {photograph.path.absolute(): photograph for photograph in listed}
-                write_batch_report(
-                    report,
-                    records,
-                    output=output,
-                    enhancer=enhancer,
-                    models=models,
-                    settings=chosen_settings,
-                    field_of_view=field_of_view,
-                    mask_of=lambda path: known_masks.read(by_path[path]),
-                    seeds=report_seeds,
-                    unreachable=unreachable,
-                )
             result = _result(output, records, earlier.done)
             result.failures += unreachable
+            if report is not None:
+                by_path = {photograph.path.absolute(): photograph for photograph in listed}
+                try:
+                    write_batch_report(
+                        report,
+                        records,
+                        output=output,
+                        enhancer=enhancer,
+                        models=models,
+                        settings=chosen_settings,
+                        field_of_view=field_of_view,
+                        mask_of=lambda path: known_masks.read(by_path[path]),
+                        seeds=report_seeds,
+                        unreachable=unreachable,
+                    )
+                    result.report = report
+                except ReportWriteError as error:
+                    # What became of the photographs, perhaps after hours, must be told all the same.
+                    result.failures.append(str(error))
             if replaced := [record for record in records if record.output in earlier.replaced and record.is_done]:
                 result.warnings.append(
                     f"{output}: replaced results of an earlier run ({len(replaced)}), because its adaptor, "

@@ -44,6 +44,19 @@ def test_the_page_holds_every_result_also_those_of_an_earlier_run_and_every_fail
     assert describe_adaptor(toy_adaptor_folder).sha256[:12] in page
 
 
+def test_a_page_that_cannot_be_written_does_not_hide_what_became_of_the_photographs(
+    enhance, drawn: Path, tmp_path: Path
+) -> None:
+    (drawn / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "file").write_bytes(b"in the place of the page's folder")
+    told = enhance("--report", tmp_path / "file" / "report.html")
+    assert told.exit_code == 1
+    assert "4 photographs written" in told.stderr
+    assert "broken.png: not a JPEG, PNG or TIFF image" in told.stderr
+    assert "report.html: cannot write the report (" in told.stderr
+    assert "report.html: report" not in told.stderr
+
+
 def test_a_result_that_is_gone_is_named_and_the_others_are_shown(enhance, drawn: Path, tmp_path: Path) -> None:
     enhance()
     (tmp_path / "out" / "drawn_0000.png").write_bytes(b"edited")

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from rich.console import Console
 
@@ -60,8 +61,7 @@ def run_demo(
     console.rule("2. Fine-tune an adaptor")
     config = output / "adapt.yaml"
     config.write_text(yaml.safe_dump(adaptation, sort_keys=False), encoding="utf-8")
-    console.print(f"accelerate launch recipes/adapt.py --config {config}", style="bold")
-    _run(["-m", "accelerate.commands.launch", "--num_processes", "1", *_cpu_option()], "adapt", config)
+    _run("adapt", config, console)
 
     console.rule("3. Enhance held-out photographs")
     test_photographs = output / "photographs" / "test"
@@ -97,7 +97,7 @@ def run_demo(
         "pictures": 4,
     }
     config.write_text(yaml.safe_dump(evaluation, sort_keys=False), encoding="utf-8")
-    _run([], "evaluate", config)
+    _run("evaluate", config, console)
     return output / "evaluation" / "sheet.png"
 
 
@@ -188,18 +188,11 @@ def _committed_config(degradation: str) -> Path:
     return recipes_folder() / "configs" / f"adapt_{degradation}.yaml"
 
 
-def _cpu_option() -> list[str]:
-    import torch
-
-    return [] if torch.cuda.is_available() else ["--cpu"]
-
-
-def _run(launcher: list[str], recipe: str, config: Path) -> None:
+def _run(recipe: str, config: Path, console: Console) -> None:
     script = str(recipes_folder() / f"{recipe}.py")
-    # By default, the launcher gives a process one thread.
-    environment = {"OMP_NUM_THREADS": str(os.cpu_count() or 1), "HF_HUB_OFFLINE": "1"} | os.environ
-    command = [sys.executable, *launcher, script, "--config", str(config)]
-    if subprocess.run(command, env=environment, check=False).returncode != 0:
+    console.print(f"python {script} --config {config}", style="bold")
+    environment = {"HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": str(not torch.cuda.is_available())} | os.environ
+    if subprocess.run([sys.executable, script, "--config", str(config)], env=environment, check=False).returncode != 0:
         raise DemoError(
             f"the recipe '{recipe}' failed; its message is above. Once that is fixed, the same command resumes there"
         )

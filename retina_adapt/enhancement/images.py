@@ -65,9 +65,10 @@ def _take_apart_pil(image: Image.Image) -> tuple[np.ndarray, Callable[[np.ndarra
 
 
 def _take_apart_tensor(image: Tensor) -> tuple[np.ndarray, Callable[[np.ndarray], Tensor]]:
-    if image.dim() != 3:
+    if image.dim() != 3 or image.shape[0] not in (1, 3):
         raise EnhancementInputError(
-            f"a tensor of shape {tuple(image.shape)} is no image; use (channels, height, width), or a batch of them"
+            f"a tensor of shape {tuple(image.shape)} is no image; use (channels, height, width) with 1 or 3 channels, "
+            "or a batch of them"
         )
     # NumPy has no bfloat16.
     exact = image.detach().cpu()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 
 from retina_adapt.backbones import ReconstructionBackbone, require_sampling_steps
@@ -57,12 +58,13 @@ class EnhancementSettings:
         require_choice("mode", self.mode, EnhancementMode)
         require_choice("detail", self.detail, Detail)
         require_choice("precision", self.precision, Precision)
-        for name, least in (("steps", 1), ("working_size", 1), ("batch_size", 1), ("tile_size", SMALLEST_TILE)):
+        smallest = {"steps": 1, "seed": 0, "working_size": 1, "tile_size": SMALLEST_TILE, "batch_size": 1}
+        for name, least in smallest.items():
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise EnhancementInputError(f"{name} is {value}; it must be at least {least}")
-        if not 0 <= self.seed <= LARGEST_SEED:
-            raise EnhancementInputError(f"seed is {self.seed}; it must lie between 0 and {LARGEST_SEED}")
+            if value is not None and not (isinstance(value, int | np.integer) and value >= least):
+                raise EnhancementInputError(f"{name} is {value!r}; it must be a whole number, at least {least}")
+        if self.seed > LARGEST_SEED:
+            raise EnhancementInputError(f"seed is {self.seed}; it must be at most {LARGEST_SEED}")
         for name in ("working_size", "tile_size"):
             if getattr(self, name) is not None and self.detail != "tiles":
                 raise EnhancementInputError(

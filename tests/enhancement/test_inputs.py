@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -147,6 +148,7 @@ def test_a_pil_image_that_would_lose_bits_or_colours_is_refused(enhancer: Enhanc
         (np.zeros((2, 9, 9, 3), np.uint8), "is no image"),
         (np.zeros((9, 9, 3), bool), "bool cannot be enhanced"),
         ("photograph.png", "a str cannot be enhanced"),
+        (torch.zeros(9, 8, 3), r"a tensor of shape \(9, 8, 3\) is no image; use \(channels, height, width\)"),
     ],
 )
 def test_arrays_that_cannot_be_used_are_errors(enhancer: Enhancer, array: object, message: str) -> None:
@@ -158,6 +160,9 @@ def test_arrays_that_cannot_be_used_are_errors(enhancer: Enhancer, array: object
     ("options", "error", "message"),
     [
         ({"field_of_view": "square"}, EnhancementInputError, "no field_of_view 'square'"),
+        ({"steps": 2.0, "mode": "diffusion"}, EnhancementInputError, r"steps is 2\.0; it must be a whole number"),
+        ({"batch_size": "4"}, EnhancementInputError, "batch_size is '4'; it must be a whole number"),
+        ({"seed": 1.5}, EnhancementInputError, r"seed is 1\.5; it must be a whole number"),
         ({"steps": 5000, "mode": "diffusion"}, SamplingStepsError, "5000 sampling steps.*can be 1 to 250"),
     ],
 )

@@ -2,9 +2,8 @@
 
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -13,7 +12,7 @@ from retina_adapt import __version__
 from retina_adapt.cli_adaptors import adaptors_app
 from retina_adapt.cli_recipes import recipes_app
 from retina_adapt.cli_runs import runs_app
-from retina_adapt.cli_shared import FieldOfViewChoice, Output, Seed, Shape, console, finish
+from retina_adapt.cli_shared import Output, Seed, Shape, console, finish
 from retina_adapt.cli_training_data import training_data_app
 from retina_adapt.errors import RetinaAdaptError, in_one_line, ran_out_of_memory
 
@@ -27,29 +26,6 @@ app.add_typer(training_data_app)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(adaptors_app, name="adaptors")
 app.add_typer(runs_app, name="runs")
-
-
-class Mode(StrEnum):
-    """How to enhance."""
-
-    FAST = "fast"
-    DIFFUSION = "diffusion"
-
-
-class DetailChoice(StrEnum):
-    """Where detail finer than the backbone's frame comes from."""
-
-    KEPT = "kept"
-    GUIDED = "guided"
-    FINE = "fine"
-    TILES = "tiles"
-
-
-class PrecisionChoice(StrEnum):
-    """The number format that the network computes in."""
-
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
 
 
 def _complete_adaptor(incomplete: str) -> list[str]:
@@ -85,19 +61,21 @@ def enhance(
         ),
     ] = None,
     backbone: Annotated[str, typer.Option(help="An embedded backbone or a backbone folder.")] = "nano",
-    mode: Annotated[Mode, typer.Option(help="fast: one pass; diffusion: sampled in a few steps.")] = Mode.FAST,
+    mode: Annotated[
+        Literal["fast", "diffusion"], typer.Option(help="fast: one pass; diffusion: sampled in a few steps.")
+    ] = "fast",
     steps: Annotated[
         int | None, typer.Option(min=1, help="Sampling steps in the mode diffusion, 4 by default.")
     ] = None,
     seed: Seed = 0,
     scheduler: Annotated[str | None, typer.Option(help="A diffusers scheduler, for the mode diffusion.")] = None,
     detail: Annotated[
-        DetailChoice,
+        Literal["kept", "guided", "fine", "tiles"],
         typer.Option(
             help="Finer detail: kept as it is, guided by the change around it, fine from a second look at twice the "
             "size, or from tiles."
         ),
-    ] = DetailChoice.FINE,
+    ] = "fine",
     working_size: Annotated[
         int | None,
         typer.Option(min=64, help="For tiles: side in pixels of the copy they are cut from, 1024 by default."),
@@ -107,8 +85,8 @@ def enhance(
         typer.Option(min=64, help="For tiles: side in pixels of a tile, the backbone's frame size by default."),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Tiles that the network takes at once.")] = 4,
-    precision: Annotated[PrecisionChoice, typer.Option(help="bfloat16: half precision.")] = PrecisionChoice.FLOAT32,
-    field_of_view: Shape = FieldOfViewChoice.AUTO,
+    precision: Annotated[Literal["float32", "bfloat16"], typer.Option(help="bfloat16: half precision.")] = "float32",
+    field_of_view: Shape = "auto",
     masks: Annotated[
         Path | None, typer.Option(help="Folder of masks of known fields of view, named as the photographs.")
     ] = None,
@@ -143,16 +121,16 @@ def enhance(
         adaptors=adaptor,
         then=then or [],
         backbone=backbone,
-        mode=mode.value,
+        mode=mode,
         steps=steps,
         seed=seed,
         scheduler=scheduler,
-        detail=detail.value,
+        detail=detail,
         working_size=working_size,
         tile_size=tile_size,
         batch_size=batch_size,
-        precision=precision.value,
-        field_of_view=field_of_view.value,
+        precision=precision,
+        field_of_view=field_of_view,
         masks=masks,
         device=device,
         console=Console(quiet=True, markup=False) if quiet else console,

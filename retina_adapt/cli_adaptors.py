@@ -2,9 +2,8 @@
 
 import dataclasses
 import json
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,13 +13,6 @@ adaptors_app = typer.Typer(help="List, check, compare and share adaptors.", no_a
 
 Adaptor = Annotated[str, typer.Argument(help="An embedded adaptor, an adaptor's folder, or its single file.")]
 Repository = Annotated[str, typer.Argument(help="owner/name on the Hugging Face Hub, or on the server of HF_ENDPOINT.")]
-
-
-class ExportForm(StrEnum):
-    """The layout to export an adaptor in."""
-
-    SINGLE_FILE = "single-file"
-    PEFT = "peft"
 
 
 @adaptors_app.command("list")
@@ -133,18 +125,18 @@ def export(
     adaptor: Adaptor,
     output: Annotated[Path, typer.Argument(help="The new file, or the new folder for PEFT.")],
     form: Annotated[
-        ExportForm,
+        Literal["single-file", "peft"],
         typer.Option(
             help="single-file: to share; peft: for PEFT, which needs this package for the kinds residual and serial."
         ),
-    ] = (ExportForm.SINGLE_FILE),
+    ] = "single-file",
 ) -> None:
     """Write an adaptor to one file, or in PEFT's own layout."""
     from retina_adapt.adaptors.peft_layout import export_to_peft
     from retina_adapt.adaptors.single_file import export_single_file
     from retina_adapt.embedded import adaptor_folder
 
-    write = export_to_peft if form is ExportForm.PEFT else export_single_file
+    write = export_to_peft if form == "peft" else export_single_file
     description = write(adaptor_folder(adaptor), output)
     print(f"{output}: adaptor {description.metadata.name}, sha256 {description.sha256}")
 

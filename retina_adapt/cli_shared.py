@@ -1,6 +1,5 @@
 """What the verbs of `retina-adapt` share: where output goes, common arguments, and how a batch ends."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +8,7 @@ from rich.console import Console
 
 from retina_adapt.commands.batch import BatchResult
 from retina_adapt.errors import printable_list
+from retina_adapt.imaging import FieldOfViewShape
 
 
 class MessageConsole(Console):
@@ -25,17 +25,9 @@ console = MessageConsole(stderr=True, soft_wrap=True, highlight=False, markup=Fa
 answers = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
-class FieldOfViewChoice(StrEnum):
-    """The shape of the field of view."""
-
-    AUTO = "auto"
-    CIRCLE = "circle"
-    FULL_FRAME = "full_frame"
-
-
 Output = Annotated[Path, typer.Argument(help="Folder for the results.")]
 Shape = Annotated[
-    FieldOfViewChoice, typer.Option(help="Shape of the field of view; full_frame if tissue fills the frame.")
+    FieldOfViewShape, typer.Option(help="Shape of the field of view; full_frame if tissue fills the frame.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same results.")]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from retina_adapt.cli_shared import FieldOfViewChoice, Output, Seed, Shape, console, counted, finish, warn
+from retina_adapt.cli_shared import Output, Seed, Shape, console, counted, finish, warn
 
 training_data_app = typer.Typer()
 
@@ -35,7 +35,7 @@ def degrade(
     replay: Annotated[
         Path | None, typer.Option(help="An earlier run's degradations.json, to apply again instead of drawing.")
     ] = None,
-    field_of_view: Shape = FieldOfViewChoice.AUTO,
+    field_of_view: Shape = "auto",
 ) -> None:
     """Simulate faults on clear photographs; OUTPUT/degradations.json records what was drawn."""
     from retina_adapt.commands.degrade import degrade_photographs
@@ -47,7 +47,7 @@ def degrade(
         seed=seed,
         severity=severity,
         replay=replay,
-        field_of_view=field_of_view.value,
+        field_of_view=field_of_view,
         console=console,
     )
     finish(result, output)
@@ -57,14 +57,14 @@ def degrade(
 def check_pairs(
     low: Annotated[Path, typer.Argument(help="Folder of the low-quality photographs.")],
     high: Annotated[Path, typer.Argument(help="Folder of the clear ones, with the same names.")],
-    field_of_view: Shape = FieldOfViewChoice.AUTO,
+    field_of_view: Shape = "auto",
 ) -> None:
     """Find pairs that show two different eyes, or are shifted against each other, before training on them."""
     from retina_adapt.commands.check_pairs import LARGEST_SHIFT
     from retina_adapt.commands.check_pairs import check_pairs as check
     from retina_adapt.commands.photograph_list import unread_pictures
 
-    checked = check(low, high, field_of_view=field_of_view.value, console=console)
+    checked = check(low, high, field_of_view=field_of_view, console=console)
     for line in [*checked.broken, *checked.doubts]:
         console.print(f"doubtful: {line}", style="yellow")
     warn(unread_pictures([low, high]))
@@ -80,13 +80,13 @@ def register_pairs(
     low: Annotated[Path, typer.Argument(help="Folder of the low-quality photographs.")],
     high: Annotated[Path, typer.Argument(help="Folder of the clear ones, with the same names.")],
     output: Annotated[Path, typer.Argument(help="New folder for the registered pairs, low and high.")],
-    field_of_view: Shape = FieldOfViewChoice.AUTO,
+    field_of_view: Shape = "auto",
 ) -> None:
     """Turn, scale and shift the low-quality photograph of each pair to match the clear one."""
     from retina_adapt.commands.photograph_list import unread_pictures
     from retina_adapt.commands.register_pairs import register_pairs as register
 
-    result = register(low, high, output, field_of_view=field_of_view.value, console=console)
+    result = register(low, high, output, field_of_view=field_of_view, console=console)
     for line in result.done:
         console.print(line)
     for failure in result.failures:

@@ -99,11 +99,13 @@ def enhance(
     report_seeds: Annotated[
         int, typer.Option(min=1, help="Versions for the report's uncertainty map, in the mode diffusion.")
     ] = 1,
-    skip_existing: Annotated[bool, typer.Option(help="Leave every existing result, whatever made it.")] = False,
-    overwrite: Annotated[bool, typer.Option(help="Enhance again even what is done already.")] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave every existing result, whatever made it.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Enhance again even what is done already.")] = False,
     json_summary: Annotated[bool, typer.Option("--json", help="Print the summary as JSON to standard output.")] = False,
-    quiet: Annotated[bool, typer.Option(help="Print errors only.")] = False,
-    verbose: Annotated[bool, typer.Option(help="Print a line for each photograph.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print a line for each photograph.")] = False,
 ) -> None:
     """Enhance photographs; size and bit depth stay, and so does everything outside the field of view.
 

@@ -79,8 +79,10 @@ def diff(first: Adaptor, second: Adaptor, as_json: AsJson = False) -> None:
 def publish(
     adaptor: Adaptor,
     repository: Repository,
-    dry_run: Annotated[bool, typer.Option(help="Verify and list what would be uploaded, without network.")] = False,
-    public: Annotated[bool, typer.Option(help="Make a new repository public.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Verify and list what would be uploaded, without network.")
+    ] = False,
+    public: Annotated[bool, typer.Option("--public", help="Make a new repository public.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Upload an adaptor, with the token of HF_TOKEN or 'hf auth login'."""

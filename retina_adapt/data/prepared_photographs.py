@@ -27,7 +27,7 @@ from retina_adapt.imaging import FieldOfViewShape
 _logger = logging.getLogger(__name__)
 
 # Raise it when preparation computes something else: prepared files of earlier versions are then no longer used.
-_FORMAT_VERSION = 2
+_FORMAT_VERSION = 3
 
 _DIGESTED_BYTES = 4096
 

@@ -2,7 +2,8 @@
 
 Rim points of a fundus photograph include outliers that would ruin a least-squares fit: orientation tabs and notches,
 flat cuts, rims that vanish in the dark. RANSAC (Fischler and Bolles 1981) finds the circle that most points agree on;
-Gauss-Newton steps on the geometric distance then refine it on those points alone.
+Gauss-Newton steps on the geometric distance then refine it on those points alone. Where the rim of a stretched picture
+is an ellipse, its proportions are found, with which it becomes a circle.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ _TRIAL_POINTS = 400
 _REFINEMENT_STEPS = 10
 # Largest distance of an inlier from the circle, in radii: fundus cameras' apertures are round to half a percent.
 _TOLERANCE = 0.006
+_ELLIPSE_TOLERANCES = (0.03, 0.02, 0.012, 0.006, 0.006, 0.006)
+_FEWEST_ELLIPSE_POINTS = 50
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,30 @@ def fit_circle(points: np.ndarray, smallest_radius: float, largest_radius: float
     best = np.argmax((distance < _TOLERANCE * radius).sum(axis=1))
     refined = _refine(points, Circle(float(center_x[best, 0]), float(center_y[best, 0]), float(radius[best, 0])))
     return refined if smallest_radius <= refined.radius <= largest_radius else None
+
+
+def stretch_of_ellipse(points: np.ndarray) -> float | None:
+    """Width over height of the upright ellipse that most points lie on; None if there is none.
+
+    Least squares of a x^2 + b y^2 + c x + d y = 1, each time on the points nearer to the ellipse found before.
+
+    Args:
+        points: (N, 2), x and y in pixels.
+    """
+    x, y = ((points - points.mean(axis=0)) / points.std()).T if len(points) else points.T
+    terms = np.column_stack([x**2, y**2, x, y])
+    near = np.ones(len(points), dtype=bool)
+    stretch = None
+    for tolerance in _ELLIPSE_TOLERANCES:
+        if near.sum() < _FEWEST_ELLIPSE_POINTS:
+            return None
+        a, b, c, d = np.linalg.lstsq(terms[near], np.ones(near.sum()), rcond=None)[0]
+        if not (a > 0 and b > 0):
+            return None
+        stretch = float(np.sqrt(b / a))
+        from_center = a * (x + c / (2 * a)) ** 2 + b * (y + d / (2 * b)) ** 2
+        near = np.abs(np.sqrt(from_center / (1 + c**2 / (4 * a) + d**2 / (4 * b))) - 1) < tolerance
+    return stretch
 
 
 def is_on_circle(points: np.ndarray, circle: Circle) -> np.ndarray:

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging.circle_fit import Circle, fit_circle, is_on_circle
+from retina_adapt.imaging.circle_fit import Circle
+from retina_adapt.imaging.rim import RIM_LEVELS, Rim, find_rim, largest_component
 
 FieldOfViewShape = Literal["auto", "circle", "full_frame"]
 
@@ -21,15 +22,8 @@ FieldOfViewShape = Literal["auto", "circle", "full_frame"]
 _WORKING_SIZE = 640
 # In a smaller picture the surround, the rim and the tissue would share a dozen pixels.
 _SMALLEST_SIDE = 16
-# Brightness at which the rim is sought, from surround (0) to bright tissue (1). High levels stay clear of noise, stray
-# light and blur; a lower one, which follows dim rims, is preferred only if it shows this much more of the circle.
-_RIM_LEVELS = (0.3, 0.12, 0.05, 0.02)
-_WORTHWHILE_GAIN = 0.04
 _SMALLEST_CONTRAST = 1.5 / 255  # below this the whole picture is within the rounding of an 8-bit file
 _BRIGHTEST_SURROUND = 0.5  # a surround brighter than this share of the tissue's brightness is tissue itself
-_SMALLEST_RADIUS, _LARGEST_RADIUS = 0.12, 1.0  # of the frame's longer side
-_SMALLEST_RIM_SHARE = 0.4  # of the part of the circle that lies in the frame
-_SMALLEST_ARC = 0.08  # of the full circle: a shorter arc does not determine the radius
 _REMEDY = (
     "where tissue fills the frame, give the shape full_frame (--field-of-view full_frame); retina-adapt enhance also "
     "takes a mask of the tissue (--masks)"
@@ -49,7 +43,7 @@ class FieldOfView:
     Attributes:
         mask: bool (H, W), True on tissue.
         circle: rim of the camera's aperture, in pixels of the photograph; may reach beyond the frame. None
-            for a full frame and for a mask given by the user.
+            for a full frame, for a mask given by the user, and in a stretched picture, where the rim is an ellipse.
     """
 
     mask: np.ndarray
@@ -85,6 +79,9 @@ def find_field_of_view(
 
     brightness, scale = _working_copy(pixels)
     dark, bright = np.percentile(brightness, (1, 90))
+    if bright - dark < _SMALLEST_CONTRAST:
+        # Tissue may fill less than a tenth of the frame.
+        bright = np.percentile(brightness, 99)
     if min(frame_shape) < _SMALLEST_SIDE:
         raise FieldOfViewError(
             f"{name}: {frame_shape[1]} x {frame_shape[0]} px are too few to find a field of view in; {_REMEDY}"
@@ -92,11 +89,10 @@ def find_field_of_view(
     if bright - dark < _SMALLEST_CONTRAST:
         raise FieldOfViewError(f"{name}: black or without any contrast, no field of view to find; {_REMEDY}")
     if dark <= _BRIGHTEST_SURROUND * bright:
-        found = _find_circle(brightness, dark, bright)
-        if found is not None:
-            circle, tissue = found
-            _require_no_other(brightness, dark, bright, circle, name)
-            return _disc(circle, _uncut_box(tissue, circle), scale, frame_shape)
+        rim = find_rim(brightness, dark, bright)
+        if rim is not None:
+            _require_no_other(rim, dark, bright, name)
+            return _disc(rim, scale, frame_shape)
     if field_of_view == "circle" or _has_dark_border(brightness, dark, bright):
         raise FieldOfViewError(f"{name}: no circular field of view found; {_REMEDY}")
     return FieldOfView(np.ones(frame_shape, dtype=bool), None)
@@ -127,91 +123,18 @@ def _working_copy(pixels: np.ndarray) -> tuple[np.ndarray, float]:
     return cv2.GaussianBlur(brightness, (0, 0), 1.0), scale
 
 
-def _find_circle(brightness: np.ndarray, dark: float, bright: float) -> tuple[Circle, np.ndarray] | None:
-    """Find the most complete circle over all rim levels, with the tissue (bool) at its level."""
-    longer_side = max(brightness.shape)
-    best, share_to_beat = None, _SMALLEST_RIM_SHARE
-    for level in _RIM_LEVELS:
-        threshold = dark + level * (bright - dark)
-        tissue = _largest_component(brightness > threshold)
-        points = _rim_points(brightness, tissue, threshold)
-        circle = fit_circle(points, _SMALLEST_RADIUS * longer_side, _LARGEST_RADIUS * longer_side)
-        if circle is None:
-            continue
-        share = _rim_share(points, circle, brightness, dark + 0.5 * (bright - dark))
-        if share > share_to_beat:
-            best, share_to_beat = (circle, tissue), share + _WORTHWHILE_GAIN
-        if share_to_beat >= 1.0:
-            break
-    return best
-
-
-def _require_no_other(brightness: np.ndarray, dark: float, bright: float, circle: Circle, name: str) -> None:
+def _require_no_other(rim: Rim, dark: float, bright: float, name: str) -> None:
     """Refuse a picture of two eyes: one would be enhanced and the other left as it is."""
+    brightness, circle = rim.brightness, rim.circle
     y, x = np.ogrid[: brightness.shape[0], : brightness.shape[1]]
     distance = (x - circle.center_x) ** 2 + (y - circle.center_y) ** 2
-    beside = (brightness > dark + _RIM_LEVELS[0] * (bright - dark)) & (distance > (1.05 * circle.radius) ** 2)
+    beside = (brightness > dark + RIM_LEVELS[0] * (bright - dark)) & (distance > (1.05 * circle.radius) ** 2)
     disc = np.count_nonzero(distance <= circle.radius**2)
-    if np.count_nonzero(_largest_component(beside)) > _LARGEST_OTHER_SHARE * disc:
+    if np.count_nonzero(largest_component(beside)) > _LARGEST_OTHER_SHARE * disc:
         raise FieldOfViewError(
             f"{name}: holds a second field of view beside the first; cut the picture in two (retina-adapt "
             "enhance also takes a mask of the tissue, --masks)"
         )
-
-
-def _largest_component(tissue: np.ndarray) -> np.ndarray:
-    """Keep the largest connected piece alone, without the labels that some cameras print into the corners."""
-    count, labels, statistics, _ = cv2.connectedComponentsWithStats(tissue.astype(np.uint8))
-    if count == 1:
-        return tissue
-    return labels == 1 + np.argmax(statistics[1:, cv2.CC_STAT_AREA])
-
-
-def _rim_points(brightness: np.ndarray, tissue: np.ndarray, threshold: float) -> np.ndarray:
-    """Points x, y, (N, 2), where each row and column first and last crosses the threshold, to a fraction of a pixel.
-
-    Only outermost crossings count, so dark lesions and shadows inside the disc contribute none. Crossings at the
-    frame's edge are left out: there the sensor ends, not the aperture.
-    """
-    points = []
-    for transposed in (False, True):
-        for backwards in (False, True):
-            values, inside = (brightness.T, tissue.T) if transposed else (brightness, tissue)
-            if backwards:
-                values, inside = values[:, ::-1], inside[:, ::-1]
-            lines = np.flatnonzero(inside.any(axis=1))
-            first = inside[lines].argmax(axis=1)
-            lines, first = lines[first > 1], first[first > 1]
-            before, after = values[lines, first - 1], values[lines, first]
-            fraction = np.clip((after - threshold) / np.maximum(after - before, 1e-6), 0.0, 1.0)
-            crossing = first - fraction
-            if backwards:
-                crossing = values.shape[1] - 1 - crossing
-            points.append(np.column_stack([lines, crossing] if transposed else [crossing, lines]))
-    return np.concatenate(points)
-
-
-def _rim_share(points: np.ndarray, circle: Circle, brightness: np.ndarray, brightest_surround: float) -> float:
-    """Share of the circle inside the frame that has a rim point on it and dark surround beyond it.
-
-    0 if that arc is too short to be trusted.
-    """
-    bins = 180
-    angle = (np.arange(bins) + 0.5) * (2 * np.pi / bins)
-    height, width = brightness.shape
-    beyond_x = np.rint(circle.center_x + 1.03 * circle.radius * np.cos(angle)).astype(int)
-    beyond_y = np.rint(circle.center_y + 1.03 * circle.radius * np.sin(angle)).astype(int)
-    in_frame = (beyond_x >= 0) & (beyond_x < width) & (beyond_y >= 0) & (beyond_y < height)
-
-    on_circle = points[is_on_circle(points, circle)]
-    angle_of_point = np.arctan2(on_circle[:, 1] - circle.center_y, on_circle[:, 0] - circle.center_x)
-    supported = np.zeros(bins, dtype=bool)
-    supported[np.floor(angle_of_point % (2 * np.pi) * (bins / (2 * np.pi))).astype(int) % bins] = True
-    supported &= in_frame
-    supported[in_frame] &= brightness[beyond_y[in_frame], beyond_x[in_frame]] < brightest_surround
-    if supported.sum() < _SMALLEST_ARC * bins:
-        return 0.0
-    return float(supported.sum() / in_frame.sum())
 
 
 def _uncut_box(tissue: np.ndarray, circle: Circle) -> tuple[float, float, float, float]:
@@ -247,23 +170,23 @@ def _straight_cut(tissue: np.ndarray, center_x: float, center_y: float, radius: 
     return float(cut)
 
 
-def _disc(
-    circle: Circle, box: tuple[float, float, float, float], scale: float, frame_shape: tuple[int, int]
-) -> FieldOfView:
+def _disc(rim: Rim, scale: float, frame_shape: tuple[int, int]) -> FieldOfView:
     """The field of view at the photograph's own size."""
-    circle = circle.scaled(1.0 / scale)
+    circle = rim.circle.scaled(1.0 / scale)
     margin = _RIM_MARGIN * circle.radius
-    left, top, right, bottom = ((limit + 0.5) / scale - 0.5 for limit in box)
-    y = np.arange(frame_shape[0], dtype=np.float32)[:, None]
-    x = np.arange(frame_shape[1], dtype=np.float32)[None, :]
+    left, top, right, bottom = ((limit + 0.5) / scale - 0.5 for limit in _uncut_box(rim.tissue, rim.circle))
+    # Where the photograph's pixels lie in a copy of its size in which the rim is round.
+    height, width = max(1.0, rim.stretch), max(1.0, 1 / rim.stretch)
+    y = ((np.arange(frame_shape[0], dtype=np.float32) + 0.5) * np.float32(height) - 0.5)[:, None]
+    x = ((np.arange(frame_shape[1], dtype=np.float32) + 0.5) * np.float32(width) - 0.5)[None, :]
     # Squares instead of distances: a root for each of ten million pixels takes longer than all the rest.
     mask = (x - circle.center_x) ** 2 + (y - circle.center_y) ** 2 < (circle.radius - margin) ** 2
     mask &= (x > left + margin) & (x < right - margin) & (y > top + margin) & (y < bottom - margin)
-    return FieldOfView(mask, circle)
+    return FieldOfView(mask, circle if rim.stretch == 1 else None)
 
 
 def _has_dark_border(brightness: np.ndarray, dark: float, bright: float) -> bool:
     """Whether most of the frame's outermost pixels are surround."""
     border = np.concatenate([brightness[0], brightness[-1], brightness[:, 0], brightness[:, -1]])
-    is_dark = border < dark + _RIM_LEVELS[0] * (bright - dark)
+    is_dark = border < dark + RIM_LEVELS[0] * (bright - dark)
     return bool(dark <= _BRIGHTEST_SURROUND * bright and is_dark.mean() > 0.5)

@@ -33,8 +33,8 @@ class NoFundusError(RetinaAdaptError):
 def require_fundus(pixels: np.ndarray, found: FieldOfView, name: str) -> str:
     """Refuse a picture that cannot be a fundus photograph; return a doubt about any other, "" if there is none.
 
-    Doubtful are full frames, and grey pictures, which networks that know only colour may misjudge. A grey picture is
-    not judged by its colour, but refused if it looks like a page of text.
+    Doubtful are full frames, stretched pictures, and grey ones, which networks that know only colour may misjudge. A
+    grey picture is not judged by its colour, but refused if it looks like a page of text.
 
     Args:
         pixels: float32 (H, W, C) in [0, 1].
@@ -43,20 +43,25 @@ def require_fundus(pixels: np.ndarray, found: FieldOfView, name: str) -> str:
     Raises:
         NoFundusError: the tissue is not red enough, or the picture is a grey full frame mostly as bright as paper.
     """
-    is_grey = True
+    is_grey, is_full_frame = True, bool(found.mask.all())
     remedy = "if it is one all the same, say so with --field-of-view circle or full_frame"
     if pixels.shape[2] == 3:
         # Every tenth row and column is enough for the mean.
         sample = pixels[::10, ::10][found.mask[::10, ::10]] if found.mask[::10, ::10].any() else pixels[found.mask]
         red, green, blue = sample.mean(axis=0)
         is_grey = max(red, green, blue) - min(red, green, blue) < 0.02
-        least_red = _LEAST_RED_IN_A_FULL_FRAME if found.circle is None else _LEAST_RED_IN_A_DISC
+        least_red = _LEAST_RED_IN_A_FULL_FRAME if is_full_frame else _LEAST_RED_IN_A_DISC
         if not is_grey and red < least_red * max(green, blue):
             raise NoFundusError(f"{name}: does not look like a fundus photograph (its tissue is not red); {remedy}")
-    if found.circle is None and is_grey and (pixels >= _PAPER_BRIGHTNESS).mean() > _MOST_PAPER:
+    if is_full_frame and is_grey and (pixels >= _PAPER_BRIGHTNESS).mean() > _MOST_PAPER:
         raise NoFundusError(f"{name}: does not look like a fundus photograph (most of it is white); {remedy}")
-    if found.circle is None:
+    if is_full_frame:
         return f"{name}: no round field of view found: the whole frame was taken for tissue"
+    if found.circle is None:
+        return (
+            f"{name}: the field of view is an ellipse, as if the picture had been stretched, and adaptors know eyes in "
+            "their own proportions: give these back to it first"
+        )
     if is_grey:
         return (
             f"{name}: is grey; networks that learnt from colour photographs alone, such as the embedded adaptors and "

@@ -70,6 +70,42 @@ def test_any_circle_is_found_within_two_pixels(center_x, center_y, radius, dimmi
     assert np.hypot(found.center_x - center_x, found.center_y - center_y) < 2
 
 
+@settings(deadline=None, max_examples=25)
+@given(
+    center_x=st.floats(250, 350),
+    center_y=st.floats(170, 230),
+    radius=st.floats(120, 250),
+    stretch=st.floats(0.5, 2),
+    dimming=st.floats(0.06, 1),
+)
+def test_a_stretched_photograph_has_the_mask_of_the_original_stretched_too(
+    center_x, center_y, radius, stretch, dimming
+):
+    circle = Circle(center_x, center_y, radius)
+    pixels = as_8_bit(dimming * photograph_of_disc(400, 600, circle))
+    stretched = cv2.resize(pixels, (round(600 * stretch), 400), interpolation=cv2.INTER_AREA)
+    drawn = disc(400, 600, circle).astype(np.uint8)
+    expected = cv2.resize(drawn, (stretched.shape[1], 400), interpolation=cv2.INTER_NEAREST).astype(bool)
+    found = find_field_of_view(stretched, name="drawn").mask
+    assert overlap(found, expected) > 0.96
+
+
+def test_a_black_band_across_a_stretched_photograph_is_outside_the_mask():
+    pixels = photograph_of_disc(400, 600, FULL)
+    pixels[:60] = 0
+    mask = find_field_of_view(cv2.resize(pixels, (400, 400), interpolation=cv2.INTER_AREA), name="drawn").mask
+    assert not mask[:60].any()
+    assert mask[64, 200]
+
+
+def test_tissue_may_fill_a_small_part_of_the_frame():
+    circle = Circle(300, 200, 82)
+    assert disc(400, 600, circle).mean() < 0.09
+    pixels = np.where(disc(400, 600, circle)[:, :, None], photograph_of_disc(400, 600, circle), 0).astype(np.float32)
+    found = find_field_of_view(pixels, name="drawn")
+    assert found.circle.radius == pytest.approx(circle.radius, abs=1.5)
+
+
 def test_the_rim_itself_stays_outside_the_mask():
     pixels = photograph_of_disc(400, 600, FULL)
     mask = find_field_of_view(pixels, name="drawn").mask
@@ -214,6 +250,16 @@ def test_every_camera_of_the_corpus_gets_a_circle_of_plausible_area(corpus, data
             found = find_field_of_view(as_8_bit(gain * pixels), name=str(path))
             assert found.circle is not None, path
             assert least < found.mask.mean() < most, path
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("data_set", ["hrf", "chase_db1", "csdi"])
+def test_photographs_of_the_corpus_squeezed_into_squares_keep_their_field_of_view(corpus, data_set):
+    for path in find_photographs(corpus / data_set / "test")[::8]:
+        pixels = read_photograph(path).pixels
+        expected = cv2.resize(find_field_of_view(pixels).mask.astype(np.uint8), (512, 512)).astype(bool)
+        square = cv2.resize(pixels, (512, 512), interpolation=cv2.INTER_AREA)
+        assert overlap(find_field_of_view(square, name=str(path)).mask, expected) > 0.98, path
 
 
 @pytest.mark.corpus

@@ -5,6 +5,7 @@ import struct
 from io import BytesIO
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
@@ -31,6 +32,11 @@ def test_photographs_of_the_corpus_are_photographs_of_a_fundus(corpus: Path, dat
         assert require_fundus(pixels, found, path.name) == ""
         assert doubt_about_samples(Photograph(pixels), path.name) == ""
         assert "is grey" in require_fundus(pixels.mean(axis=2, keepdims=True), found, path.name)
+
+
+def test_a_stretched_photograph_is_doubtful() -> None:
+    pixels = cv2.resize(draw_fundus(seed=1, size=256)[0], (384, 256))
+    assert "ellipse" in require_fundus(pixels, find_field_of_view(pixels), "eye.jpg")
 
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

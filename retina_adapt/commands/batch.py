@@ -2,7 +2,7 @@
 
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,12 +13,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from retina_adapt.commands.photograph_list import (
-    list_photographs,
-    make_output_folder,
-    pictures_left_alone,
-    unreachable_in,
-)
 from retina_adapt.errors import RetinaAdaptError, printable, ran_out_of_memory
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -54,41 +48,6 @@ class Outcome(Generic[Item, Written]):
     item: Item
     result: Written | None
     error: Exception | None = None
-
-
-def process_photographs(
-    source: Path,
-    output: Path,
-    process: Callable[[Path, Path], Sequence[Path]],
-    *,
-    description: str,
-    results_mark: str,
-    console: Console,
-) -> BatchResult:
-    """Call `process(photograph, target)` for each photograph of `source`, one by one.
-
-    Args:
-        source: a folder, searched with its subfolders, one file, or a pattern.
-        output: the folder for the results; targets lie in it as the photographs lie in `source`.
-        process: writes a photograph's results and returns their paths.
-        results_mark: see `list_photographs`.
-
-    Raises:
-        OutputFolderError, ImageReadError: see `list_photographs` and `make_output_folder`.
-    """
-    result = BatchResult()
-    photographs = list_photographs([source], output, results_mark)
-    make_output_folder(output)
-    with batch_progress(console) as progress:
-        for listed in progress.track(photographs, description=description):
-            try:
-                result.written += process(listed.path, output / listed.relative)
-            except Exception as error:
-                result.failures.append(failure_message(listed.path, error))
-    result.failures += unreachable_in([source], output, results_mark)
-    if left_alone := pictures_left_alone([source], output, results_mark):
-        result.warnings.append(left_alone)
-    return result
 
 
 def overlapped(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from retina_adapt.commands.batch import BatchResult, process_photographs
+from retina_adapt.commands.batch import BatchResult, batch_progress, failure_message
 from retina_adapt.commands.photograph_list import OutputFolderError, list_photographs, make_output_folder
 from retina_adapt.commands.records import write_json_record
 from retina_adapt.degradations import DegradationRecordError, DrawnDegradation, apply_degradation, draw_degradation
@@ -64,7 +64,8 @@ def degrade_photographs(
     recorded = None if replay is None else _read_record(replay)
     # Draws of earlier runs into the output folder stay in its record, so that they can be replayed too.
     present = _read_record(output / RECORD_FILE) if (output / RECORD_FILE).is_file() else {}
-    names = [listed.relative.as_posix() for listed in list_photographs([source], output, RECORD_FILE)]
+    found = list_photographs([source], output, RECORD_FILE)
+    names = [listed.relative.as_posix() for listed in found.photographs]
     _require_replaceable(output, names, present)
     if recorded is None:
         # A file name may not be valid UTF-8, so its bytes are hashed.
@@ -72,33 +73,40 @@ def degrade_photographs(
         draws = {name: draw_degradation(preset, seed=key, severity=severity) for name, key in keys.items()}
     else:
         draws = {name: recorded[name] for name in names if name in recorded}
-    done = dict(present)
-
-    def process(path: Path, target: Path) -> list[Path]:
-        name = target.relative_to(output).as_posix()
-        drawn = draws.get(name)
-        if drawn is None:
-            raise ReplayError(f"{path}: {replay} holds no draw for '{name}'; was it recorded from this folder?")
-        photograph = read_photograph(path)
-        crop = SquareCrop.around(find_field_of_view(photograph.pixels, name=str(path), field_of_view=field_of_view))
-        require_compact(crop, str(path))
-        square = crop.extract(photograph.pixels)
-        degraded = apply_degradation(square, crop.extract_mask(crop.mask), drawn)
-        pixels = crop.restore(degraded, onto=photograph.pixels)
-        write_photograph(dataclasses.replace(photograph, pixels=pixels, provenance=None), target)
-        done[name] = drawn
-        return [target]
-
     make_output_folder(output)
     # Written first: if the process is killed, the next run recognises its results by this record.
     _write_record(output, draws | present)
+    result, done = BatchResult(), dict(present)
     try:
-        return process_photographs(
-            source, output, process, description="Degrading", results_mark=RECORD_FILE, console=console
-        )
+        with batch_progress(console) as progress:
+            for listed in progress.track(found.photographs, description="Degrading"):
+                name = listed.relative.as_posix()
+                try:
+                    if name not in draws:
+                        raise ReplayError(
+                            f"{listed.path}: {replay} holds no draw for '{name}'; was it recorded from this folder?"
+                        )
+                    _degrade(listed.path, output / name, draws[name], field_of_view)
+                except Exception as error:
+                    result.failures.append(failure_message(listed.path, error))
+                else:
+                    done[name] = draws[name]
+                    result.written.append(output / name)
     finally:
         # Even of an interrupted run: what it has degraded can then be replayed.
         _write_record(output, done)
+    result.failures += found.unreachable
+    result.warnings += filter(None, [found.left_alone])
+    return result
+
+
+def _degrade(path: Path, target: Path, drawn: DrawnDegradation, field_of_view: FieldOfViewShape) -> None:
+    photograph = read_photograph(path)
+    crop = SquareCrop.around(find_field_of_view(photograph.pixels, name=str(path), field_of_view=field_of_view))
+    require_compact(crop, str(path))
+    degraded = apply_degradation(crop.extract(photograph.pixels), crop.extract_mask(crop.mask), drawn)
+    pixels = crop.restore(degraded, onto=photograph.pixels)
+    write_photograph(dataclasses.replace(photograph, pixels=pixels, provenance=None), target)
 
 
 def _write_record(output: Path, drawn: Mapping[str, DrawnDegradation]) -> None:

@@ -28,9 +28,7 @@ from retina_adapt.commands.photograph_list import (
     ListedPhotograph,
     list_photographs,
     make_output_folder,
-    pictures_left_alone,
     require_photographs_stay,
-    unreachable_in,
 )
 from retina_adapt.commands.processes import Processes
 from retina_adapt.commands.records import require_own_record, write_json_record
@@ -113,7 +111,8 @@ def enhance_photographs(
     known_masks = KnownMasks(masks)
     processes = Processes(device)
     sources = [source] if isinstance(source, Path) else source
-    listed = known_masks.without(list_photographs(sources, output))
+    found = list_photographs(sources, output)
+    listed = known_masks.without(found.photographs)
     known_masks.require_own(listed)
     enhancer = Enhancer.from_pretrained(backbone, device=processes.device)
     chosen_settings.check(enhancer.backbone)
@@ -181,12 +180,11 @@ def enhance_photographs(
         if processes.is_main:
             after = read_journals(output)
             records = [earlier.done.get(record.output) or _newest(record, after) for record in all_planned]
-            unreachable = unreachable_in(sources, output)
-            write_summary(output, records, {**request, "sources": [str(path) for path in sources]}, unreachable)
+            write_summary(output, records, {**request, "sources": [str(path) for path in sources]}, found.unreachable)
             if choices.router is not None:
                 _write_routes(run.folder_of(AUTO), output, records)
             result = _result(output, records, earlier.done)
-            result.failures += unreachable
+            result.failures += found.unreachable
             if report is not None:
                 by_path = {photograph.path.absolute(): photograph for photograph in listed}
                 try:
@@ -200,7 +198,7 @@ def enhance_photographs(
                         field_of_view=field_of_view,
                         mask_of=lambda path: known_masks.read(by_path[path]),
                         seeds=report_seeds,
-                        unreachable=unreachable,
+                        unreachable=found.unreachable,
                     )
                     result.report = report
                 except ReportWriteError as error:
@@ -212,8 +210,7 @@ def enhance_photographs(
                     "settings, photographs or masks were different; to keep both, give each run its own output folder"
                 )
             result.warnings += choices.warnings
-            if left_alone := pictures_left_alone(sources, output):
-                result.warnings.append(left_alone)
+            result.warnings += filter(None, [found.left_alone])
         # As soon as one process fails, the launcher ends the others.
         processes.wait()
         return result

@@ -9,7 +9,7 @@ from retina_adapt.commands.journal import JOURNALS
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import ImageReadError
 from retina_adapt.imaging.dicom import SIGNATURE_END, is_dicom
-from retina_adapt.imaging.photograph import SUFFIXES, search_photographs, visible_folders
+from retina_adapt.imaging.photograph import SUFFIXES, VisibleFolder, search_photographs, visible_folders
 
 # Kinds of pictures that cameras and viewers write but this package does not read.
 _OTHER_PICTURES = (".bmp", ".gif", ".webp", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pdf", ".dng")
@@ -27,8 +27,24 @@ class ListedPhotograph:
     relative: Path
 
 
-def list_photographs(sources: Sequence[Path], output: Path, results_mark: str = JOURNALS) -> list[ListedPhotograph]:
-    """Find photographs, sorted by their place in the output.
+@dataclass(frozen=True)
+class PhotographList:
+    """What was found in the sources of a command.
+
+    Attributes:
+        photographs: sorted by their place in the output.
+        unreachable: a message for each place that cannot be accessed, though it may hold photographs.
+        left_alone: a warning about pictures that are results of earlier runs, or of kinds that are not read; "" if
+            there are none.
+    """
+
+    photographs: list[ListedPhotograph]
+    unreachable: list[str]
+    left_alone: str
+
+
+def list_photographs(sources: Sequence[Path], output: Path, results_mark: str = JOURNALS) -> PhotographList:
+    """Find photographs, and what else the user should know of the places that were searched.
 
     Args:
         sources: files, folders, which are searched with their subfolders, or patterns such as `scans/**/*.png`, whose
@@ -44,26 +60,15 @@ def list_photographs(sources: Sequence[Path], output: Path, results_mark: str = 
     """
     listed: dict[Path, Path] = {}
     taken: set[Path] = set()
-    inside = output.resolve()
+    # Without repetitions, since sources may overlap.
+    unreachable: dict[str, None] = {}
+    results: dict[Path, None] = {}
+    whole_folders: dict[Path, VisibleFolder] = {}
     for source in sources:
-        root, found = _found_in(source)
-        if inside == root.resolve():
-            raise OutputFolderError(f"{output}: is where the photographs are; name another folder for the results")
-        results = result_folders(source, results_mark)
-        inputs = [path for path in found if inside not in path.resolve().parents]
-        inputs = [path for path in inputs if not any(folder in path.parents for folder in results)]
-        if not inputs and results:
-            raise OutputFolderError(
-                f"{source}: holds nothing but results of an earlier run ({', '.join(map(str, results))}); if you mean "
-                "those, name their folder itself"
-            )
-        if not inputs:
-            raise OutputFolderError(
-                f"{output}: all photographs of {source} lie in it; name another folder for the results"
-            )
-        for path in inputs:
-            relative = path.relative_to(root)
-            # If sources overlap, the first that holds a photograph determines where its result goes.
+        found = _search(source, output, results_mark)
+        for path in found.photographs:
+            relative = path.relative_to(found.root)
+            # The first source that holds a photograph determines where its result goes.
             if path.absolute() in taken:
                 continue
             taken.add(path.absolute())
@@ -73,8 +78,69 @@ def list_photographs(sources: Sequence[Path], output: Path, results_mark: str = 
                     f"{known} and {path} would both be written to {output / relative}; "
                     "run the command for each, with an output folder of its own"
                 )
+        unreachable |= dict.fromkeys(message for folder in found.folders.values() for message in folder.unreachable)
+        results |= dict.fromkeys(found.results)
+        if source.is_dir():
+            # A pattern leaves out what it leaves out on purpose.
+            whole_folders |= found.folders
     require_photographs_stay(listed.values(), [output / relative for relative in listed])
-    return [ListedPhotograph(path, relative) for relative, path in sorted(listed.items())]
+    left_alone = [_unread_pictures(whole_folders.values())]
+    if results:
+        left_alone.insert(
+            0,
+            f"{', '.join(map(str, results))}: left alone, because results of an earlier run lie there; if you mean "
+            "those, name the folder itself",
+        )
+    return PhotographList(
+        photographs=[ListedPhotograph(path, relative) for relative, path in sorted(listed.items())],
+        unreachable=list(unreachable),
+        left_alone="; ".join(filter(None, left_alone)),
+    )
+
+
+@dataclass(frozen=True)
+class _SearchedSource:
+    """What one source holds.
+
+    Attributes:
+        root: the folder that results are relative to.
+        photographs: those that are input.
+        results: folders with results of earlier runs, except those in the output folder.
+        folders: the other folders, by their resolved paths; none if the source names all of its folders.
+    """
+
+    root: Path
+    photographs: list[Path]
+    results: list[Path]
+    folders: dict[Path, VisibleFolder]
+
+
+def _search(source: Path, output: Path, results_mark: str) -> _SearchedSource:
+    root, found = _found_in(source)
+    inside = output.resolve()
+    if inside == root.resolve():
+        raise OutputFolderError(f"{output}: is where the photographs are; name another folder for the results")
+    searches_below = source.is_dir() or (not source.exists() and "**" in source.parts)
+    folders = {folder.path: folder for folder in visible_folders(root)} if searches_below else {}
+    below = {folder for path in found for folder in path.parents if root in folder.parents} | folders.keys() - {root}
+    results = [folder for folder in sorted(below) if any(any(folder.glob(mark)) for mark in {results_mark, JOURNALS})]
+    no_input = {inside, *(folder.resolve() for folder in results)}
+    photographs = [path for path in found if inside not in path.resolve().parents]
+    photographs = [path for path in photographs if not any(folder in path.parents for folder in results)]
+    if not photographs and results:
+        raise OutputFolderError(
+            f"{source}: holds nothing but results of an earlier run ({', '.join(map(str, results))}); if you mean "
+            "those, name their folder itself"
+        )
+    if not photographs:
+        raise OutputFolderError(f"{output}: all photographs of {source} lie in it; name another folder for the results")
+    places = {folder.path.resolve(): folder for folder in folders.values()}
+    return _SearchedSource(
+        root=root,
+        photographs=photographs,
+        results=[folder for folder in results if inside not in (folder.resolve(), *folder.resolve().parents)],
+        folders={place: folder for place, folder in places.items() if not no_input & {place, *place.parents}},
+    )
 
 
 def require_photographs_stay(photographs: Iterable[Path], targets: Iterable[Path]) -> None:
@@ -101,59 +167,14 @@ def _place_of(path: Path) -> tuple[int, int] | None:
     return state.st_dev, state.st_ino
 
 
-def result_folders(source: Path, results_mark: str) -> list[Path]:
-    """The folders below a source folder that hold `results_mark`, or results of `enhance`."""
-    if not source.is_dir():
-        return []
-    below = [found.path for found in visible_folders(source) if found.path != source]
-    return [folder for folder in below if any(any(folder.glob(mark)) for mark in {results_mark, JOURNALS})]
-
-
-def unreachable_in(sources: Sequence[Path], output: Path, results_mark: str = JOURNALS) -> list[str]:
-    """A message for each place in the sources that cannot be accessed, though it may hold photographs.
-
-    Args:
-        sources, output, results_mark: see `list_photographs`.
-    """
-    messages = []
-    for source in sources:
-        root = _root_of(source)
-        # A pattern without ** looks only into the few folders that it names.
-        if source.is_file() or not (source.is_dir() or "**" in source.parts):
-            continue
-        results = {output.resolve(), *(folder.resolve() for folder in result_folders(root, results_mark))}
-        for found in visible_folders(root):
-            place = found.path.resolve()
-            if found.unreachable and not results & {place, *place.parents}:
-                messages += found.unreachable
-    # Sources may overlap.
-    return list(dict.fromkeys(messages))
-
-
-def pictures_left_alone(sources: Sequence[Path], output: Path, results_mark: str = JOURNALS) -> str:
-    """A warning about pictures in the source folders that are results, or not readable; "" if there are none."""
-    warnings = []
-    results = [
-        folder
-        for source in sources
-        for folder in result_folders(source, results_mark)
-        if output.resolve() not in (folder.resolve(), *folder.resolve().parents)
-    ]
-    if results:
-        warnings.append(
-            f"{', '.join(map(str, results))}: left alone, because results of an earlier run lie there; if you "
-            "mean those, name the folder itself"
-        )
-    if unread := unread_pictures(sources):
-        warnings.append(unread)
-    return "; ".join(warnings)
-
-
-def unread_pictures(folders: Sequence[Path]) -> str:
+def unread_pictures(folders: Iterable[Path]) -> str:
     """A warning about pictures in the folders that are of kinds that are not read; "" if there are none."""
+    return _unread_pictures(found for folder in folders for found in visible_folders(folder))
+
+
+def _unread_pictures(searched: Iterable[VisibleFolder]) -> str:
     found, unnamed = [], []
-    searched = (found for folder in folders if folder.is_dir() for found in visible_folders(folder))
-    for path in (found.path / name for found in searched for name in found.files):
+    for path in (folder.path / name for folder in searched for name in folder.files):
         suffix = path.suffix.lower()
         if suffix in SUFFIXES:
             continue

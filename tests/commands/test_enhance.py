@@ -464,6 +464,8 @@ def test_results_of_an_earlier_run_are_no_photographs(enhance, drawn: Path, tmp_
     result = enhance(drawn, output=drawn / "second")
     assert set(summary_of(drawn / "second")) == set(summary_of(drawn / "first"))
     assert f"{drawn / 'first'}: left alone, because results of an earlier run lie there" in flat(result)
+    enhance(drawn / "**" / "*.png", output=drawn / "third")
+    assert set(summary_of(drawn / "third")) == set(summary_of(drawn / "first"))
     (tmp_path / "only").mkdir()
     (drawn / "first").rename(tmp_path / "only" / "first")
     with pytest.raises(OutputFolderError, match="nothing but results of an earlier run"):

@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow.compute
 
 from retina_adapt.data.rows import AnyDataset, as_undecoded_images, require_columns
 from retina_adapt.errors import RetinaAdaptError
 from retina_adapt.imaging import ImageReadError, find_photographs
+from retina_adapt.imaging.photograph import DICOM_SUFFIXES
 
 _logger = logging.getLogger(__name__)
 
 _HUB_NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _BUILDERS = {".parquet": "parquet", ".tar": "webdataset"}
 _SPLIT_FOLDERS = ("train", "validation", "test")
-# Number of subfolders that a message names.
-_NAMED_SUBFOLDERS = 5
+# Number of files or subfolders that a message names.
+_MOST_NAMES = 5
 # Number of photographs that a streaming shuffle holds at once; they are encoded, so a few hundred MB at most.
 _SHUFFLE_BUFFER = 256
 
@@ -45,10 +47,12 @@ def load_images(
 
     Args:
         source: one of
-            - a folder with `<split>/` folders of images, each with an optional `metadata.jsonl` whose lines hold
-              `file_name` and any further columns; other folders beside the splits are ignored;
-            - a flat folder of images with an optional `metadata.jsonl`: its only split is "train". Its subfolders,
-              which may hold masks, are not read; a warning names them if they hold photographs;
+            - a folder with `<split>/` folders of images, each with an optional `metadata.jsonl` or `metadata.csv` whose
+              rows hold `file_name` and any further columns; other folders beside the splits are ignored. Images without
+              a row in the metadata, folders that are links, and DICOM objects are not read; a warning names what is
+              left out, except of a stream;
+            - a flat folder of images with an optional `metadata.jsonl` or `metadata.csv`: its only split is "train".
+              Its subfolders, which may hold masks, are not read; a warning names them if they hold photographs;
             - a Parquet file, or a glob pattern of such files: the only split is "train";
             - a tar file in WebDataset format, or a glob pattern of such files, e.g. "shards/*.tar": the only split is
               "train"; a column is named by what follows the first dot of its files' names, and a single image column
@@ -105,7 +109,7 @@ def _open(source: str | Path, split: str, streaming: bool, revision: str | None)
             return _open_files(path, builder, split, streaming)
     if isinstance(source, Path) or not _is_hub_name(text):
         looked_in = "" if path.is_absolute() else f" (it was looked for in {Path.cwd()})"
-        raise DataSourceError(f"{source}: there is no such folder; check the path{looked_in}")
+        raise DataSourceError(f"{source}: there is no such folder, Parquet file or tar file; check the path{looked_in}")
     try:
         return datasets.load_dataset(text, split=split, streaming=streaming, revision=revision)
     except (OSError, ValueError) as error:
@@ -124,45 +128,77 @@ def _is_hub_name(text: str) -> bool:
 
 def _open_folder(folder: Path, split: str, streaming: bool) -> AnyDataset:
     present = [name for name in _SPLIT_FOLDERS if (folder / name).is_dir()]
-    if (folder / split).is_dir():
-        pattern = f"{glob.escape(str(folder / split))}/**"
-    elif present:
+    is_flat = not (folder / split).is_dir()
+    if is_flat and present:
         raise DataSourceError(f"{folder}: has no split {split!r}; its splits are: {', '.join(present)}")
-    else:
+    if is_flat:
         _require_train(folder, split)
-        _tell_of_subfolders(folder)
-        pattern = f"{glob.escape(str(folder))}/*"
+    place = folder if is_flat else folder / split
     try:
-        return datasets.load_dataset("imagefolder", data_files={split: [pattern]}, split=split, streaming=streaming)
+        photographs = find_photographs(place)
+    except ImageReadError:
+        # There may be images that `datasets` reads and this package does not.
+        photographs = []
+    if is_flat:
+        photographs = _without_subfolders(place, photographs)
+    if photographs and all(path.suffix.lower() in DICOM_SUFFIXES for path in photographs):
+        raise DataSourceError(
+            f"{place}: holds DICOM objects alone, which are read from the two folders of real pairs only; write these "
+            "photographs as PNG, with read_photograph and write_photograph of retina_adapt.imaging"
+        )
+    pattern = f"{glob.escape(str(place))}/{'*' if is_flat else '**'}"
+    try:
+        dataset = datasets.load_dataset("imagefolder", data_files={split: [pattern]}, split=split, streaming=streaming)
     except (OSError, ValueError, datasets.exceptions.DatasetGenerationError) as error:
         reason = error.__cause__ or error
         raise DataSourceError(
             f"{folder}: cannot be opened as an image folder ({reason}); it should hold images, or folders "
-            f"{', '.join(_SPLIT_FOLDERS)} of images, each with at most one metadata.jsonl"
+            f"{', '.join(_SPLIT_FOLDERS)} of images, each with at most one metadata.jsonl or comma-separated "
+            "metadata.csv, whose file_name is an image's name with its suffix"
         ) from error
+    if isinstance(dataset, datasets.Dataset):
+        _tell_of_unread(place, photographs, dataset)
+    return dataset
 
 
-def _tell_of_subfolders(folder: Path) -> None:
-    """Warn of photographs in subfolders of a flat folder, or refuse it if it has no others."""
-    try:
-        photographs = [path.relative_to(folder) for path in find_photographs(folder)]
-    except ImageReadError:
-        # There may be images that `datasets` reads and this package does not.
-        return
-    below = sorted({path.parts[0] for path in photographs if len(path.parts) > 1})
+def _without_subfolders(folder: Path, photographs: list[Path]) -> list[Path]:
+    """The photographs in a flat folder itself; warn of those in its subfolders, or refuse it if it has no others."""
+    inside = [path for path in photographs if path.parent == folder]
+    below = sorted({path.relative_to(folder).parts[0] for path in photographs if path.parent != folder})
     if not below:
-        return
-    named = ", ".join(below[:_NAMED_SUBFOLDERS]) + (", …" if len(below) > _NAMED_SUBFOLDERS else "")
-    if all(len(path.parts) > 1 for path in photographs):
+        return inside
+    if not inside:
         raise DataSourceError(
-            f"{folder}: holds photographs only in subfolders ({named}), which are not read; move them into the folder "
-            "itself, or everything in it into a folder 'train', which is searched with its subfolders"
+            f"{folder}: holds photographs only in subfolders ({_some(below)}), which are not read; move them into the "
+            "folder itself, or everything in it into a folder 'train', which is searched with its subfolders"
         )
     _logger.warning(
         "%s: the photographs in its subfolders (%s) are not read; a folder 'train' is searched with its subfolders",
         folder,
-        named,
+        _some(below),
     )
+    return inside
+
+
+def _tell_of_unread(folder: Path, photographs: list[Path], dataset: datasets.Dataset) -> None:
+    """Warn of photographs that no row has: `datasets` passes over them in silence."""
+    read: set[str] = set()
+    for column, feature in dataset.features.items():
+        if isinstance(feature, datasets.Image):
+            read.update(pyarrow.compute.struct_field(dataset.data.column(column), "path").to_pylist())
+    unread = [str(path.relative_to(folder)) for path in photographs if str(path) not in read]
+    if unread:
+        _logger.warning(
+            "%s: %d of its photographs are left out (%s), since they are DICOM, lie in a folder that is a link, or have "
+            "no row in the metadata",
+            folder,
+            len(unread),
+            _some(unread),
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
 
 
 def _open_files(path: Path, builder: str, split: str, streaming: bool) -> AnyDataset:

@@ -1,6 +1,7 @@
 """Opening collections of photographs."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -86,6 +87,39 @@ def test_a_folder_with_photographs_in_its_subfolders_alone_is_an_error_that_name
         shutil.copytree(fundus_folder, tmp_path / "patients" / patient)
     with pytest.raises(DataSourceError, match=r"only in subfolders \(a, b\).*a folder 'train'"):
         load_images(tmp_path / "patients")
+
+
+def test_images_that_the_metadata_leave_out_are_not_read_and_a_warning_names_them(split_folder, fundus_folder, caplog):
+    shutil.copy(fundus_folder / "eye_4.png", split_folder / "train" / "new.PNG")
+    assert names(load_images(split_folder)) == [f"eye_{number}.png" for number in range(4)]
+    assert re.search(r"1 of its photographs are left out \(new\.PNG\).*no row in the metadata", caplog.text)
+
+
+def test_nothing_is_said_of_a_folder_that_is_read_whole(split_folder, fundus_folder, caplog):
+    load_images(split_folder)
+    load_images(fundus_folder)
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("folder", ["", "train"])
+def test_dicom_in_a_folder_of_images_is_named_and_alone_an_error(tmp_path, fundus_folder, folder, caplog):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    (tmp_path / folder / "eye.dcm").write_bytes(b"")
+    with pytest.raises(DataSourceError, match=r"DICOM objects alone.*write these photographs as PNG"):
+        load_images(tmp_path)
+    shutil.copy(fundus_folder / "eye_0.png", tmp_path / folder)
+    assert names(load_images(tmp_path)) == ["eye_0.png"]
+    assert re.search(r"left out \(eye\.dcm\), since they are DICOM", caplog.text)
+
+
+@pytest.mark.parametrize("rows", ["file_name;patient\neye_0.png;7", "file_name,patient\n0,7"])
+def test_metadata_that_name_no_image_are_an_error_that_says_what_they_should_hold(tmp_path, fundus_folder, rows):
+    shutil.copy(fundus_folder / "eye_0.png", tmp_path)
+    (tmp_path / "metadata.csv").write_text(rows)
+    with pytest.raises(
+        DataSourceError, match=r"comma-separated metadata\.csv, whose file_name is an image's name with"
+    ):
+        load_images(tmp_path)
 
 
 def test_a_flat_folder_never_serves_as_test_split(fundus_folder):

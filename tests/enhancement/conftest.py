@@ -37,3 +37,24 @@ def toy_enhancer(toy_backbone_folder: Path, toy_adaptor_folder: Path) -> Enhance
     enhancer = Enhancer.from_pretrained(toy_backbone_folder)
     enhancer.load_adaptor(toy_adaptor_folder)
     return enhancer
+
+
+@pytest.fixture(scope="session")
+def adaptor_folders(toy_backbone_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two adaptors of the toy backbone that change the picture; read only."""
+    made, folders = tmp_path_factory.mktemp("adaptors"), []
+    for seed, name in enumerate(("first", "second")):
+        backbone = load_backbone(toy_backbone_folder)
+        adapted = attach_adaptor(backbone, config_of("residual"), name)
+        disturb(adapted, name, seed)
+        save_adaptor(adapted, name, made / name, METADATA)
+        folders.append(made / name)
+    return folders
+
+
+@pytest.fixture
+def enhancer(toy_backbone_folder: Path, adaptor_folders: list[Path]) -> Enhancer:
+    """The toy backbone with the first of these adaptors."""
+    enhancer = Enhancer.from_pretrained(toy_backbone_folder)
+    enhancer.load_adaptor(adaptor_folders[0])
+    return enhancer

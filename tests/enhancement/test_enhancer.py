@@ -1,72 +1,26 @@
 """Contracts 8 and 9: geometry and determinism of what a user calls."""
 
 import dataclasses
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fundus_frames import fundus_frame
 from PIL import Image
-from toy_adaptors import METADATA, config_of, disturb
+from toy_adaptors import config_of
 
 from retina_adapt.adaptors import (
-    AdaptorArithmeticError,
-    AdaptorNameError,
     attach_adaptor,
-    describe_adaptor,
-    interpolate_adaptors,
-    save_adaptor,
-    train_only,
 )
-from retina_adapt.adaptors.single_file import export_single_file
-from retina_adapt.backbones import AdaptedBackboneError, load_backbone
+from retina_adapt.backbones import load_backbone
 from retina_adapt.degradations import apply_degradation, draw_degradation
-from retina_adapt.embedded import UnknownModelError, adaptor_folder, embedded_names
+from retina_adapt.embedded import adaptor_folder, embedded_names
 from retina_adapt.enhancement import EnhancementInputError, Enhancer, enhance_frames, reconstruct_frames
 from retina_adapt.evaluation import score_image
 from retina_adapt.imaging import FieldOfViewError, Photograph, find_field_of_view
 from retina_adapt.imaging.synthetic_fundus import draw_fundus
-
-
-@pytest.fixture(scope="module")
-def adaptor_folders(toy_backbone_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two adaptors of the toy backbone that change the picture; read only."""
-    made, folders = tmp_path_factory.mktemp("adaptors"), []
-    for seed, name in enumerate(("first", "second")):
-        backbone = load_backbone(toy_backbone_folder)
-        adapted = attach_adaptor(backbone, config_of("residual"), name)
-        disturb(adapted, name, seed)
-        save_adaptor(adapted, name, made / name, METADATA)
-        folders.append(made / name)
-    return folders
-
-
-@pytest.fixture
-def enhancer(toy_backbone_folder: Path, adaptor_folders: list[Path]) -> Enhancer:
-    enhancer = Enhancer.from_pretrained(toy_backbone_folder)
-    enhancer.load_adaptor(adaptor_folders[0])
-    return enhancer
-
-
-def test_a_backbone_whose_adaptors_are_in_training_is_refused_and_goes_on_training(toy_backbone_folder: Path) -> None:
-    backbone = load_backbone(toy_backbone_folder)
-    adapted = attach_adaptor(backbone, config_of("residual"), "own")
-    trained = train_only(adapted.train(), "own", ["encoder"])
-    with pytest.raises(AdaptedBackboneError, match=r"`enhance_frames`.*`save_adaptor`.*`load_adaptor`"):
-        Enhancer(backbone)
-    assert all(parameter.requires_grad for parameter in trained)
-    assert backbone.training
-    disturb(adapted, "own")
-    frames = torch.rand(1, 3, 64, 64)
-    assert not torch.equal(enhance_frames(backbone, frames), frames)
-    assert all(parameter.requires_grad for parameter in trained)
-
-
-def fundus_frame() -> np.ndarray:
-    """A drawn fundus in a frame of 150 x 210, off the centre."""
-    return np.pad(draw_fundus(3, 150)[0], ((0, 0), (17, 43), (0, 0)))
 
 
 @pytest.mark.parametrize("mode", ["fast", "diffusion"])
@@ -145,53 +99,6 @@ def test_an_untrained_adaptor_changes_nothing(toy_backbone_folder: Path, frames:
     assert torch.equal(enhance_frames(backbone, frames), frames)
 
 
-def test_switching_and_deleting_leave_no_trace(
-    enhancer: Enhancer, toy_backbone_folder: Path, adaptor_folders: list[Path]
-) -> None:
-    frame = fundus_frame()
-    only_first = enhancer(frame)
-    enhancer.load_adaptor(adaptor_folders[1])
-    assert enhancer.adaptors == ["first", "second"]
-    assert enhancer.active_adaptor == "second"
-    fresh = Enhancer.from_pretrained(toy_backbone_folder)
-    fresh.load_adaptor(adaptor_folders[1])
-    assert np.array_equal(enhancer(frame), fresh(frame))
-    enhancer.set_adaptor("first")
-    assert np.array_equal(enhancer(frame), only_first)
-    enhancer.delete_adaptor("second")
-    assert np.array_equal(enhancer(frame), only_first)
-    enhancer.delete_adaptor("first")
-    assert enhancer.adaptors == []
-    assert enhancer.active_adaptor is None
-    assert np.array_equal(enhancer(frame), frame)
-    enhancer.load_adaptor(adaptor_folders[0])
-    assert np.array_equal(enhancer(frame), only_first)
-
-
-@pytest.mark.parametrize("deleted", ["first", "second"])
-def test_deleting_a_member_of_a_blend_leaves_none_active(
-    enhancer: Enhancer, adaptor_folders: list[Path], deleted: str
-) -> None:
-    enhancer.load_adaptor(adaptor_folders[1])
-    enhancer.set_adaptor_weights({"first": 0.3, "second": 0.5})
-    enhancer.delete_adaptor(deleted)
-    assert enhancer.active_adaptor is None
-    assert enhancer.active_passes == []
-    frame = fundus_frame()
-    assert np.array_equal(enhancer(frame), frame)
-
-
-def test_deleting_an_adaptor_beside_a_blend_leaves_the_blend(enhancer: Enhancer, adaptor_folders: list[Path]) -> None:
-    enhancer.load_adaptor(adaptor_folders[1])
-    enhancer.load_adaptor(adaptor_folders[0], "third")
-    enhancer.set_adaptor_weights({"first": 0.3, "second": 0.5})
-    frame = fundus_frame()
-    before = enhancer(frame)
-    enhancer.delete_adaptor("third")
-    assert enhancer.active_passes == [{"first": 0.3, "second": 0.5}]
-    assert np.array_equal(enhancer(frame), before)
-
-
 @pytest.mark.parametrize(("detail", "side"), [("kept", 64), ("guided", 64), ("fine", 64), ("fine", 128)])
 @pytest.mark.parametrize("mode", ["fast", "diffusion"])
 def test_adaptors_in_sequence_do_what_they_do_one_after_the_other(
@@ -213,29 +120,6 @@ def test_adaptors_in_sequence_do_what_they_do_one_after_the_other(
     assert np.abs(enhancer(frame, **options) - in_sequence).max() > 1e-3
 
 
-def test_adaptors_of_a_sequence_have_weights(enhancer: Enhancer, adaptor_folders: list[Path]) -> None:
-    enhancer.load_adaptor(adaptor_folders[1])
-    frame, options = 0.25 + draw_fundus(3, 64)[0] / 2, {"detail": "kept", "field_of_view": "full_frame"}
-    expected = frame
-    for name, weight in (("second", 0.5), ("first", 1.0)):
-        enhancer.set_adaptor_weights({name: weight})
-        expected = enhancer(expected, **options)
-    enhancer.set_adaptor_sequence({"second": 0.5, "first": 1.0})
-    assert enhancer.active_adaptor == "0.5 second, then first"
-    np.testing.assert_allclose(enhancer(frame, **options), expected, atol=1e-5)
-
-
-def test_a_sequence_that_cannot_be_leaves_active_what_was(enhancer: Enhancer, adaptor_folders: list[Path]) -> None:
-    enhancer.load_adaptor(adaptor_folders[1])
-    enhancer.set_adaptor("first")
-    frame = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    before = enhance_frames(enhancer.backbone, frame)
-    with pytest.raises(AdaptorArithmeticError):
-        enhancer.set_adaptor_sequence({"second": 1.0, "first": float("nan")})
-    assert enhancer.active_adaptor == "first"
-    assert torch.equal(enhance_frames(enhancer.backbone, frame), before)
-
-
 def test_a_sequence_is_applied_to_a_photograph_at_its_own_size() -> None:
     """The second adaptor sees copies that were changed, in place of copies of what was changed: nearly the same."""
     enhancer = Enhancer.from_pretrained()
@@ -252,48 +136,6 @@ def test_a_sequence_is_applied_to_a_photograph_at_its_own_size() -> None:
     in_sequence = enhancer(low)
     assert np.abs(in_sequence - step_by_step)[mask].mean() < 0.5 * np.abs(step_by_step - first)[mask].mean()
     assert np.array_equal(in_sequence[~mask], low[~mask])
-
-
-def test_a_sequence_of_what_is_not_loaded_changes_nothing_of_what_is_active(
-    enhancer: Enhancer, adaptor_folders: list[Path]
-) -> None:
-    before = enhancer(fundus_frame())
-    enhancer.load_adaptor(adaptor_folders[1], "other")
-    enhancer.set_adaptor("first")
-    with pytest.raises(AdaptorNameError, match="no adaptor named 'second'"):
-        enhancer.set_adaptor_sequence(["other", "second"])
-    assert enhancer.active_passes == [{"first": 1.0}]
-    assert np.array_equal(enhancer(fundus_frame()), before)
-    enhancer.set_adaptor_sequence(["first", "first"])
-    enhancer.delete_adaptor("first")
-    assert enhancer.active_adaptor is None
-
-
-def test_an_adaptor_is_called_by_its_card_wherever_it_lies(
-    toy_backbone_folder: Path, adaptor_folders: list[Path], tmp_path: Path
-) -> None:
-    shutil.copytree(adaptor_folders[0], tmp_path / "adaptor")
-    export_single_file(adaptor_folders[1], tmp_path / "exported.v2.safetensors")
-    enhancer = Enhancer.from_pretrained(toy_backbone_folder)
-    assert enhancer.load_adaptor(tmp_path / "adaptor") == "first"
-    assert enhancer.load_adaptor(tmp_path / "exported.v2.safetensors") == "second"
-    assert enhancer.load_adaptor(tmp_path / "adaptor", "own-name") == "own-name"
-    assert enhancer.adaptors == ["first", "second", "own-name"]
-
-
-def test_two_adaptors_of_one_name_need_another_name(enhancer: Enhancer, adaptor_folders: list[Path]) -> None:
-    with pytest.raises(
-        AdaptorNameError, match=r"named 'first' is loaded already.*name= in Python, NAME=PATH on"
-    ) as raised:
-        enhancer.load_adaptor(adaptor_folders[0])
-    assert str(adaptor_folders[0]) in str(raised.value)
-    assert enhancer.adaptors == ["first"]
-    assert enhancer.active_adaptor == "first"
-
-
-@pytest.mark.parametrize("name", embedded_names("adaptors"))
-def test_an_embedded_adaptors_card_has_its_embedded_name(name: str) -> None:
-    assert describe_adaptor(adaptor_folder(name)).metadata.name == name
 
 
 @pytest.mark.parametrize("reconstruct", [enhance_frames, reconstruct_frames])
@@ -326,13 +168,6 @@ def test_inputs_that_cannot_be_used_are_errors(
         enhancer(array, **options)
 
 
-def test_unknown_names_are_errors_that_list_the_known_ones(enhancer: Enhancer) -> None:
-    with pytest.raises(AdaptorNameError, match="loaded are: first"):
-        enhancer.set_adaptor("third")
-    with pytest.raises(UnknownModelError, match="light"):
-        enhancer.load_adaptor("nowhere")
-
-
 @pytest.mark.parametrize("name", embedded_names("adaptors"))
 def test_an_embedded_adaptor_fits_the_embedded_backbone_is_small_and_undoes_its_own_fault(name: str) -> None:
     assert sum(file.stat().st_size for file in adaptor_folder(name).iterdir()) < 5e6
@@ -345,37 +180,3 @@ def test_an_embedded_adaptor_fits_the_embedded_backbone_is_small_and_undoes_its_
         gains.append(score_image(enhancer(low, mask=mask), high, mask).psnr - score_image(low, high, mask).psnr)
     # Drawn photographs are no camera's that it was trained on.
     assert np.mean(gains) > 0
-
-
-def test_an_adaptor_chosen_after_a_blend_has_its_whole_effect_again(
-    enhancer: Enhancer, adaptor_folders: list[Path]
-) -> None:
-    frame = fundus_frame()
-    enhancer.load_adaptor(adaptor_folders[1])
-    alone = enhancer(frame)
-    enhancer.set_adaptor_weights({"first": 0.3, "second": 0.5})
-    assert not np.array_equal(enhancer(frame), alone)
-    enhancer.set_adaptor("second")
-    assert np.array_equal(enhancer(frame), alone)
-
-
-def test_of_a_blend_that_was_made_here_no_metadata_is_known(enhancer: Enhancer, adaptor_folders: list[Path]) -> None:
-    for folder in adaptor_folders:
-        if folder.name not in enhancer.adaptors:
-            enhancer.load_adaptor(folder, name=folder.name)
-    first, second = (folder.name for folder in adaptor_folders)
-    interpolate_adaptors(enhancer.adapted, {first: 0.5, second: 0.5}, "mean")
-    with pytest.raises(AdaptorNameError, match="'mean' was not loaded from a file"):
-        enhancer.metadata_of("mean")
-
-
-def test_nothing_is_known_of_a_deleted_adaptor_whose_name_another_takes(
-    enhancer: Enhancer, adaptor_folders: list[Path]
-) -> None:
-    first, second = adaptor_folders
-    enhancer.load_adaptor(first, name="kept")
-    enhancer.load_adaptor(second, name="gone")
-    enhancer.delete_adaptor("gone")
-    interpolate_adaptors(enhancer.adapted, {"kept": 1.0}, "gone")
-    with pytest.raises(AdaptorNameError, match="'gone' was not loaded from a file"):
-        enhancer.metadata_of("gone")

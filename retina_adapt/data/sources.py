@@ -189,8 +189,8 @@ def _tell_of_unread(folder: Path, photographs: list[Path], dataset: datasets.Dat
     unread = [str(path.relative_to(folder)) for path in photographs if str(path) not in read]
     if unread:
         _logger.warning(
-            "%s: %d of its photographs are left out (%s), since they are DICOM, lie in a folder that is a link, or have "
-            "no row in the metadata",
+            "%s: %d of its photographs are left out (%s), since they are DICOM, lie in a folder that is a link, or "
+            "have no row in the metadata",
             folder,
             len(unread),
             _some(unread),

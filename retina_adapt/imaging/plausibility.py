@@ -59,8 +59,8 @@ def require_fundus(pixels: np.ndarray, found: FieldOfView, name: str) -> str:
         return f"{name}: no round field of view found: the whole frame was taken for tissue"
     if found.circle is None:
         return (
-            f"{name}: the field of view is an ellipse, as if the picture had been stretched, and adaptors know eyes in "
-            "their own proportions: give these back to it first"
+            f"{name}: the field of view is an ellipse; if the picture was stretched, give it back its proportions first, "
+            "since adaptors have seen eyes in no others"
         )
     if is_grey:
         return (

@@ -59,7 +59,7 @@ def require_fundus(pixels: np.ndarray, found: FieldOfView, name: str) -> str:
         return f"{name}: no round field of view found: the whole frame was taken for tissue"
     if found.circle is None:
         return (
-            f"{name}: the field of view is an ellipse; if the picture was stretched, give it back its proportions first, "
+            f"{name}: the field of view is an ellipse; if the picture was stretched, give it back its proportions, "
             "since adaptors have seen eyes in no others"
         )
     if is_grey:

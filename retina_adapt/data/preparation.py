@@ -96,7 +96,7 @@ def require_same_frame(companion: Photograph, companion_name: str, photograph: P
     if companion.pixels.shape != photograph.pixels.shape:
         raise PreparationError(
             f"{companion_name}: height, width, channels are {companion.pixels.shape}, but "
-            f"those of its partner {name} are {photograph.pixels.shape}; save both at one size"
+            f"those of its partner {name} are {photograph.pixels.shape}; save both at one size, in colour or in grey"
         )
 
 

@@ -11,9 +11,12 @@ from retina_adapt.imaging import ImageReadError, Photograph, decode_photograph, 
 AnyDataset: TypeAlias = datasets.Dataset | datasets.IterableDataset
 DatasetType = TypeVar("DatasetType", datasets.Dataset, datasets.IterableDataset)
 
+# Endings of the types of paths and of encoded images; a column without any value is of type null.
+_MAY_BE_IMAGES = ("string", "binary", "string_view", "binary_view", "null")
+
 
 class MissingColumnError(RetinaAdaptError):
-    """A data set lacks a column; the message lists those it has."""
+    """A data set lacks a column, or one that should hold images holds numbers; the message lists those it has."""
 
 
 def require_columns(dataset: AnyDataset, *columns: str) -> None:
@@ -36,10 +39,16 @@ def as_undecoded_images(dataset: DatasetType, *columns: str) -> DatasetType:
     `datasets` itself decodes with Pillow alone, which loses 16-bit colour and does not turn pictures upright.
 
     Raises:
-        MissingColumnError: a column does not exist.
+        MissingColumnError: a column does not exist, or holds numbers.
     """
     require_columns(dataset, *columns)
     for column in columns:
+        feature = (dataset.features or {}).get(column)
+        if isinstance(feature, datasets.Value | datasets.ClassLabel) and not feature.dtype.endswith(_MAY_BE_IMAGES):
+            raise MissingColumnError(
+                f"column {column!r} holds no images, but values of the type {feature.dtype}; the columns are: "
+                + ", ".join(dataset.column_names or [])
+            )
         dataset = dataset.cast_column(column, datasets.Image(decode=False))
     return dataset
 
@@ -73,5 +82,6 @@ def row_bytes(value: dict[str, Any] | None, column: str, index: int) -> bytes:
     try:
         with fsspec.open(value["path"], "rb") as stream:
             return stream.read()
-    except OSError as error:
+    except (OSError, ImportError, ValueError) as error:
+        # `fsspec` misses a package for the path's protocol, or does not know it.
         raise ImageReadError(f"{value['path']}: cannot be read ({error}); check the path") from error

@@ -204,6 +204,8 @@ def _some(names: list[str]) -> str:
 def _open_files(path: Path, builder: str, split: str, streaming: bool) -> AnyDataset:
     _require_train(path, split)
     pattern = glob.escape(str(path)) if path.is_file() else str(path)
+    if not any(glob.iglob(pattern, recursive=True)):  # noqa: PTH207 - `Path.glob` takes no absolute pattern
+        raise DataSourceError(f"{path}: there is no such file, and none that it matches as a pattern; check the path")
     try:
         dataset = datasets.load_dataset(builder, data_files={split: [pattern]}, split=split, streaming=streaming)
     except (OSError, ValueError, datasets.exceptions.DatasetGenerationError) as error:

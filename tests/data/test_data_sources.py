@@ -12,7 +12,7 @@ from PIL import Image
 
 from retina_adapt.configuration import parse_configuration
 from retina_adapt.data import DataSourceError, MissingColumnError, PhotographSource, load_images
-from retina_adapt.data.rows import row_photograph
+from retina_adapt.data.rows import as_undecoded_images, row_photograph
 from retina_adapt.imaging import ImageReadError, Photograph, read_photograph, write_photograph
 
 
@@ -168,6 +168,30 @@ def test_parquet_files_give_photographs_from_their_bytes(tmp_path, fundus_folder
     rows.to_parquet(tmp_path / "part-0.parquet")
     row = load_images(str(tmp_path / "part-*.parquet"))[0]
     np.testing.assert_array_equal(row_photograph(row["image"], "image", 0).pixels, read_photograph(path).pixels)
+
+
+@pytest.mark.parametrize("source", ["shards.parquet", "shards-*.parquet", "shards.tar", "shards/*.tar"])
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_file_or_pattern_without_any_file_is_an_error_that_names_it(tmp_path, source, streaming):
+    with pytest.raises(DataSourceError, match=re.escape(f"{tmp_path / source}: there is no such file")):
+        load_images(tmp_path / source, streaming=streaming)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("column", ["score", "finding"])
+def test_a_column_of_numbers_taken_for_images_is_an_error_that_names_the_columns(tmp_path, column, streaming):
+    features = datasets.Features({"score": datasets.Value("float32"), "finding": datasets.ClassLabel(names=["none"])})
+    datasets.Dataset.from_dict({"score": [0.5], "finding": [0]}, features=features).to_parquet(
+        tmp_path / "rows.parquet"
+    )
+    rows = load_images(tmp_path / "rows.parquet", streaming=streaming)
+    with pytest.raises(MissingColumnError, match=f"'{column}' holds no images.*the columns are: score, finding"):
+        as_undecoded_images(rows, column)
+
+
+def test_an_address_that_cannot_be_opened_is_an_error_that_names_it():
+    with pytest.raises(ImageReadError, match=r"store://eyes/1\.png: cannot be read"):
+        row_photograph({"path": "store://eyes/1.png", "bytes": None}, "image", 0)
 
 
 def test_damaged_bytes_are_reported_under_their_own_name():

@@ -15,7 +15,6 @@ _TRIAL_POINTS = 400
 _REFINEMENT_STEPS = 10
 # Largest distance of an inlier from the circle, in radii: fundus cameras' apertures are round to half a percent.
 _TOLERANCE = 0.006
-_ELLIPSE_TOLERANCES = (0.03, 0.02, 0.012, 0.006, 0.006, 0.006)
 _FEWEST_ELLIPSE_POINTS = 50
 
 
@@ -62,25 +61,35 @@ def fit_circle(points: np.ndarray, smallest_radius: float, largest_radius: float
 def stretch_of_ellipse(points: np.ndarray) -> float | None:
     """Width over height of the upright ellipse that most points lie on; None if there is none.
 
-    Least squares of a x^2 + b y^2 + c x + d y = 1, each time on the points nearer to the ellipse found before.
+    Found as circles are, with least squares of a x^2 + b y^2 + c x + d y = 1 on the points near it for the refinement.
 
     Args:
         points: (N, 2), x and y in pixels.
     """
-    x, y = ((points - points.mean(axis=0)) / points.std()).T if len(points) else points.T
+    if len(points) < _FEWEST_ELLIPSE_POINTS:
+        return None
+    x, y = ((points - points.mean(axis=0)) / points.std()).T
     terms = np.column_stack([x**2, y**2, x, y])
-    near = np.ones(len(points), dtype=bool)
-    stretch = None
-    for tolerance in _ELLIPSE_TOLERANCES:
-        if near.sum() < _FEWEST_ELLIPSE_POINTS:
+    random = np.random.default_rng(0)
+    trial_terms = terms[random.permutation(len(terms))[:_TRIAL_POINTS]]
+    conics = np.linalg.pinv(trial_terms[random.integers(len(trial_terms), size=(_TRIALS, 4))]).sum(axis=2)
+    conics = conics[(conics[:, :2] > 0).all(axis=1)]
+    if not len(conics):
+        return None
+    best = conics[np.argmax((_distance_to_ellipses(trial_terms, conics) < _TOLERANCE).sum(axis=0))]
+    for _ in range(_REFINEMENT_STEPS):
+        near = terms[_distance_to_ellipses(terms, best[None])[:, 0] < _TOLERANCE]
+        best = np.linalg.lstsq(near, np.ones(len(near)), rcond=None)[0]
+        if not (best[:2] > 0).all():
             return None
-        a, b, c, d = np.linalg.lstsq(terms[near], np.ones(near.sum()), rcond=None)[0]
-        if not (a > 0 and b > 0):
-            return None
-        stretch = float(np.sqrt(b / a))
-        from_center = a * (x + c / (2 * a)) ** 2 + b * (y + d / (2 * b)) ** 2
-        near = np.abs(np.sqrt(from_center / (1 + c**2 / (4 * a) + d**2 / (4 * b))) - 1) < tolerance
-    return stretch
+    return float(np.sqrt(best[1] / best[0]))
+
+
+def _distance_to_ellipses(terms: np.ndarray, conics: np.ndarray) -> np.ndarray:
+    """Distance of N points to M ellipses, in radii, (N, M); terms (N, 4) and conics (M, 4) as above."""
+    a, b, c, d = conics.T
+    beyond_center = c**2 / (4 * a) + d**2 / (4 * b)
+    return np.abs(np.sqrt((terms @ conics.T + beyond_center).clip(0) / (1 + beyond_center)) - 1)
 
 
 def is_on_circle(points: np.ndarray, circle: Circle) -> np.ndarray:

@@ -19,8 +19,8 @@ _SMALLEST_RADIUS, _LARGEST_RADIUS = 0.12, 1.0  # of the frame's longer side
 _SMALLEST_RIM_SHARE = 0.4  # of the part of the circle that lies in the frame
 _SMALLEST_ARC = 0.08  # of the full circle: a shorter arc does not determine the radius
 # Shares of the rim points that lie on the circle. In the corpus it is 0.94 or more, and 0.8 or less once photographs
-# are stretched by 1.03 or more.
-_SHARE_WHEN_ROUND, _WORTHWHILE_UNSTRETCHING = 0.9, 0.1
+# are stretched by 1.03 or more. Unstretched, it must be so much larger, and not small: an ellipse fits many a shape.
+_SHARE_WHEN_ROUND, _WORTHWHILE_UNSTRETCHING, _SHARE_WHEN_STRETCHED = 0.9, 0.1, 0.6
 _LARGEST_STRETCH = 2.5
 
 
@@ -61,7 +61,8 @@ def find_rim(brightness: np.ndarray, dark: float, bright: float) -> Rim | None:
             continue
         size = (round(width * max(1, 1 / stretch)), round(height * max(1, stretch)))
         found = _find_round_rim(cv2.resize(brightness, size, interpolation=cv2.INTER_LINEAR), dark, bright)
-        if found is not None and _share_of_points(found) > share + _WORTHWHILE_UNSTRETCHING:
+        least = max(share + _WORTHWHILE_UNSTRETCHING, _SHARE_WHEN_STRETCHED)
+        if found is not None and _share_of_points(found) > least:
             return replace(found, stretch=stretch)
     return rim
 

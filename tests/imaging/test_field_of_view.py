@@ -98,6 +98,15 @@ def test_a_black_band_across_a_stretched_photograph_is_outside_the_mask():
     assert mask[64, 200]
 
 
+def test_an_eyelid_over_a_stretched_photograph_is_inside_the_mask():
+    pixels = photograph_of_disc(400, 600, FULL)
+    y, x = np.mgrid[:400, :600]
+    pixels[y > 330 + 0.1 * (x - 300) + 8 * np.sin(x / 20)] = 0
+    mask = find_field_of_view(cv2.resize(pixels, (800, 400)), name="drawn").mask
+    expected = cv2.resize(disc(400, 600, FULL).astype(np.uint8), (800, 400), interpolation=cv2.INTER_NEAREST)
+    assert overlap(mask, expected.astype(bool)) > 0.97
+
+
 def test_tissue_may_fill_a_small_part_of_the_frame():
     circle = Circle(300, 200, 82)
     assert disc(400, 600, circle).mean() < 0.09

@@ -106,14 +106,15 @@ class _Requests:
             wanted = await request.json()
             weights = {str(name): float(weight) for name, weight in wanted["weights"]}
             in_sequence = bool(wanted["in_sequence"])
+            # The page sends the numbers for sampling in both modes, even if they are left empty.
+            is_sampled = wanted["mode"] == "diffusion"
             settings = EnhancementSettings(
                 mode=wanted["mode"],
-                # The page sends steps in both modes.
-                steps=int(wanted["steps"]) if wanted["mode"] == "diffusion" else None,
-                seed=int(wanted["seed"]),
+                steps=int(wanted["steps"]) if is_sampled else None,
+                seed=int(wanted["seed"]) if is_sampled else 0,
                 detail=wanted["detail"],
             )
-            seeds = int(wanted["seeds"])
+            seeds = int(wanted["seeds"]) if is_sampled else 1
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise StudioError(f"the request is not understood ({error!r}); reload the page") from error
         result = await run_in_threadpool(self.studio.enhance, number, weights, settings, seeds, in_sequence=in_sequence)

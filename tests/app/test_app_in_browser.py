@@ -94,6 +94,25 @@ def test_sampling_with_several_seeds_shows_uncertainty(page, files):
     assert viewer.find_element("css selector", "[data-layer=uncertainty]").is_displayed()
 
 
+@pytest.mark.parametrize(("name", "value"), [("steps", "999"), ("seed", ""), ("seeds", "1.5")])
+@pytest.mark.parametrize("button", ["enhance", "enhance-all"])
+def test_numbers_for_sampling_that_cannot_be_used_are_shown_and_keep_nobody_from_the_other_mode(
+    page, files, studio, name, value, button
+):
+    load(page, files[0])
+    page.find_element("css selector", "[name=mode] option[value=diffusion]").click()
+    field = wait_for(page, f"[name={name}]")
+    field.clear()
+    field.send_keys(value)
+    page.find_element("id", button).click()
+    assert page.switch_to.active_element == field
+    assert [loaded.result for loaded in studio.photographs.values()] == [None]
+    assert not page.find_element("id", "message").is_displayed()
+    page.find_element("css selector", "[name=mode] option[value=fast]").click()
+    page.find_element("id", button).click()
+    wait_for(page, "#result .viewer")
+
+
 def test_the_download_of_a_result_that_was_replaced_since_says_so(page, files, studio, downloads):
     load(page, files[0])
     page.find_element("id", "enhance").click()

@@ -71,7 +71,7 @@ def test_the_download_of_a_result_that_another_tab_has_replaced_is_gone(address,
         (b"[]", "not understood"),
         (json.dumps({**WANTED, "mode": "magic"}).encode(), "there is no mode 'magic'"),
         (json.dumps({**WANTED, "weights": [["other", 1]]}).encode(), "no adaptor named 'other'"),
-        (json.dumps({**WANTED, "seed": 2**64}).encode(), "seed is 18446744073709551616"),
+        (json.dumps({**WANTED, "mode": "diffusion", "seed": 2**64}).encode(), "seed is 18446744073709551616"),
     ],
 )
 def test_a_bad_request_is_answered_with_a_reason(address, eye, body, reason):

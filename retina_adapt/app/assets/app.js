@@ -157,7 +157,8 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
 form.addEventListener("input", weigh);
 // "change", since browsers that are driven by programs and assistive technology send no "input" of a choice.
 form.addEventListener("change", () => {
-  $("sampling").hidden = form.elements.mode.value !== "diffusion";
+  // Disabled too: a number out of its range that is not to be seen would keep the form from being submitted.
+  $("sampling").hidden = $("sampling").disabled = form.elements.mode.value !== "diffusion";
   weigh();
 });
 form.addEventListener("submit", (event) => {
@@ -165,7 +166,7 @@ form.addEventListener("submit", (event) => {
   enhance([current]);
 });
 $("download").addEventListener("click", download);
-$("enhance-all").addEventListener("click", () => enhance([...photographs.keys()]));
+$("enhance-all").addEventListener("click", () => { if (form.reportValidity()) enhance([...photographs.keys()]); });
 form.dispatchEvent(new Event("change"));
 list();
 // A page that is loaded anew finds what the app still holds.

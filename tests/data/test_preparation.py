@@ -40,6 +40,18 @@ def test_a_prepared_photograph_is_the_square_of_the_field_of_view(fundus_drawing
     assert prepared.image[0, 0].max() > 0.1, "the corner holds mirrored tissue, not the black surround"
 
 
+def test_a_transparent_surround_is_no_tissue_whatever_its_color(fundus_drawings):
+    pixels = fundus_drawings[0]
+    expected = prepare_photograph(Photograph(pixels), "eye", 64)
+    surround = pixels.max(axis=2) < 0.05
+    white = Photograph(np.where(surround[:, :, None], np.float32(1), pixels), alpha=(~surround).astype(np.float32))
+    found = prepare_photograph(white, "eye", 64)
+    assert np.mean(found.mask == expected.mask) > 0.99
+    assert np.abs(found.image - expected.image)[expected.mask].mean() < 0.01
+    unused = Photograph(pixels, alpha=np.zeros(surround.shape, dtype=np.float32))
+    np.testing.assert_array_equal(prepare_photograph(unused, "eye", 64).mask, expected.mask)
+
+
 def test_a_given_mask_decides_the_square(fundus_drawings):
     mask = np.zeros((160, 200), dtype=bool)
     mask[40:72, 60:92] = True

@@ -1,6 +1,8 @@
 """Divide a data set by patient, so that no eye is used both for training and for testing."""
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import datasets
 import numpy as np
@@ -41,7 +43,7 @@ def split_by_patient(
         raise SplitError(f"fractions must each be above 0 and together 1, got {dict(fractions)}")
     rows_of: dict[str, list[int]] = {}
     for row, patient in enumerate(dataset[patient_column]):
-        if patient is None:
+        if _is_unknown(patient):
             raise SplitError(f"row {row} has no value in column {patient_column!r}; fill it before splitting")
         rows_of.setdefault(patient, []).append(row)
     if len(rows_of) < len(fractions):
@@ -64,12 +66,12 @@ def check_no_patient_leak(splits: Mapping[str, datasets.Dataset], *, patient_col
 
     Raises:
         MissingColumnError: a split has no such column.
-        PatientLeakError: a patient does.
+        PatientLeakError: a patient does; photographs without one are passed over.
     """
     splits_of: dict[str, list[str]] = {}
     for name, split in splits.items():
         require_columns(split, patient_column)
-        for patient in sorted(set(split[patient_column]) - {None}):
+        for patient in sorted({patient for patient in split[patient_column] if not _is_unknown(patient)}):
             splits_of.setdefault(patient, []).append(name)
     leaks = [f"{patient} is in {', '.join(names)}" for patient, names in splits_of.items() if len(names) > 1]
     if leaks:
@@ -77,3 +79,8 @@ def check_no_patient_leak(splits: Mapping[str, datasets.Dataset], *, patient_col
             f"{len(leaks)} patients are in more than one split; divide the data with split_by_patient:\n  "
             + "\n  ".join(leaks)
         )
+
+
+def _is_unknown(patient: Any) -> bool:
+    """Whether a cell is empty, as tables of texts and of numbers have it."""
+    return patient in (None, "") or (isinstance(patient, float) and math.isnan(patient))

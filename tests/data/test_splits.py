@@ -57,12 +57,19 @@ def test_a_leak_is_an_error_that_names_patient_and_splits():
     assert "anna" not in str(failure.value)
 
 
+@pytest.mark.parametrize("unknown", [None, ""])
+def test_photographs_of_unknown_patients_are_no_leak(unknown):
+    check_no_patient_leak({"train": rows_of(["anna", unknown]), "test": rows_of(["carl", unknown])})
+
+
 @pytest.mark.parametrize(
     ("patients", "fractions"),
     [
         (["a", "b"], {"train": 0.8, "test": 0.3}),
         (["a", "b"], {"train": 1.0, "test": 0.0}),
         (["a", None], {"train": 0.5, "test": 0.5}),
+        (["a", "b", ""], {"train": 0.5, "test": 0.5}),
+        ([1.0, 2.0, float("nan")], {"train": 0.5, "test": 0.5}),
         (["a", "a"], {"train": 0.5, "test": 0.5}),
     ],
 )

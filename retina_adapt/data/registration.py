@@ -79,7 +79,7 @@ def register_pair(
     """
     if low.pixels.shape[2] != high.pixels.shape[2]:
         raise RegistrationError(
-            f"{low_name}: is grey where {high_name} is in colour, or the other way round; save both in colour or in grey"
+            f"{low_name}: is grey where {high_name} is in colour, or the other way round; save both alike"
         )
     high_crop = find_crop(high, high_name, mask=None, field_of_view=field_of_view)
     high_frame = cut_and_resize(high.pixels, high_crop, MEASURED_SIZE, high_name)

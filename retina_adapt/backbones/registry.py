@@ -2,7 +2,8 @@
 
 Other packages add theirs through the entry point group `retina_adapt.backbones`: the entry's name is the backbone's,
 its object the builder. docs/backbones.md shows one. A package is imported when its backbone is built, or when a
-backbone folder names an unknown part; a package that cannot be imported does not affect other backbones.
+backbone folder names an unknown part; one that cannot be imported, or uses a name that is taken, does not affect
+backbones of other names.
 """
 
 from collections.abc import Callable
@@ -50,12 +51,8 @@ def register_backbone(name: str) -> Callable[[BackboneBuilder], BackboneBuilder]
 
 
 def backbone_names() -> list[str]:
-    """The names of all registered backbones, including those of installed packages.
-
-    Raises:
-        BackboneEntryPointError: an installed package uses another backbone's name.
-    """
-    return sorted(_builders.keys() | _new_entries().keys())
+    """The names of all registered backbones, including those of installed packages."""
+    return sorted(_builders.keys() | {entry.name for entry in _new_entries()})
 
 
 def build_backbone(shape: BackboneShape) -> ReconstructionBackbone:
@@ -64,8 +61,8 @@ def build_backbone(shape: BackboneShape) -> ReconstructionBackbone:
     Raises:
         UnknownBackboneError: no backbone of this name is registered; suggests the nearest.
         BackboneShapeError: the backbone of this name cannot have this shape.
-        BackboneEntryPointError: the installed package that offers this name cannot be imported, or an installed package
-            uses another backbone's name.
+        BackboneEntryPointError: an installed package that offers this name cannot be imported, or the name is another
+            backbone's too, so that it is unclear which one is meant.
         BackboneBuilderError: the builder returned something other than a backbone.
         UnregisteredPartError: the backbone has a part that could not be read from a folder.
     """
@@ -73,8 +70,9 @@ def build_backbone(shape: BackboneShape) -> ReconstructionBackbone:
     if shape.name not in names:
         hint = did_you_mean(shape.name, names) or f"; known are {', '.join(names)}"
         raise UnknownBackboneError(f"no backbone is named '{shape.name}'{hint}")
-    if shape.name not in _builders:
-        _register_entry(_new_entries()[shape.name])
+    for entry in _new_entries():
+        if entry.name == shape.name:
+            _register_entry(entry)
     backbone = _builders[shape.name](shape)
     if not isinstance(backbone, ReconstructionBackbone):
         raise BackboneBuilderError(
@@ -93,9 +91,7 @@ def register_installed_backbones() -> list[BackboneEntryPointError]:
         An error for each backbone that cannot be imported or whose name is taken; the others are registered.
     """
     defects = []
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
-        if entry in _registered_entries:
-            continue
+    for entry in _new_entries():
         try:
             _register_entry(entry)
         except BackboneEntryPointError as error:
@@ -103,16 +99,9 @@ def register_installed_backbones() -> list[BackboneEntryPointError]:
     return defects
 
 
-def _new_entries() -> dict[str, EntryPoint]:
-    """The entry points of installed packages that are not registered yet, by name."""
-    found: dict[str, EntryPoint] = {}
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
-        if entry in _registered_entries:
-            continue
-        if entry.name in _builders or entry.name in found:
-            raise _taken(entry)
-        found[entry.name] = entry
-    return found
+def _new_entries() -> list[EntryPoint]:
+    """The entry points of installed packages that are not registered yet."""
+    return [entry for entry in entry_points(group=ENTRY_POINT_GROUP) if entry not in _registered_entries]
 
 
 def _register_entry(entry: EntryPoint) -> None:
@@ -122,16 +111,13 @@ def _register_entry(entry: EntryPoint) -> None:
         raise BackboneEntryPointError(
             f"{_origin(entry)}: cannot be imported: {error!r}; repair or uninstall its package"
         ) from error
-    if entry.name in _builders:
-        raise _taken(entry)
-    register_backbone(entry.name)(builder)
+    # Its module may have registered the builder itself.
+    if _builders.setdefault(entry.name, builder) is not builder:
+        raise BackboneEntryPointError(
+            f"{_origin(entry)}: a backbone of this name is registered already; rename this entry, or uninstall its "
+            "package"
+        )
     _registered_entries.add(entry)
-
-
-def _taken(entry: EntryPoint) -> BackboneEntryPointError:
-    return BackboneEntryPointError(
-        f"{_origin(entry)}: a backbone of this name is registered already; rename this entry, or uninstall its package"
-    )
 
 
 def _origin(entry: EntryPoint) -> str:

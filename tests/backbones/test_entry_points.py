@@ -156,8 +156,36 @@ def test_a_defective_package_keeps_no_other_packages_backbone_from_being_read(
         {"one": {"new-unet": "json:loads"}, "other": {"new-unet": "json:dumps"}},
     ],
 )
-def test_a_name_that_is_taken_is_refused_with_the_package_that_takes_it(packages: dict, site: Path) -> None:
+@pytest.mark.usefixtures("forgotten_afterwards")
+def test_a_name_that_is_taken_is_refused_with_the_package_that_takes_it_and_no_other_is(
+    packages: dict, site: Path, toy_shape: BackboneShape
+) -> None:
     for package, entries in packages.items():
         install(site, package, entries)
-    with pytest.raises(BackboneEntryPointError, match=r"of the installed package '(one|other)'.*registered already"):
-        backbone_names()
+    (name,) = packages["one"]
+    assert {name, "vq-unet"} <= set(backbone_names())
+    build_backbone(replace(toy_shape, name="vq-unet"))
+    # Asked for again, one of them is registered.
+    for _ in range(2):
+        with pytest.raises(BackboneEntryPointError, match=r"package '(one|other)'.*registered already"):
+            build_backbone(replace(toy_shape, name=name))
+
+
+REGISTERED_TWICE = """
+from retina_adapt.backbones import build_isotropic_autoencoder, build_unet_denoiser
+from retina_adapt.backbones import latent_diffusion_builder, register_backbone
+
+build = register_backbone("new-unet")(latent_diffusion_builder(build_isotropic_autoencoder, build_unet_denoiser))
+"""
+
+
+@pytest.mark.usefixtures("forgotten_afterwards")
+def test_a_builder_may_be_registered_by_its_module_and_its_entry_point(
+    site: Path, toy_shape: BackboneShape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site / "module_of_new_unet.py").write_text(REGISTERED_TWICE)
+    monkeypatch.delitem(sys.modules, "module_of_new_unet", raising=False)
+    install(site, "new", {"new-unet": "module_of_new_unet:build"})
+    toy_shape.autoencoder.channels = [16]
+    for _ in range(2):
+        build_backbone(replace(toy_shape, name="new-unet"))

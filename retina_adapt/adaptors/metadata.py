@@ -6,7 +6,7 @@ from typing import Any
 
 from retina_adapt.adaptors.names import AdaptorNameError, require_usable_name
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.plain_values import fits_type
+from retina_adapt.plain_values import record_from_plain
 
 DEGRADED_SUFFIX = "_degraded"
 
@@ -71,32 +71,13 @@ class AdaptorMetadata:
         Raises:
             MetadataError: names `origin` and the field.
         """
-        if not isinstance(values, dict):
-            raise MetadataError(f"{origin}: metadata is a {type(values).__name__}; it must hold named fields")
-        fields = {item.name: item for item in dataclasses.fields(cls)}
-        unknown, missing = sorted(values.keys() - fields.keys()), sorted(fields.keys() - values.keys())
-        if unknown or missing:
-            raise MetadataError(
-                f"{origin}: metadata fields unknown: {', '.join(unknown) or 'none'}; missing: "
-                f"{', '.join(missing) or 'none'}. Was it written by another version of retina_adapt?"
-            )
-        for name, value in values.items():
-            if not fits_type(value, fields[name].type):
-                raise MetadataError(f"{origin}: metadata field '{name}' has an unexpected value: {_shortened(value)}")
-        severity = values["severity"]
-        if severity is not None and len(severity) != 2:
-            raise MetadataError(
-                f"{origin}: metadata field 'severity' must hold the lowest and the highest: {_shortened(severity)}"
-            )
-        if values["name"] is None:
-            raise MetadataError(f"{origin}: metadata field 'name' is missing")
+        metadata = record_from_plain(values, cls, origin=f"{origin}: metadata", error=MetadataError)
+        if metadata.severity is not None and len(metadata.severity) != 2:
+            raise MetadataError(f"{origin}: metadata: 'severity' must hold two numbers, the lowest and the highest")
+        if metadata.name is None:
+            raise MetadataError(f"{origin}: metadata: 'name' is missing")
         try:
-            require_usable_name(values["name"])
+            require_usable_name(metadata.name)
         except AdaptorNameError as error:
-            raise MetadataError(f"{origin}: metadata field 'name': {error}") from error
-        return cls(**values)
-
-
-def _shortened(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}…"
+            raise MetadataError(f"{origin}: metadata: 'name': {error}") from error
+        return metadata

@@ -11,7 +11,7 @@ import dataclasses
 import inspect
 import json
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
 import diffusers
 import torch
@@ -28,7 +28,7 @@ from retina_adapt.backbones.registry import BackboneEntryPointError, register_in
 from retina_adapt.backbones.schedulers import SCHEDULER_CLASSES
 from retina_adapt.errors import RetinaAdaptError, ran_out_of_memory
 from retina_adapt.model_files import ModelFileReader
-from retina_adapt.plain_values import fits_type
+from retina_adapt.plain_values import record_from_plain
 
 INDEX_FILE = "model_index.json"
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
@@ -99,16 +99,9 @@ def load_backbone(folder: str | Path) -> ReconstructionBackbone:
     folder = Path(folder)
     restore_interrupted_replacement(folder)
     index = _reader.read_json_object(folder / INDEX_FILE)
-    try:
-        settings = BackboneSettings(**index["settings"])
-    except (KeyError, TypeError) as error:
-        raise BackboneFileError(f"{folder / INDEX_FILE}: 'settings' missing or invalid: {error}") from error
-    for name, expected in get_type_hints(BackboneSettings).items():
-        if not fits_type(getattr(settings, name), expected):
-            raise BackboneFileError(
-                f"{folder / INDEX_FILE}: settings.{name} is {getattr(settings, name)!r}; it must be of type "
-                f"{expected.__name__}"
-            )
+    settings = record_from_plain(
+        index.get("settings"), BackboneSettings, origin=f"{folder / INDEX_FILE}: settings", error=BackboneFileError
+    )
     for name, most in _LARGEST_SETTINGS.items():
         if not 1 <= getattr(settings, name) <= most:
             raise BackboneFileError(

@@ -1,11 +1,11 @@
 """Records of what was drawn: a few numbers in JSON, which degrade a photograph again, bit for bit."""
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from retina_adapt.degradations.errors import DegradationRecordError
+from retina_adapt.plain_values import record_from_plain
 
 Parameters = dict[str, Any]
 """JSON values only. Lengths are fractions of the frame's shorter side, never pixels."""
@@ -35,23 +35,10 @@ class DrawnDegradation:
         return record
 
     @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+    def from_dict(cls, record: Any) -> Self:
         """Restore what `to_dict` wrote.
 
         Raises:
-            DegradationRecordError: a field is missing or unknown.
+            DegradationRecordError: a field is missing, unknown, or of another type.
         """
-        _require_fields(record, cls)
-        for step in record["steps"]:
-            _require_fields(step, DrawnStep)
-        return cls(**{**record, "steps": tuple(DrawnStep(**step) for step in record["steps"])})
-
-
-def _require_fields(record: Mapping[str, Any], record_type: type) -> None:
-    expected = {field.name for field in dataclasses.fields(record_type)}
-    if missing := sorted(expected - set(record)):
-        raise DegradationRecordError(f"the stored degradation lacks {missing}; write it with to_dict()")
-    if unknown := sorted(set(record) - expected):
-        raise DegradationRecordError(
-            f"the stored degradation has unknown fields {unknown}; expected {sorted(expected)}"
-        )
+        return record_from_plain(record, cls, origin="the stored degradation", error=DegradationRecordError)

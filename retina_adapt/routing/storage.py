@@ -21,9 +21,9 @@ from retina_adapt.atomic_files import (
 )
 from retina_adapt.backbones import fingerprint_tensors
 from retina_adapt.model_files import ModelFileReader
+from retina_adapt.plain_values import record_from_plain
 from retina_adapt.routing.card import render_card
 from retina_adapt.routing.errors import RouterFileError
-from retina_adapt.routing.records import record_from_plain
 from retina_adapt.routing.router import Router, build_network
 from retina_adapt.routing.settings import RouterMetadata, RouterSettings
 
@@ -120,6 +120,6 @@ def _read_config(path: Path) -> tuple[RouterSettings, RouterMetadata, str]:
             f"{path}: has format {content['format_version']!r}, but this version of retina_adapt reads format "
             f"{_FORMAT_VERSION}; use the version that wrote it, or a newer one"
         )
-    settings = record_from_plain(content["settings"], RouterSettings, origin=f"{path}: settings")
-    metadata = record_from_plain(content["metadata"], RouterMetadata, origin=f"{path}: metadata")
+    settings = record_from_plain(content["settings"], RouterSettings, origin=f"{path}: settings", error=RouterFileError)
+    metadata = record_from_plain(content["metadata"], RouterMetadata, origin=f"{path}: metadata", error=RouterFileError)
     return settings, metadata, content["tensors_sha256"]

@@ -19,6 +19,10 @@ def edit_json(path: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def edit_settings(folder: Path, **changes: object) -> None:
+    edit_json(folder / INDEX, settings=json.loads((folder / INDEX).read_text())["settings"] | changes)
+
+
 def edit_tensors(path: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
     tensors = safetensors.torch.load_file(path)
     change(tensors)
@@ -160,25 +164,30 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         INDEX,
         "the scheduler is a 'PNDMScheduler'",
     ),
-    "no settings": (lambda f: edit_json(f / INDEX, settings=None), INDEX, "'settings' missing"),
-    "an unknown setting": (
-        lambda f: edit_json(f / INDEX, settings={"image_size": 64, "image_sighs": 1}),
+    "no settings": (lambda f: edit_json(f / INDEX, settings=None), INDEX, "settings: is a NoneType"),
+    "a missing setting": (
+        lambda f: edit_json(f / INDEX, settings={"image_size": 64}),
         INDEX,
-        "image_sighs",
+        "missing: image_channels",
+    ),
+    "an unknown setting": (
+        lambda f: edit_settings(f, image_sighs=1),
+        INDEX,
+        "unknown: image_sighs",
     ),
     "a setting in words": (
-        lambda f: edit_json(f / INDEX, settings={"image_size": "64"}),
+        lambda f: edit_settings(f, image_size="64"),
         INDEX,
-        "settings.image_size is '64'; it must be of type int",
+        "settings: 'image_size' has an unexpected value: '64'",
     ),
-    "a size of zero": (lambda f: edit_json(f / INDEX, settings={"image_size": 0}), INDEX, "image_size is 0; .* 1 to"),
+    "a size of zero": (lambda f: edit_settings(f, image_size=0), INDEX, "image_size is 0; .* 1 to"),
     "a size beyond all memory": (
-        lambda f: edit_json(f / INDEX, settings={"image_size": 10**5}),
+        lambda f: edit_settings(f, image_size=10**5),
         INDEX,
         "settings.image_size is 100000; it must be from 1 to 4096",
     ),
     "a stride of zero": (
-        lambda f: edit_json(f / INDEX, settings={"image_size": 64, "space_to_depth": 0}),
+        lambda f: edit_settings(f, space_to_depth=0),
         INDEX,
         "settings.space_to_depth is 0",
     ),

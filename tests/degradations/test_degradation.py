@@ -264,7 +264,7 @@ def test_a_choice_cannot_draw_more_than_it_has() -> None:
         Choice(("halo", "hole"), at_most=3)
 
 
-def test_a_record_with_a_missing_or_unknown_field_is_an_error() -> None:
+def test_a_record_with_a_missing_unknown_or_ill_typed_field_is_an_error() -> None:
     record = draw_degradation("light", seed=0).to_dict()
     with pytest.raises(DegradationRecordError, match="seed"):
         DrawnDegradation.from_dict({name: value for name, value in record.items() if name != "seed"})
@@ -272,6 +272,15 @@ def test_a_record_with_a_missing_or_unknown_field_is_an_error() -> None:
         DrawnDegradation.from_dict({**record, "strength": 1})
     with pytest.raises(DegradationRecordError, match="parameters"):
         DrawnDegradation.from_dict({**record, "steps": [{"name": "halo"}]})
+    with pytest.raises(DegradationRecordError, match="'seed' has"):
+        DrawnDegradation.from_dict({**record, "seed": "1"})
+    with pytest.raises(DegradationRecordError, match="steps: 'parameters' has"):
+        DrawnDegradation.from_dict({**record, "steps": [{"name": "halo", "parameters": []}]})
+    for steps in (None, "halo", {"name": "halo"}, ["halo"]):
+        with pytest.raises(DegradationRecordError, match="steps"):
+            DrawnDegradation.from_dict({**record, "steps": steps})
+    with pytest.raises(DegradationRecordError, match="is a list"):
+        DrawnDegradation.from_dict([record])
 
 
 def test_frames_of_another_type_or_shape_are_an_error() -> None:

@@ -60,7 +60,7 @@ def test_another_value_does_not_fit(value: Any, expected: Any) -> None:
     assert not fits_type(value, expected)
 
 
-class OfTheFile(RetinaAdaptError):
+class OwnFileError(RetinaAdaptError):
     """What a file's reader raises."""
 
 
@@ -83,7 +83,7 @@ class Whole:
 def test_a_record_comes_back_equal() -> None:
     whole = Whole("a", (Part((1, 2)), Part((3,))), {"x": [None, {"y": 1}]})
     plain = json.loads(json.dumps(dataclasses.asdict(whole)))
-    assert record_from_plain(plain, Whole, origin="file", error=OfTheFile) == whole
+    assert record_from_plain(plain, Whole, origin="file", error=OwnFileError) == whole
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_record_comes_back_equal() -> None:
 )
 def test_what_is_no_such_record_is_an_error_that_names_the_field(changes: dict, message: str) -> None:
     plain = {"name": "a", "parts": [{"sizes": [1]}], "anything": {}}
-    with pytest.raises(OfTheFile, match=message):
-        record_from_plain(plain | changes, Whole, origin="file", error=OfTheFile)
-    with pytest.raises(OfTheFile, match="missing: anything"):
-        record_from_plain({"name": "a", "parts": []}, Whole, origin="file", error=OfTheFile)
+    with pytest.raises(OwnFileError, match=message):
+        record_from_plain(plain | changes, Whole, origin="file", error=OwnFileError)
+    with pytest.raises(OwnFileError, match="missing: anything"):
+        record_from_plain({"name": "a", "parts": []}, Whole, origin="file", error=OwnFileError)

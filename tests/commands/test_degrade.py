@@ -29,7 +29,7 @@ def without_a_parameter(record: dict) -> dict:
 
 
 MISTAKES: dict[str, tuple[Callable[[dict], object], int, str]] = {
-    "a missing field": (lambda record: {name: {"preset": "haze"} for name in record}, 2, "lacks"),
+    "a missing field": (lambda record: {name: {"preset": "haze"} for name in record}, 2, "missing: seed"),
     "no record at all": (lambda record: list(record), 2, "cannot be read as a record"),
     "a missing parameter": (without_a_parameter, 1, "lacks the parameter"),
     "a missing photograph": (lambda record: dict(list(record.items())[1:]), 1, "holds no draw for"),

@@ -31,7 +31,7 @@ def module() -> Iterator[Callable[[str], ModuleType]]:
 def full(module: Callable[[str], ModuleType]) -> object:
     """The committed configuration of the full benchmark."""
     arguments = ["--config", str(CONFIGS / "benchmark_claims_full.yaml")]
-    return parse_configuration(module("claims.plan").ClaimsConfig, description="", arguments=arguments)
+    return parse_configuration(module("claims").ClaimsConfig, description="", arguments=arguments)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,7 @@ def quick(start_recipe: Callable[..., str], tmp_path_factory: pytest.TempPathFac
         # So few steps show what is learned if they are long, and all on degraded photographs.
         "default_learning_rate": 4.0e-3,
         "clear_share": 0.0,
+        "fit": {"steps": 2, "learning_rate": 4.0e-3, "photographs": [1]},
         "ablations": config["ablations"][:1],
     }
     (folder / "quick.yaml").write_text(yaml.safe_dump(config))
@@ -70,7 +71,7 @@ def test_the_quick_benchmark_has_every_arm_and_cell_and_adapted_beats_degraded(
     results = json.loads(Path(quick["results"]).read_text())
     trainings = list(results["trainings"].values())
     plan = module("claims.plan")
-    config = parse_configuration(plan.ClaimsConfig, description="", arguments=["--config", quick["path"]])
+    config = parse_configuration(module("claims").ClaimsConfig, description="", arguments=["--config", quick["path"]])
     # An arm's variants bear its name as well.
     planned = plan.plan_trainings(config)["arms"]
     by_arm = {arm: results["trainings"][training.key] for arm, (training,) in planned.items()}
@@ -82,6 +83,8 @@ def test_the_quick_benchmark_has_every_arm_and_cell_and_adapted_beats_degraded(
         "illumination correction",
         "backbone alone",
     }
+    (fitted,) = [each["fitted"] for each in trainings if "fitted" in each]
+    assert set(fitted) == {"0"}
     scores = by_arm["ours"]["scores"]["drawn"]
     assert scores["psnr_enhanced"] > scores["psnr_degraded"] + 0.3
     assert by_arm["ours"]["trainable_parameters"] < 0.05 * by_arm["ours"]["backbone_parameters"]
@@ -143,6 +146,7 @@ def test_a_training_whose_result_may_be_another_has_another_key(
         "losses": replace(training.losses, logarithmic=0.5),
         "backbone": "another",
         "curve": (),
+        "fit": module("claims.trainings").Fit(steps=1, learning_rate=1.0),
     }
     assert set(changes) == set(vars(training))
     keys = {replace(training, **{name: value}).key for name, value in changes.items()} | {training.key}
@@ -205,7 +209,7 @@ def test_a_degradation_with_values_of_its_own_is_trained_without_them_besides(
     for rows, place in ((questions["degradations"], ""), (questions["unseen"], " | CSDI")):
         own, others = rows[f"haze{place}"][0], rows[f"haze{plan.AS_THE_OTHERS}{place}"][0]
         assert (own.tone_variation, own.steps) == (0.5, 7)
-        assert others == replace(own, tone_variation=0.0, steps=config.steps)
+        assert others == replace(own, tone_variation=0.0, steps=config.steps, fit=None)
         assert rows[f"spots{place}"][0].steps == config.steps
         assert f"spots{plan.AS_THE_OTHERS}{place}" not in rows
 
@@ -218,6 +222,38 @@ def test_test_photographs_are_degraded_as_often_as_a_degradation_asks_for(
     for rows in (questions["degradations"], questions["unseen"]):
         for trainings in rows.values():
             assert {training.draws for training in trainings} == {3 if trainings[0].degradation == "spots" else 1}
+
+
+def test_an_adaptor_is_fitted_to_all_photographs_of_a_data_set_and_to_few_of_one_it_has_not_seen(
+    module: Callable[[str], ModuleType], full: object
+) -> None:
+    plan = module("claims.plan")
+    questions = plan.plan_trainings(full)
+    for question, photographs in (("degradations", (0,)), ("unseen", (5, 0))):
+        for name, trainings in questions[question].items():
+            expected = None if plan.AS_THE_OTHERS in name else photographs
+            assert {training.fit and training.fit.photographs for training in trainings} == {expected}
+    assert plan.plan_trainings(replace(full, fit=None))["degradations"]["mixed"][0].fit is None
+
+
+@pytest.mark.slow
+def test_fitting_starts_anew_from_the_training_for_every_data_set(
+    module: Callable[[str], ModuleType], full: object, tmp_path: Path
+) -> None:
+    run = module("claims.trainings").run_training
+    for name in ("first", "second"):
+        for seed, split in enumerate(SPLITS):
+            draw_photographs(tmp_path / name / split, count=2, seed=seed, size=128)
+    first, second = (module("claims.pairs").DataSet(name, str(tmp_path / name)) for name in ("first", "second"))
+    training = module("claims.plan").plan_trainings(replace(full, data_sets=[first, second]))["degradations"]["haze"][0]
+    training = replace(training, steps=2, curve=(), draws=1, fit=replace(training.fit, steps=2, photographs=(1, 0)))
+    both, alone = run(training), run(replace(training, test_sets=(second,)))
+    assert both["fitted"]["0"]["second"] == alone["fitted"]["0"]["second"] != alone["scores"]["second"]
+    # With another number of photographs, another result.
+    assert alone["fitted"]["1"] != alone["fitted"]["0"]
+    plain = run(replace(training, test_sets=(second,), fit=None))
+    assert "fitted" not in plain
+    assert plain["scores"] == alone["scores"]
 
 
 def test_scores_of_several_draws_are_means_over_all_of_them(

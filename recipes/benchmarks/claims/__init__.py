@@ -12,10 +12,11 @@ from datetime import timedelta
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
+from benchmarks.claims.config import ClaimsConfig
 from benchmarks.claims.document import write_document
 from benchmarks.claims.estimate import estimate
 from benchmarks.claims.measurements import MEASUREMENTS
-from benchmarks.claims.plan import ClaimsConfig, Rows, plan_trainings
+from benchmarks.claims.plan import Rows, plan_trainings
 from benchmarks.claims.store import ResultStore
 from benchmarks.claims.trainings import Training, run_training
 from retina_adapt.configuration import ConfigurationError, parse_configuration

@@ -4,11 +4,12 @@ import numpy as np
 
 from benchmarks.claims import plots, targets
 from benchmarks.claims.arms import SCRATCH
-from benchmarks.claims.plan import AS_THE_OTHERS, OURS, Rows
+from benchmarks.claims.config import OURS, ClaimsConfig
+from benchmarks.claims.plan import AS_THE_OTHERS, Rows
 from benchmarks.claims.section import Material, Section
-from benchmarks.claims.tables import NOTHING, Results, by_two, cell, gain, measure, variants
+from benchmarks.claims.tables import NOTHING, Results, by_two, cell, fitted, gain, measure, variants
 from benchmarks.claims.targets import Verdict
-from benchmarks.claims.trainings import Training
+from benchmarks.claims.trainings import ALL, Training
 from retina_adapt.markdown import markdown_table
 
 
@@ -19,67 +20,99 @@ def degradations(about: Material) -> Section:
     judged = {name: trainings for name, trainings in rows.items() if not name.endswith(AS_THE_OTHERS)}
     left_out = about.questions.get("unseen", {})
     plots.draw_degradations(judged, left_out, results, names, about.figures / "degradations.png")
-    verdict = targets.gains("degradations and data sets", targets.gain_cells(judged, results, names))
+    claim = "degradations and data sets"
+    verdicts = [targets.gains(claim, targets.gain_cells(judged, results, names))]
+    lines = [_gains(degradation, trainings, results, names) for degradation, trainings in rows.items()]
+    if config.fit is not None:
+        after = fitted(results, ALL)
+        verdicts.append(targets.gains(f"{claim}, fitted to each", targets.gain_cells(judged, after, names)))
+        lines += [
+            _gains(f"{degradation}, fitted to each data set", trainings, after, names)
+            for degradation, trainings in judged.items()
+        ]
+    return Section(
+        [
+            "### Degradations and data sets",
+            "Our adaptor: PSNR of the degraded photograph, of the enhanced one, and the gain; the share of photographs "
+            "that enhancing makes worse; and the PSNR between a clear photograph and itself enhanced."
+            + _own_values(about)
+            + _fitting(config),
+            markdown_table(["degradation", *names, "worse", "clear in, clear out"], lines),
+            *map(str, verdicts),
+            f"![Gain by degradation and data set]({about.link}/degradations.png)",
+        ],
+        verdicts,
+    )
 
-    def shown(trainings: list[Training], name: str) -> str:
+
+def _gains(degradation: str, trainings: list[Training], results: Results, names: list[str]) -> list[str]:
+    """A line of the table."""
+
+    def shown(name: str) -> str:
         before = measure(results, trainings, "psnr_degraded", name)
         if not len(before):
             return NOTHING
         after = cell(measure(results, trainings, "psnr_enhanced", name))
         return f"{before.mean():.2f} → {after} ({gain(results, trainings, name).mean():+.2f})"
 
-    return Section(
-        [
-            "### Degradations and data sets",
-            "Our adaptor: PSNR of the degraded photograph, of the enhanced one, and the gain; the share of photographs "
-            "that enhancing makes worse; and the PSNR between a clear photograph and itself enhanced."
-            + _own_values(about),
-            markdown_table(
-                ["degradation", *names, "worse", "clear in, clear out"],
-                (
-                    [
-                        degradation,
-                        *(shown(trainings, name) for name in names),
-                        _percent(measure(results, trainings, "share_worse")),
-                        cell(measure(results, trainings, "psnr_clear_enhanced"), 1),
-                    ]
-                    for degradation, trainings in rows.items()
-                ),
-            ),
-            str(verdict),
-            f"![Gain by degradation and data set]({about.link}/degradations.png)",
-        ],
-        [verdict],
-    )
+    return [
+        degradation,
+        *map(shown, names),
+        _percent(measure(results, trainings, "share_worse")),
+        cell(measure(results, trainings, "psnr_clear_enhanced"), 1),
+    ]
 
 
 def unseen(about: Material) -> Section:
-    results = about.results
+    config = about.config
     rows = about.questions["unseen"]
-
-    def shown(trainings: list[Training]) -> str:
-        found = gain(results, trainings)
-        before = measure(results, trainings, "psnr_degraded")
-        return f"{before.mean():.2f} ({found.mean():+.2f})" if len(found) else NOTHING
-
-    cells = {
-        name.replace(" | ", " on "): (
-            float(measure(results, trainings, "psnr_degraded").mean()),
-            float(gain(results, trainings).mean()),
-        )
-        for name, trainings in rows.items()
-        if len(gain(results, trainings)) and AS_THE_OTHERS not in name
-    }
-    verdict = targets.gains("unseen cameras", cells)
+    judged = {name: trainings for name, trainings in rows.items() if AS_THE_OTHERS not in name}
+    verdicts = [_gains_where_left_out("unseen cameras", judged, about.results)]
+    shown = {name: _gain_where_left_out(trainings, about.results) for name, trainings in rows.items()}
+    for count in (*config.fit.photographs, ALL) if config.fit else ():
+        after, how = fitted(about.results, count), f"fitted to {count or 'all'} of its photographs"
+        verdicts.append(_gains_where_left_out(f"a new camera, {how}", judged, after))
+        for name, trainings in judged.items():
+            degradation, data_set = name.split(" | ")
+            shown[f"{degradation}, {how} | {data_set}"] = _gain_where_left_out(trainings, after)
     return Section(
         [
             "### Cameras that training has not seen",
             "Our adaptor on a data set that is left out of training: PSNR of the degraded photograph, and the gain. "
-            "The backbone has seen all of them." + _own_values(about),
-            by_two(rows, shown, "degradation"),
-            str(verdict),
+            "The backbone has seen all of them." + _own_values(about) + _fitting(config),
+            by_two(shown, "degradation"),
+            *map(str, verdicts),
         ],
-        [verdict],
+        verdicts,
+    )
+
+
+def _gains_where_left_out(claim: str, rows: Rows, results: Results) -> Verdict:
+    return targets.gains(
+        claim,
+        {
+            name.replace(" | ", " on "): (
+                float(measure(results, trainings, "psnr_degraded").mean()),
+                float(gain(results, trainings).mean()),
+            )
+            for name, trainings in rows.items()
+            if len(gain(results, trainings))
+        },
+    )
+
+
+def _gain_where_left_out(trainings: list[Training], results: Results) -> str:
+    found = gain(results, trainings)
+    before = measure(results, trainings, "psnr_degraded")
+    return f"{before.mean():.2f} ({found.mean():+.2f})" if len(found) else NOTHING
+
+
+def _fitting(config: ClaimsConfig) -> str:
+    if config.fit is None:
+        return ""
+    return (
+        f" *Fitted* to a data set, the adaptor goes on for {config.fit.steps} steps with clear training photographs of "
+        "that one alone."
     )
 
 

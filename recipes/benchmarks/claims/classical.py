@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.claims.config import ClaimsConfig
 from benchmarks.claims.pairs import degraded
-from benchmarks.claims.plan import ClaimsConfig
 from benchmarks.claims.scoring import mean_psnr, score_pairs
 from retina_adapt.backbones import load_backbone
 from retina_adapt.embedded import DEFAULT_BACKBONE, backbone_folder

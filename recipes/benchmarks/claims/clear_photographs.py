@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.claims.plan import ClaimsConfig
+from benchmarks.claims.config import ClaimsConfig
 from retina_adapt.data import load_images
 from retina_adapt.embedded import DEFAULT_BACKBONE, router_folder
 from retina_adapt.enhancement import Enhancer

@@ -4,7 +4,8 @@ import numpy as np
 
 from benchmarks.claims import plots, targets
 from benchmarks.claims.arms import PAPER_SAMPLING_STEPS, SCRATCH
-from benchmarks.claims.plan import OURS, Rows, learning_rate_of, long_suffix
+from benchmarks.claims.config import OURS
+from benchmarks.claims.plan import Rows, learning_rate_of, long_suffix
 from benchmarks.claims.section import Material, Section
 from benchmarks.claims.tables import (
     NOTHING,
@@ -85,7 +86,7 @@ def pairs(about: Material) -> Section:
             f"Degradation `{config.degradation}`, mean of the data sets; PSNR / SSIM. Pairs are fixed: photograph and "
             "degradation drawn once; `all` degrades every clear photograph anew for every draw. Where there are more "
             "pairs than clear photographs, each serves for several, with other degradations.",
-            by_two(rows, shown, "pairs"),
+            by_two({name: shown(trainings) for name, trainings in rows.items()}, "pairs"),
             *map(str, verdicts),
             f"![PSNR over pairs]({about.link}/pairs.png)",
         ],
@@ -159,9 +160,6 @@ def learning_rates(about: Material) -> Section:
     def scored(trainings: list[Training]) -> list[float]:
         return [results[each.key]["validation_psnr"] for each in trainings if each.key in results]
 
-    def shown(trainings: list[Training]) -> str:
-        return cell(np.array(scored(trainings)))
-
     tried: dict[str, dict[float, float]] = {}
     for name, trainings in rows.items():
         arm, rate = name.split(" | ")
@@ -191,7 +189,7 @@ def learning_rates(about: Material) -> Section:
                 if at_the_edge
                 else ""
             ),
-            by_two(rows, shown, "arm"),
+            by_two({name: cell(np.array(scored(trainings))) for name, trainings in rows.items()}, "arm"),
         ]
     )
 

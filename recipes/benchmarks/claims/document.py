@@ -5,7 +5,8 @@ from pathlib import Path
 
 from benchmarks._marked_section import write_marked_section
 from benchmarks.claims import adaptor_sections, comparison_sections, measured_sections
-from benchmarks.claims.plan import ClaimsConfig, Rows
+from benchmarks.claims.config import ClaimsConfig
+from benchmarks.claims.plan import Rows
 from benchmarks.claims.section import Material, Section
 from benchmarks.claims.tables import Results
 from benchmarks.claims.trainings import WARMUP_STEPS

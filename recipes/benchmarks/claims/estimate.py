@@ -17,10 +17,16 @@ def estimate(trainings: Sequence[Training]) -> str:
     """`12 trainings, about 0.7 core-hours`, as if all took as long a step as the first one, which is timed here."""
     if not trainings:
         return "none"
-    # A frame of half the size costs a quarter.
-    pairs = sum(each.steps * each.batch_size * (1 - 0.75 * each.small_frames_share) for each in trainings)
-    hours = pairs * _seconds_per_pair(trainings[0]) / 3600
+    hours = sum(map(_whole_frames, trainings)) * _seconds_per_pair(trainings[0]) / 3600
     return f"{len(trainings)} trainings, about {hours:.1f} core-hours, and scoring besides"
+
+
+def _whole_frames(training: Training) -> float:
+    """Pairs that a training sees; one of half the size costs a quarter, and counts so."""
+    steps = training.steps * (1 - 0.75 * training.small_frames_share)
+    if training.fit is not None:
+        steps += training.fit.steps * len(training.fit.photographs) * len(training.test_sets)
+    return steps * training.batch_size
 
 
 def _seconds_per_pair(training: Training) -> float:

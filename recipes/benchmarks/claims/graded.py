@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.claims.plan import ClaimsConfig, GradedDataSet
+from benchmarks.claims.config import ClaimsConfig, GradedDataSet
 from retina_adapt.embedded import DEFAULT_BACKBONE, router_folder
 from retina_adapt.enhancement import Enhancer
 from retina_adapt.evaluation import PictureRow, vessel_map, write_picture_sheet

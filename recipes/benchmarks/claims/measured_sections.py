@@ -2,8 +2,8 @@
 
 from benchmarks.claims import targets
 from benchmarks.claims.clear_photographs import ROUTED
+from benchmarks.claims.config import ClaimsConfig
 from benchmarks.claims.graded import DEVELOPMENT, HELD_OUT
-from benchmarks.claims.plan import ClaimsConfig
 from benchmarks.claims.section import Section
 from retina_adapt.markdown import markdown_table
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from benchmarks.claims.classical import score_classical
 from benchmarks.claims.clear_photographs import enhance_clear_photographs
+from benchmarks.claims.config import ClaimsConfig
 from benchmarks.claims.graded import enhance_graded_photographs
 from benchmarks.claims.modes import compare_modes
-from benchmarks.claims.plan import ClaimsConfig
 from retina_adapt.embedded import DEFAULT_BACKBONE, adaptor_folder, backbone_folder, router_folder
 
 # A model's tensors and its settings, thresholds among them; its card decides nothing.

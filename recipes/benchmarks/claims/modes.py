@@ -1,7 +1,7 @@
 """Fast against diffusion, and how many sampling steps: one trained adaptor, enhancing in several ways."""
 
+from benchmarks.claims.config import ClaimsConfig
 from benchmarks.claims.pairs import degraded
-from benchmarks.claims.plan import ClaimsConfig
 from benchmarks.claims.scoring import score_pairs
 from retina_adapt.embedded import DEFAULT_BACKBONE
 from retina_adapt.enhancement import Enhancer, enhance_frames

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.claims.plan import ClaimsConfig, Rows
+from benchmarks.claims.config import ClaimsConfig
+from benchmarks.claims.plan import Rows
 from benchmarks.claims.tables import Results
 from benchmarks.claims.targets import Verdict
 

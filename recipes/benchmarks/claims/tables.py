@@ -1,6 +1,6 @@
 """Means and spreads of trainings' scores, and Markdown tables of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -23,6 +23,19 @@ def measure(results: Results, trainings: Sequence[Training], name: str, data_set
     return np.array(values)
 
 
+def fitted(results: Results, photographs: int) -> Results:
+    """The trainings that went on with each data set by itself, with their scores after that.
+
+    Args:
+        photographs: of that data set, 0 being all.
+    """
+    return {
+        key: result | {"scores": result["fitted"][str(photographs)]}
+        for key, result in results.items()
+        if str(photographs) in result.get("fitted", {})
+    }
+
+
 def gain(results: Results, trainings: Sequence[Training], data_set: str | None = None) -> np.ndarray:
     """PSNR of the enhanced less that of the degraded, in dB."""
     return measure(results, trainings, "psnr_enhanced", data_set) - measure(
@@ -43,14 +56,14 @@ def deviation(values: np.ndarray) -> float:
     return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
-def by_two(rows: Rows, show: Callable[[list[Training]], str], corner: str) -> str:
-    """A table of rows that are named `first | second`, the second across."""
-    names = [name.split(" | ") for name in rows]
+def by_two(cells: Mapping[str, str], corner: str) -> str:
+    """A table of cells that are named `first | second`, the second across."""
+    names = [name.split(" | ") for name in cells]
     across = list(dict.fromkeys(second for _, second in names))
     down = list(dict.fromkeys(first for first, _ in names))
     return markdown_table(
         [corner, *across],
-        ([first, *(show(rows.get(f"{first} | {second}", [])) for second in across)] for first in down),
+        ([first, *(cells.get(f"{first} | {second}", NOTHING) for second in across)] for first in down),
     )
 
 

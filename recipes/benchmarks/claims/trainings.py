@@ -5,7 +5,7 @@ import json
 import platform
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from accelerate.utils import set_seed
@@ -24,7 +24,25 @@ from retina_adapt.training.schedule import learning_rate_factor
 
 GRADIENT_CLIP = 1.0
 WARMUP_STEPS = 5
-ALL_PAIRS = 0
+ALL = 0
+# Fitting goes on with other draws than those that the training began with.
+FIT_SEED = 1000
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a trained arm goes on with one data set alone.
+
+    Attributes:
+        steps, learning_rate: of the optimisation; all else is as in the training, but for the variation of tones and
+            colours, which there is none of.
+        photographs: numbers of clear training photographs to do so with, each from where the training has come; 0 is
+            all.
+    """
+
+    steps: int
+    learning_rate: float
+    photographs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,6 +65,7 @@ class Training:
         adaptor, losses: as `arm_settings` gives them.
         backbone: embedded name or folder.
         curve: optimiser steps after which the validation photographs are scored.
+        fit: how the arm goes on with each test set by itself, to be scored again.
     """
 
     arm: str
@@ -68,6 +87,7 @@ class Training:
     losses: AdaptationLossWeights
     backbone: str
     curve: tuple[int, ...] = ()
+    fit: Fit | None = None
 
     @property
     def key(self) -> str:
@@ -101,19 +121,49 @@ def run_training(training: Training) -> dict:
     arm = build_arm(training.arm, backbone, training.adaptor, training.losses)
     validation = degraded(training.data_sets, "validation", training.degradation, size)
     result["trainable_parameters"] = arm.trainable_parameters
-    result["curve"], result["seconds"] = _fit(arm, training, size, validation)
+    result["curve"], result["seconds"] = _train(arm, training, size, validation)
     result["validation_psnr"] = mean_psnr(arm.enhance, validation)
-    result["scores"] = {}
-    for data_set in training.test_sets:
-        pairs = degraded([data_set], "test", training.degradation, size)
-        result["scores"][data_set.name] = score_pairs(arm.enhance, pairs, draws=training.draws)
+    result["scores"] = {each.name: _score(arm, each, training, size) for each in training.test_sets}
+    if training.fit is not None:
+        result["fitted"] = {
+            str(count): _scores_fitted(arm, training, size, count) for count in training.fit.photographs
+        }
     return result
 
 
-def _training_pairs(training: Training, size: int) -> Dataset:
-    clear = [data_set.source("train") for data_set in training.data_sets]
+def _score(arm: Arm, data_set: DataSet, training: Training, size: int) -> dict[str, float]:
+    return score_pairs(arm.enhance, degraded([data_set], "test", training.degradation, size), draws=training.draws)
+
+
+def _scores_fitted(arm: Arm, training: Training, size: int, photographs: int) -> dict[str, dict[str, float]]:
+    """The scores on each test set after going on with its own training photographs; the arm stays as it was."""
+    parameters = [parameter for stage in arm.stages for parameter in stage.parameters]
+    learned = [parameter.detach().clone() for parameter in parameters]
+    scores = {}
+    for data_set in training.test_sets:
+        own = replace(
+            training,
+            seed=FIT_SEED + training.seed,
+            steps=training.fit.steps,
+            learning_rate=training.fit.learning_rate,
+            tone_variation=0.0,
+            color_variation=0.0,
+            data_sets=(data_set,),
+            curve=(),
+        )
+        validation = degraded([data_set], "validation", training.degradation, size)
+        _train(arm, own, size, validation, photographs)
+        scores[data_set.name] = _score(arm, data_set, training, size)
+        with torch.no_grad():
+            for parameter, value in zip(parameters, learned, strict=True):
+                parameter.copy_(value)
+    return scores
+
+
+def _training_pairs(training: Training, size: int, photographs: int) -> Dataset:
+    clear = [replace(each.source("train"), limit=photographs or None) for each in training.data_sets]
     flips = Flips()
-    if training.pairs == ALL_PAIRS:
+    if training.pairs == ALL:
         source = PairSource(
             clear=clear,
             degradation=training.degradation,
@@ -126,9 +176,15 @@ def _training_pairs(training: Training, size: int) -> Dataset:
     return FixedPairs(pairs, training.pairs, training.seed, flips, clear_share=training.clear_share)
 
 
-def _fit(arm: Arm, training: Training, size: int, validation: DegradedPairs) -> tuple[list[dict], float]:
-    """Train every stage; the curve, and seconds of processor time without those that the curve's scores take."""
-    whole, small = (_training_pairs(training, side) for side in (size, size // 2))
+def _train(
+    arm: Arm, training: Training, size: int, validation: DegradedPairs, photographs: int = ALL
+) -> tuple[list[dict], float]:
+    """Train every stage; the curve, and seconds of processor time without those that the curve's scores take.
+
+    Args:
+        photographs: number of clear photographs of each data set to train on; 0 is all.
+    """
+    whole, small = (_training_pairs(training, side, photographs) for side in (size, size // 2))
     curve: list[dict] = []
     seconds, done = 0.0, 0
     for stage in arm.stages:

@@ -11,13 +11,12 @@ by its subfolder `dry_run`.
 import dataclasses
 import re
 import sys
-import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, get_args, get_origin
+from typing import Any, NoReturn, TypeGuard, TypeVar, get_args, get_origin
 
 import yaml
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.errors import RetinaAdaptError
@@ -57,6 +56,19 @@ class _ConfigurationFile:
     content: dict[str, Any]
 
 
+class _YamlLoader(yaml.SafeLoader):
+    """PyYAML's safe loader, except that a key given twice is an error: PyYAML would silently drop the first value."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        names: list[Any] = []
+        for key, _ in node.value:
+            if key.value in names:
+                raise yaml.composer.ComposerError(None, None, f"'{key.value}' is given twice", key.start_mark)
+            names.append(key.value)
+        return node
+
+
 class _RaisingParser(ArgumentParser):
     """A parser that raises an error, for tests and notebooks, where jsonargparse would end the process."""
 
@@ -81,45 +93,44 @@ def parse_configuration(
     parser = _RaisingParser(description=description, default_env=False)
     parser.add_argument("--config", action="config", help="YAML file with values for any of the options below")
     known = dotted_names(configuration_class)
+    options = known | {"print_config"}
     in_sections = {name.rpartition(".")[2] for name in known if "." in name}
-    if DRY_RUN_FIELD in in_sections:
+    if has_dry_run := DRY_RUN_FIELD in in_sections:
         parser.add_argument(
             *DRY_RUN_OPTIONS,
             action="store_true",
             help="build everything, take two steps, validate, and print parameters, memory and the time of a full run; "
             "what it writes goes to <output_folder>/dry_run",
         )
+        options |= {option.removeprefix("--") for option in DRY_RUN_OPTIONS}
     # A configuration that is itself a section has its own `resume`.
     if has_resume := RESUME_FIELD in in_sections - known:
         parser.add_argument(RESUME_OPTION, type=str | None, help="sets `resume` in every training below, e.g. to auto")
+        options.add(RESUME_FIELD)
     parser.add_class_arguments(configuration_class, sub_configs=False)
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    options = {RESUME_FIELD} if has_resume else set()
-    given = _with_files_read(arguments)
-    _reject_unknown_keys(given, known | options, configuration_class)
+    settings = dict(_settings(configuration_class))
+    given = _with_files_read(sys.argv[1:] if arguments is None else arguments)
+    _reject_unknown_keys(given, options, settings)
     try:
-        namespace = parser.parse_args(_with_lists_begun_anew(given, _lists_of_sections(configuration_class)))
-        instances = parser.instantiate(namespace)
+        namespace = parser.parse_args(_with_lists_begun_anew(given, _lists_of_sections(settings)))
+        if has_resume and (resume := namespace[RESUME_FIELD]) is not None:
+            _change_everywhere(namespace, RESUME_FIELD, lambda _: resume)
+        # The shell expands ~ on the command line, but not in files.
+        _change_everywhere(namespace, "output_folder", _without_tilde)
+        if has_dry_run and namespace[DRY_RUN_FIELD]:
+            _change_everywhere(namespace, DRY_RUN_FIELD, lambda _: True)
+            _change_everywhere(namespace, "output_folder", lambda folder: str(Path(folder) / DRY_RUN_FIELD))
+        elif has_dry_run and (tried := [name for name, value in _everywhere(namespace, DRY_RUN_FIELD) if value]):
+            raise ConfigurationError(
+                f"{tried[0]} is true, and {DRY_RUN_OPTIONS[0]} is not given; only the option keeps a dry run's files "
+                f"apart from the run's own checkpoints, so leave {tried[0]} out and give {DRY_RUN_OPTIONS[0]}"
+            )
+        instances = vars(parser.instantiate(namespace))
     except RetinaAdaptError:
         raise
     except (ValueError, TypeError) as error:
         raise ConfigurationError(str(error)) from error
-    values = {key: value for key, value in vars(instances).items() if key in known}
-    configuration = configuration_class(**values)
-    if has_resume and instances[RESUME_FIELD] is not None:
-        configuration = _in_every_section(configuration, {RESUME_FIELD: lambda _: instances[RESUME_FIELD]})
-    # The shell expands ~ on the command line, but not in files.
-    configuration = _in_every_section(configuration, {"output_folder": _without_tilde})
-    if any(option in arguments for option in DRY_RUN_OPTIONS):
-        elsewhere = {DRY_RUN_FIELD: lambda _: True, "output_folder": lambda folder: str(Path(folder) / DRY_RUN_FIELD)}
-        return _in_every_section(configuration, elsewhere)
-    tried = [name for name, value in _settings(configuration) if name.split(".")[-1] == DRY_RUN_FIELD and value]
-    if DRY_RUN_FIELD in in_sections and tried:
-        raise ConfigurationError(
-            f"{tried[0]} is true, and {DRY_RUN_OPTIONS[0]} is not given; only the option keeps a dry run's files apart "
-            f"from the run's own checkpoints, so leave {tried[0]} out and give {DRY_RUN_OPTIONS[0]}"
-        )
-    return configuration
+    return configuration_class(**{name: value for name, value in instances.items() if name in known})
 
 
 def _without_tilde(folder: str) -> str:
@@ -137,39 +148,39 @@ def store_configuration(configuration: Any, path: str | Path) -> None:
         temporary.write_text(yaml.safe_dump(configuration_to_dict(configuration), sort_keys=False), encoding="utf-8")
 
 
-def _in_every_section(section: Any, changes: Mapping[str, Callable[[Any], Any]]) -> Any:
-    """A copy of the section with the fields of these names changed, its own and those of nested sections."""
-    changed = {}
-    for field in dataclasses.fields(section):
-        value = getattr(section, field.name)
-        if field.name in changes:
-            changed[field.name] = changes[field.name](value)
-        elif dataclasses.is_dataclass(value):
-            changed[field.name] = _in_every_section(value, changes)
-    return dataclasses.replace(section, **changed)
+def dotted_names(configuration_class: type) -> set[str]:
+    """The names of all settings that an option can set, nested ones as `section.name`."""
+    settings = dict(_settings(configuration_class))
+    in_lists = tuple(f"{name}." for name in _lists_of_sections(settings))
+    return {name for name in settings if not name.startswith(in_lists)}
 
 
-def _settings(section: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted name and value of every setting, including those of nested sections."""
-    for field in dataclasses.fields(section):
-        value = getattr(section, field.name)
-        yield prefix + field.name, value
-        if dataclasses.is_dataclass(value):
-            yield from _settings(value, f"{prefix}{field.name}.")
-
-
-def dotted_names(configuration_class: type, prefix: str = "", *, in_lists: bool = False) -> set[str]:
-    """The names of all settings, nested ones as `section.name`; `in_lists` adds those within lists of sections."""
-    names: set[str] = set()
+def _settings(configuration_class: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the type of every setting, including those of sections and of lists of sections."""
     for field in dataclasses.fields(configuration_class):
-        names.add(prefix + field.name)
-        # A section may be optional: `section: Section | None`.
-        is_union = isinstance(field.type, types.UnionType) or (in_lists and get_origin(field.type) is list)
-        choices: tuple[Any, ...] = get_args(field.type) if is_union else (field.type,)
-        for section in choices:
-            if isinstance(section, type) and dataclasses.is_dataclass(section):
-                names |= dotted_names(section, f"{prefix}{field.name}.", in_lists=in_lists)
-    return names
+        yield f"{prefix}{field.name}", field.type
+        # A section may be optional (`Section | None`), or one of a list.
+        for part in (field.type, *get_args(field.type)):
+            if _is_section(part):
+                yield from _settings(part, f"{prefix}{field.name}.")
+
+
+def _is_section(kind: Any) -> TypeGuard[type]:
+    return isinstance(kind, type) and dataclasses.is_dataclass(kind)
+
+
+def _lists_of_sections(settings: Mapping[str, Any]) -> set[str]:
+    return {name for name, kind in settings.items() if get_origin(kind) is list and _is_section(get_args(kind)[0])}
+
+
+def _everywhere(namespace: Namespace, field: str) -> list[tuple[str, Any]]:
+    """The dotted name and the value of each setting `field`, in whichever section."""
+    return [(name, value) for name, value in namespace.items() if name.rpartition(".")[2] == field]
+
+
+def _change_everywhere(namespace: Namespace, field: str, change: Callable[[Any], Any]) -> None:
+    for name, value in _everywhere(namespace, field):
+        namespace[name] = change(value)
 
 
 def _in_words(message: str) -> str:
@@ -188,17 +199,6 @@ def _in_words(message: str) -> str:
             return message
         kinds.append(" or ".join(choices) or _TYPES_IN_WORDS[kind])
     return f"{found['key']} is {values[-1]}; it must be {' or '.join(kinds)}"
-
-
-def _lists_of_sections(configuration_class: type, prefix: str = "") -> set[str]:
-    """The dotted names of the settings that are lists of sections, except those in optional sections."""
-    names: set[str] = set()
-    for field in dataclasses.fields(configuration_class):
-        if get_origin(field.type) is list and dataclasses.is_dataclass(get_args(field.type)[0]):
-            names.add(prefix + field.name)
-        elif isinstance(field.type, type) and dataclasses.is_dataclass(field.type):
-            names |= _lists_of_sections(field.type, f"{prefix}{field.name}.")
-    return names
 
 
 def _with_files_read(arguments: Sequence[str]) -> list[str | _ConfigurationFile]:
@@ -221,7 +221,7 @@ def _with_lists_begun_anew(given: Sequence[str | _ConfigurationFile], lists: set
     expanded: list[str] = []
     for argument in given:
         if isinstance(argument, _ConfigurationFile):
-            names = set(_dotted_keys(argument.content, lists))
+            names = {name for name, _ in _dotted_items(argument.content, lists)}
             argument = f"--config={argument.text}"
         else:
             names = {argument.removeprefix("--").partition("=")[0]} if argument.startswith("--") else set()
@@ -230,28 +230,23 @@ def _with_lists_begun_anew(given: Sequence[str | _ConfigurationFile], lists: set
     return expanded
 
 
-def _reject_unknown_keys(given: Sequence[str | _ConfigurationFile], known: set[str], configuration_class: type) -> None:
+def _reject_unknown_keys(
+    given: Sequence[str | _ConfigurationFile], options: set[str], settings: Mapping[str, Any]
+) -> None:
     """Reject unknown keys, as jsonargparse does too, but say which known key was probably meant."""
-    known_in_yaml = dotted_names(configuration_class, in_lists=True)
     for argument in given:
         if isinstance(argument, _ConfigurationFile):
-            for key in _dotted_keys(argument.content, known_in_yaml):
-                _require_known(key, known_in_yaml, argument.path)
-            _require_sections(argument.content, configuration_class, argument.path)
-            continue
-        name = argument.removeprefix("--").split("=", 1)[0]
-        if (
-            not argument.startswith("--")
-            or argument in DRY_RUN_OPTIONS
-            or name == "print_config"
-            or name.split(".")[-1] == "help"
-        ):
-            continue
-        if not re.search(r"\+$", name):
-            _require_known(name, known, "the command line")
+            for name, value in _dotted_items(argument.content, settings):
+                _require_known(name, settings.keys(), argument.path)
+                _require_value(name, value, settings[name], argument.path)
+        elif argument.startswith("--"):
+            # jsonargparse reads `--key+` as an addition to a list.
+            name = argument.removeprefix("--").partition("=")[0].removesuffix("+")
+            if name.rpartition(".")[2] != "help":
+                _require_known(name, options, "the command line")
 
 
-def _require_known(name: str, known: set[str], origin: str) -> None:
+def _require_known(name: str, known: Collection[str], origin: str) -> None:
     if name not in known:
         in_sections = sorted(each for each in known if each.rpartition(".")[2] == name.rpartition(".")[2])
         hint = did_you_mean(name, known) or "; --help lists the known ones"
@@ -260,19 +255,21 @@ def _require_known(name: str, known: set[str], origin: str) -> None:
         raise ConfigurationError(f"{origin}: unknown key '{name}'{hint}")
 
 
-def _require_sections(content: Mapping[str, Any], configuration_class: type, path: str, prefix: str = "") -> None:
-    """Refuse a value where keys belong, for instance a section whose lines are all commented out."""
-    for field in dataclasses.fields(configuration_class):
-        if field.name not in content or not (isinstance(field.type, type) and dataclasses.is_dataclass(field.type)):
-            continue
-        name, value = f"{prefix}{field.name}", content[field.name]
-        if not isinstance(value, dict):
-            found = "empty" if value is None else repr(value)
-            example = dataclasses.fields(field.type)[0].name
+def _require_value(name: str, value: Any, kind: Any, path: str) -> None:
+    """Refuse a value where keys belong, and nothing where a value belongs, as where lines are commented out."""
+    parts, what = [value], "it is a section"
+    if get_origin(kind) is list and isinstance(value, list):
+        (kind,), parts, what = get_args(kind), value, "each of its entries is a section"
+    for part in parts if _is_section(kind) else []:
+        if not isinstance(part, dict):
+            found = "empty" if part is None else repr(part)
+            example = dataclasses.fields(kind)[0].name
             raise ConfigurationError(
-                f"{path}: {name} is {found}, but it is a section: give it keys, such as {example}, or leave it out"
+                f"{path}: {name} is {found}, but {what}: give it keys, such as {example}, or leave it out"
             )
-        _require_sections(value, field.type, path, f"{name}.")
+    # jsonargparse takes null in a file for a value of any type.
+    if value is None and type(None) not in get_args(kind):
+        raise ConfigurationError(f"{path}: {name} is empty; give it a value, or leave it out")
 
 
 def _read_yaml(path: str) -> _ConfigurationFile:
@@ -280,7 +277,7 @@ def _read_yaml(path: str) -> _ConfigurationFile:
         raise ConfigurationError(f"{path or '--config'}: no such configuration file")
     try:
         text = Path(path).read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
+        content = yaml.load(text, _YamlLoader)
     except yaml.YAMLError as error:
         place = f", line {mark.line + 1}" if (mark := getattr(error, "problem_mark", None)) else ""
         reason = getattr(error, "problem", None) or error
@@ -294,15 +291,15 @@ def _read_yaml(path: str) -> _ConfigurationFile:
     return _ConfigurationFile(path, text, content)
 
 
-def _dotted_keys(content: dict[str, Any], known: set[str], prefix: str = "") -> Iterator[str]:
-    """Yield dotted keys; a mapping that is itself a value (no known key lies below it) is not entered."""
+def _dotted_items(content: dict[str, Any], known: Collection[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted keys and values; a mapping that is itself a value (no known key lies below it) is not entered."""
     for key, value in content.items():
-        yield f"{prefix}{key}"
+        yield f"{prefix}{key}", value
         section = f"{prefix}{key}."
         if any(name.startswith(section) for name in known):
             for part in value if isinstance(value, list) else [value]:
                 if isinstance(part, dict):
-                    yield from _dotted_keys(part, known, section)
+                    yield from _dotted_items(part, known, section)
 
 
 def _plain_values(value: Any) -> Any:

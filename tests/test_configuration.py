@@ -71,6 +71,36 @@ def test_values_come_from_yaml_and_the_command_line_wins(tmp_path: Path) -> None
     assert config == Outer("a", Inner(5, 0.01))
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("name:", "name is empty"),
+        ("training:\n  steps:", "training.steps is empty"),
+        ("sources:", "sources is empty"),
+        ("reserve:\n  path:", "reserve.path is empty"),
+        ("sources:\n- path:", "sources.path is empty"),
+    ],
+)
+def test_a_setting_without_a_value_is_told(line: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(f"{line}\n")
+    with pytest.raises(ConfigurationError, match=rf"config\.yaml: {message}; give it a value"):
+        parse("--name", "a", "--config", str(path))
+
+
+def test_a_key_given_twice_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("name: a\ntraining:\n  steps: 5\ntraining:\n  rate: 0.1\n")
+    with pytest.raises(ConfigurationError, match=r"config\.yaml, line 4: not valid YAML \('training' is given twice\)"):
+        parse("--config", str(path))
+
+
+def test_keys_may_come_from_an_anchor_and_be_overridden(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("name: a\nsources:\n- &first\n  path: x\n  where: {score: 1}\n- <<: *first\n  path: y\n")
+    assert parse("--config", str(path)).sources == [Source("x", {"score": 1}), Source("y", {"score": 1})]
+
+
 @pytest.mark.parametrize(("value", "found"), [(None, "empty"), (3, "3")])
 def test_a_section_without_keys_is_told(value: object, found: str, tmp_path: Path) -> None:
     path = written(tmp_path, name="a", training=value)
@@ -151,6 +181,8 @@ def test_a_list_of_sections_is_replaced_whole(tmp_path: Path) -> None:
             r"where is \['left'\]; it must be text or a number or a list of numbers$",
         ),
         ({"name": "a", "sources": [{"paht": "x"}]}, "unknown key 'sources.paht'; did you mean 'sources.path'"),
+        ({"name": "a", "sources": ["x"]}, "sources is 'x', but each of its entries is a section: .* such as path"),
+        ({"name": "a", "sources": {"path": "x"}}, "sources is {'path': 'x'}; it must be a list"),
         ({"name": "a", "reserve": {"pathh": "x"}}, "unknown key 'reserve.pathh'; did you mean 'reserve.path'"),
         ({"name": "a", "reserve": {"where": {}}}, "required: path"),
     ],
@@ -166,6 +198,8 @@ def test_what_does_not_fit_in_yaml_is_an_error(values: dict, message: str, tmp_p
         (["--name", "a", "--training.step", "3"], "did you mean 'training.steps'"),
         (["--name", "a", "--training.rate=x"], "training.rate is x; it must be a number$"),
         (["--name", "a", "--trainning.rate=1"], "did you mean training.rate?"),
+        (["--name", "a", "--source+", "{path: x}"], "did you mean 'sources'"),
+        (["--name", "a", "--training.steps", "null"], "training.steps is None; it must be a whole number"),
         ([], "name"),
         (["--config", "nowhere.yaml"], "nowhere.yaml: no such configuration file"),
     ],
@@ -245,14 +279,14 @@ def test_a_file_that_is_no_utf8_is_named(tmp_path: Path) -> None:
 
 def test_a_file_is_read_once_and_as_utf8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A second reader, jsonargparse's, would take the system's encoding, which on Windows is another one.
-    path, safe_load = tmp_path / "config.yaml", yaml.safe_load
+    path, load = tmp_path / "config.yaml", yaml.load
     path.write_text("name: Kähler\n", encoding="utf-8")
 
-    def load_and_delete(text: str) -> object:
-        path.unlink()
-        return safe_load(text)
+    def load_and_delete(*arguments: object, **keywords: object) -> object:
+        path.unlink(missing_ok=True)
+        return load(*arguments, **keywords)
 
-    monkeypatch.setattr(yaml, "safe_load", load_and_delete)
+    monkeypatch.setattr(yaml, "load", load_and_delete)
     assert parse("--config", str(path)).name == "Kähler"
 
 

@@ -144,6 +144,11 @@ class BackboneShape:
     noise_schedule: NoiseSchedule = field(default_factory=NoiseSchedule)
     pretrained: str | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("image_size", "image_channels"):
+            if getattr(self, name) < 1:
+                raise BackboneShapeError(f"backbone.{name} is {getattr(self, name)}; it must be at least 1")
+
     def require_untrained(self) -> None:
         """Raise BackboneShapeError if a pretrained model is named, which this backbone would not read."""
         if self.pretrained is not None:

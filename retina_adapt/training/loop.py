@@ -71,7 +71,8 @@ def train(
         TrainingDivergedError: on all processes; names the step, and the checkpoint to continue from.
         UnsupportedStrategyError: the accelerator was configured for DeepSpeed, Megatron-LM or the first FSDP.
         NothingToTrainError: no parameter requires a gradient.
-        UnusedParameterError: in the first step, a parameter that requires a gradient got none.
+        UnusedParameterError: a parameter that requires a gradient got none in the first step, or is not among the
+            optimiser's.
         CheckpointError: a checkpoint cannot be read or written, belongs to other frozen networks, has more steps than
             the settings, or contradicts `settings.resume`.
         TrainingSettingsError: `settings.best_by` is not a score of the validation, or there is no score for `patience`.

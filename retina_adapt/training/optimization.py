@@ -1,6 +1,6 @@
 """One optimiser step: what it trains, over which micro-batches, on how many processes."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
 import numpy as np
@@ -29,7 +29,7 @@ class UnsupportedStrategyError(RetinaAdaptError):
 
 
 class UnusedParameterError(RetinaAdaptError):
-    """A parameter is to be trained, but the loss does not depend on it."""
+    """A parameter is to be trained, but the loss does not depend on it, or the optimiser does not hold it."""
 
 
 def prepare_training(
@@ -45,6 +45,7 @@ def prepare_training(
     Raises:
         UnsupportedStrategyError: the accelerator was configured for DeepSpeed, Megatron-LM or the first FSDP.
         NothingToTrainError: no parameter requires a gradient.
+        UnusedParameterError: the optimiser lacks a parameter that requires one, which would silently keep its value.
     """
     if accelerator.distributed_type in (DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM):
         raise UnsupportedStrategyError(
@@ -65,6 +66,13 @@ def prepare_training(
     if not trainable:
         raise NothingToTrainError(f"{name}: no parameter requires a gradient; check which hook groups are chosen")
     optimizer = make_optimizer(trainable, settings)
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    named = training_step.named_parameters()
+    _refuse_unused(
+        [key for key, parameter in named if parameter.requires_grad and id(parameter) not in held],
+        reason="the optimiser does not hold",
+        remedy="make an optimiser of all parameters that it is given",
+    )
     inspect_optimizer(optimizer)
     called = ShardedRoot(training_step) if accelerator.is_fsdp2 else training_step
     prepared_step, prepared_optimizer = accelerator.prepare(called, optimizer)
@@ -126,7 +134,11 @@ def take_step(
             accelerator.backward(losses["loss"])
             if accelerator.sync_gradients:
                 if all_are_used:
-                    _require_gradients(state.parameters)
+                    _refuse_unused(
+                        [key for key, parameter in state.parameters.items() if parameter.grad is None],
+                        reason="the loss does not depend on",
+                        remedy="add a loss that depends on them",
+                    )
                 norm = accelerator.clip_grad_norm_(state.parameters.values(), settings.gradient_clip)
                 means["gradient_norm"] = whole(norm)
             optimizer.step()
@@ -141,12 +153,10 @@ def take_step(
     return dict(zip(means, values, strict=True)), stopping > 0
 
 
-def _require_gradients(parameters: Mapping[str, nn.Parameter]) -> None:
-    unused = [name for name, parameter in parameters.items() if parameter.grad is None]
-    if unused:
+def _refuse_unused(names: list[str], *, reason: str, remedy: str) -> None:
+    if names:
         raise UnusedParameterError(
-            f"the loss does not depend on {len(unused)} of the parameters to train, the first being '{unused[0]}'; "
-            "freeze them, or add a loss that depends on them"
+            f"{reason} {len(names)} of the parameters to train, the first being '{names[0]}'; freeze them, or {remedy}"
         )
 
 

@@ -93,6 +93,12 @@ REFUSED: list[tuple[str, str, dict, str]] = [
 ]
 
 
+@pytest.mark.parametrize("values", [{"image_size": 0}, {"image_size": -64}, {"image_channels": 0}], ids=str)
+def test_frames_without_pixels_are_refused(values: dict) -> None:
+    with pytest.raises(BackboneShapeError, match=f"backbone.{next(iter(values))} is .* at least 1"):
+        BackboneShape(**values)
+
+
 @pytest.mark.parametrize(("name", "part", "values", "reason"), REFUSED, ids=[f"{r[0]}: {r[2]}" for r in REFUSED])
 def test_a_shape_that_cannot_be_is_refused_with_its_key(
     name: str, part: str, values: dict, reason: str, toy_shape_of: ShapeOf

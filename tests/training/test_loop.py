@@ -55,6 +55,14 @@ def test_a_trainable_parameter_that_the_loss_ignores_is_refused_by_name(tmp_path
         train_toy(step, tmp_path, toy_settings())
 
 
+def test_a_trainable_parameter_that_the_optimizer_lacks_is_refused_by_name(tmp_path: Path) -> None:
+    def of_matrices(parameters: list[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
+        return torch.optim.SGD([parameter for parameter in parameters if parameter.ndim == 2], settings.learning_rate)
+
+    with pytest.raises(UnusedParameterError, match=r"does not hold 2 of the parameters.*layers\.0\.bias"):
+        train_toy(ToyStep(), tmp_path, toy_settings(), make_optimizer=of_matrices)
+
+
 def test_an_optimizer_of_ones_own_keeps_the_rates_of_its_groups(tmp_path: Path) -> None:
     rates: list[tuple[float, ...]] = []
 

@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import torch
@@ -87,7 +88,9 @@ def interpolate_adaptors(adapted: PeftModel, weights: Mapping[str, float], new_n
                 "settings can be interpolated"
             )
     mean = {
-        key: sum((weight * tensors[name][key].detach() for name, weight in weights.items()), start=torch.zeros(()))
+        key: sum(
+            (float(weight) * tensors[name][key].detach() for name, weight in weights.items()), start=torch.zeros(())
+        )
         for key in tensors[first]
     }
     attach_adaptor(adapted, copy.deepcopy(adapted.peft_config[first]), new_name, without_values=True)
@@ -105,5 +108,6 @@ def _require_finite(weights: Mapping[str, float]) -> None:
     if not weights:
         raise AdaptorArithmeticError("no weights were given; give at least one adaptor a weight")
     for name, weight in weights.items():
-        if not isinstance(weight, int | float) or not math.isfinite(weight):
-            raise AdaptorArithmeticError(f"the weight of '{name}' is {weight}; give a finite number")
+        # NumPy's numbers, of whatever precision, are among these.
+        if not isinstance(weight, Real) or not math.isfinite(weight):
+            raise AdaptorArithmeticError(f"the weight of '{name}' is {weight!r}; give a finite number")

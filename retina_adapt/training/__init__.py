@@ -7,6 +7,7 @@ from retina_adapt.training.interruption import TrainingStopped
 from retina_adapt.training.loop import train
 from retina_adapt.training.new_accelerator import new_accelerator
 from retina_adapt.training.optimization import (
+    BatchesEndedError,
     NothingToTrainError,
     OptimizerMaker,
     UnsupportedStrategyError,
@@ -19,6 +20,7 @@ from retina_adapt.training.tracking import TrackerError, TrackingSettings, Valid
 from retina_adapt.training.validation_history import ScoredStep
 
 __all__ = [
+    "BatchesEndedError",
     "CheckpointError",
     "NoScoresError",
     "NothingToTrainError",

@@ -47,7 +47,7 @@ def train(
             only what runs through `forward`) and returns the losses by name, "loss" being the one to minimise. The loop
             adds "step" to the batch: an int64 scalar, the number of optimiser steps done.
         name: name of this training, used for its checkpoints' folder and as the prefix of its tracker tags.
-        batches_from: yields the micro-batches from the given micro-batch on; always the same ones.
+        batches_from: yields the micro-batches from the given micro-batch on, to the last step; always the same ones.
         validate: called on every process.
         make_optimizer: makes the optimiser from the parameters to train and the settings. Its groups may have their own
             learning rates: warmup and decay scale all of them alike.
@@ -73,6 +73,7 @@ def train(
         NothingToTrainError: no parameter requires a gradient.
         UnusedParameterError: a parameter that requires a gradient got none in the first step, or is not among the
             optimiser's.
+        BatchesEndedError: `batches_from` yields fewer micro-batches than the steps need.
         CheckpointError: a checkpoint cannot be read or written, belongs to other frozen networks, has more steps than
             the settings, or contradicts `settings.resume`.
         TrainingSettingsError: `settings.best_by` is not a score of the validation, or there is no score for `patience`.

@@ -32,6 +32,10 @@ class UnusedParameterError(RetinaAdaptError):
     """A parameter is to be trained, but the loss does not depend on it, or the optimiser does not hold it."""
 
 
+class BatchesEndedError(RetinaAdaptError):
+    """There are fewer micro-batches than the training's steps need."""
+
+
 def prepare_training(
     training_step: nn.Module,
     name: str,
@@ -114,12 +118,19 @@ def take_step(
 
     Raises:
         UnusedParameterError: `all_are_used`, but a parameter got no gradient; names the first one.
+        BatchesEndedError: there is no further micro-batch.
     """
     prepared_step.train()
     means: dict[str, Tensor] = {}
     for micro_batch in range(settings.gradient_accumulation):
+        prepared = next(batches, None)
+        if prepared is None:
+            raise BatchesEndedError(
+                f"there is no batch for step {state.step + 1}; `batches_from` must go on to the training's last step, "
+                "over the data as often as that takes"
+            )
         batch = send_to_device(
-            next(batches) | {"step": torch.tensor(state.step)},
+            prepared | {"step": torch.tensor(state.step)},
             accelerator.device,
             # From pinned memory. PyTorch does not promise the order of such copies on Apple's GPUs.
             non_blocking=accelerator.device.type == "cuda",

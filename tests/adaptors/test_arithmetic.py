@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from contracts import contract
@@ -112,6 +113,21 @@ def test_weights_that_cannot_be_are_refused(
     with pytest.raises(error, match=message):
         interpolate_adaptors(adapted, weights, "mean")
     assert list(adapted.peft_config) == ["light", "haze"]
+
+
+@pytest.mark.parametrize("case", ["residual"])
+def test_weights_may_be_numbers_of_numpy(
+    case: str, adapted, small_backbone: ReconstructionBackbone, frames: torch.Tensor
+) -> None:
+    half = np.float32(0.5)
+    interpolate_adaptors(adapted, {"light": half, "haze": half}, "mean")
+    interpolate_adaptors(adapted, {"light": 0.5, "haze": 0.5}, "same")
+    same = adaptor_tensors(adapted, "same")
+    assert all(torch.equal(tensor, same[key]) for key, tensor in adaptor_tensors(adapted, "mean").items())
+    set_adaptor_weights(adapted, {"light": half})
+    found = outputs(small_backbone, frames)
+    set_adaptor_weights(adapted, {"light": 0.5})
+    assert equal(found, outputs(small_backbone, frames))
 
 
 @contract("interpolation", "exact at 0 and 1")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from toy_training import PowerCut, ToyStep, toy_settings, train_toy, trained
 
 from retina_adapt.training import (
+    BatchesEndedError,
     NothingToTrainError,
     TrackingSettings,
     TrainingDivergedError,
@@ -61,6 +62,19 @@ def test_a_trainable_parameter_that_the_optimizer_lacks_is_refused_by_name(tmp_p
 
     with pytest.raises(UnusedParameterError, match=r"does not hold 2 of the parameters.*layers\.0\.bias"):
         train_toy(ToyStep(), tmp_path, toy_settings(), make_optimizer=of_matrices)
+
+
+def test_batches_that_end_before_the_training_are_told(tmp_path: Path) -> None:
+    with pytest.raises(BatchesEndedError, match=r"no batch for step 3; `batches_from` must go on"):
+        train(
+            ToyStep(),
+            name="toy",
+            accelerator=Accelerator(cpu=True),
+            settings=toy_settings(),
+            batches_from=lambda first: [{"x": torch.zeros(4, 3), "index": torch.arange(4)}] * 2,
+            validate=lambda: Validation({}),
+            output_folder=tmp_path,
+        )
 
 
 def test_an_optimizer_of_ones_own_keeps_the_rates_of_its_groups(tmp_path: Path) -> None:

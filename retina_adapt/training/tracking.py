@@ -31,11 +31,12 @@ class TrackingSettings:
     Args:
         trackers: names of Accelerate's trackers, such as tensorboard, wandb, mlflow or trackio; install their packages
             yourself, except tensorboard's. An empty list tracks nothing.
-        options: further options that a tracker is started with, by its name, e.g. {wandb: {entity: my_group}}.
+        options: further options that a tracker is started with, by its name, e.g.
+            {wandb: {entity: my_group, tags: [pairs]}}.
     """
 
     trackers: list[str] = field(default_factory=lambda: ["tensorboard"])
-    options: dict[str, dict[str, str | int | float | bool]] = field(default_factory=dict)
+    options: dict[str, dict[str, str | int | float | bool | list[str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         installed = [str(tracker) for tracker in get_available_trackers()]

@@ -10,6 +10,7 @@ import yaml
 from accelerate import Accelerator
 from toy_training import ToyStep, toy_settings, train_toy
 
+from retina_adapt.configuration import parse_configuration
 from retina_adapt.training import TrackerError, TrackingSettings, TrainingSettings, Validation, start_run
 from retina_adapt.training.run_record import RunRecordError, data_fingerprints, git_state, read_run
 
@@ -137,3 +138,9 @@ def test_a_record_that_cannot_be_read_is_an_error_that_names_it(content: str | N
 def test_a_tracker_that_cannot_be_is_an_error(settings: dict, message: str) -> None:
     with pytest.raises(TrackerError, match=message):
         TrackingSettings(**settings)
+
+
+def test_an_option_of_a_tracker_may_be_a_list_as_tags_are(tmp_path: Path) -> None:
+    path, options = tmp_path / "config.yaml", {"tensorboard": {"tags": ["pairs", "1"], "flush_secs": 10}}
+    path.write_text(yaml.safe_dump({"options": options}))
+    assert parse_configuration(TrackingSettings, description="", arguments=["--config", str(path)]).options == options

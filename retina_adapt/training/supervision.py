@@ -179,7 +179,10 @@ class Supervision:
             average.swapped_in() if average is not None else nullcontext(),
             gathered_parameters(self.prepared_step),
         ):
-            validation = dataclasses.replace(self.compute_validation(), step=self.state.step)
+            validation = self.compute_validation()
+        # NumPy's and PyTorch's numbers could not be stored as JSON.
+        scores = {name: float(score) for name, score in validation.scores.items()}
+        validation = dataclasses.replace(validation, scores=scores, step=self.state.step)
         require_score(validation.scores, self.settings.best_by)
         if self.settings.patience and not validation.scores:
             raise TrainingSettingsError(

@@ -52,7 +52,7 @@ def require_score(scores: Mapping[str, float], best_by: str) -> None:
     wanted = best_by.removeprefix("-")
     if wanted and wanted not in scores:
         raise TrainingSettingsError(
-            f"best_by is '{best_by}', but the validation has the scores {', '.join(scores)}"
+            f"best_by is '{best_by}', but the validation has the scores {', '.join(scores) or 'none'}"
             f"{did_you_mean(wanted, scores)}"
         )
 

@@ -164,6 +164,14 @@ def test_a_run_that_diverges_names_the_step_and_stores_no_checkpoint_after_it(tm
     assert all(tensor.isfinite().all() for tensor in trained(tmp_path).values())
 
 
+def test_scores_may_be_numbers_of_numpy_and_pytorch(tmp_path: Path) -> None:
+    found = Validation({"of_numpy": np.float32(0.5), "of_pytorch": torch.tensor(2.0)})
+    validation = train_toy(ToyStep(), tmp_path, toy_settings(best_by="of_pytorch"), validate=lambda: found)
+    assert validation.scores == {"of_numpy": 0.5, "of_pytorch": 2.0}
+    again = train_toy(ToyStep(), tmp_path, toy_settings(result="best"), validate=lambda: found)
+    assert again.scores == validation.scores
+
+
 def test_validation_runs_in_evaluation_mode_without_gradients_at_the_steps_asked_for(tmp_path: Path) -> None:
     step, seen = ToyStep(), []
 

@@ -50,8 +50,11 @@ class AdaptationLossWeights:
 
     @property
     def on_pictures(self) -> bool:
-        """Whether the loss looks at enhanced photographs; adaptors in the decoder learn from nothing else."""
-        return max(self.pixel, self.structural, self.logarithmic, self.detail) > 0
+        """Whether the loss looks at enhanced photographs; adaptors in the decoder learn from nothing else.
+
+        All weights but those of the latent terms are of such losses, also those that a subclass adds.
+        """
+        return any(weight > 0 for name, weight in vars(self).items() if not name.startswith("latent_"))
 
 
 def picture_losses(

@@ -49,6 +49,33 @@ def gradients(step: nn.Module, batch: dict[str, Tensor], parameters: list[nn.Par
     return torch.autograd.grad(step(batch)["loss"], parameters)
 
 
+@dataclass
+class WeightsWithTint(AdaptationLossWeights):
+    """With the weight of a loss of one's own."""
+
+    tint: float = 1.0
+
+
+class TintStep(AutoencoderAdaptationStep):
+    def judge(self, enhanced: Tensor, batch: dict[str, Tensor], *, scale: int = 1) -> dict[str, Tensor]:
+        tint = (enhanced - batch["high"]).mean(dim=(2, 3)).abs().mean()
+        return super().judge(enhanced, batch, scale=scale) | {"tint": tint}
+
+
+def test_a_loss_of_ones_own_on_pictures_may_be_the_only_one(
+    backbone: ReconstructionBackbone, batch: dict[str, Tensor]
+) -> None:
+    parameters = adapted(backbone, ["decoder"])
+    weights = WeightsWithTint(pixel=0, structural=0, logarithmic=0, detail=0, tint=2.0)
+    assert weights.on_pictures
+    assert not weights.on_latents
+    step = TintStep(backbone, weights)
+    losses = step(batch)
+    assert losses.keys() == {"loss", "tint"}
+    assert losses["loss"] == 2 * losses["tint"]
+    assert any(gradient.any() for gradient in gradients(step, batch, parameters))
+
+
 def test_adaptors_in_the_decoder_alone_get_the_gradients_of_all_losses_without_a_graph_of_the_encoder(
     backbone: ReconstructionBackbone, batch: dict[str, Tensor]
 ) -> None:

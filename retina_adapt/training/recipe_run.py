@@ -9,7 +9,7 @@ from typing import TypeVar
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from retina_adapt.configuration import parse_configuration
-from retina_adapt.errors import RetinaAdaptError, in_one_line
+from retina_adapt.errors import RetinaAdaptError, in_one_line, ran_out_of_memory
 
 Configuration = TypeVar("Configuration")
 
@@ -27,6 +27,14 @@ def run_recipe(
     except KeyboardInterrupt:
         print("stopped; the same command resumes a training from its newest checkpoint", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
+    except (MemoryError, RuntimeError) as error:
+        if not ran_out_of_memory(error):
+            raise
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        sys.exit(
+            f"error: not enough memory ({reason}); close other programs, or choose what needs less, such as a lower "
+            "batch_size, fewer workers, or gradient_checkpointing; existing checkpoints are whole"
+        )
     except RetinaAdaptError as error:
         sys.exit(in_one_line(error))
     except OSError as error:

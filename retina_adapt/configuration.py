@@ -273,8 +273,6 @@ def _require_value(name: str, value: Any, kind: Any, path: str) -> None:
 
 
 def _read_yaml(path: str) -> _ConfigurationFile:
-    if not Path(path).is_file():
-        raise ConfigurationError(f"{path or '--config'}: no such configuration file")
     try:
         text = Path(path).read_text(encoding="utf-8")
         content = yaml.load(text, _YamlLoader)
@@ -284,6 +282,10 @@ def _read_yaml(path: str) -> _ConfigurationFile:
         raise ConfigurationError(
             f"{path}{place}: not valid YAML ({reason}); check indentation, quotes and brackets there and above"
         ) from error
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{path}: no such configuration file") from error
+    except OSError as error:
+        raise ConfigurationError(f"{path or '--config'}: not a configuration file ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from error
     if not isinstance(content, dict):

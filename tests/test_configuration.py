@@ -1,5 +1,7 @@
 """Configurations: YAML, overrides, and errors that suggest what was meant."""
 
+import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -202,6 +204,8 @@ def test_what_does_not_fit_in_yaml_is_an_error(values: dict, message: str, tmp_p
         (["--name", "a", "--training.steps", "null"], "training.steps is None; it must be a whole number"),
         ([], "name"),
         (["--config", "nowhere.yaml"], "nowhere.yaml: no such configuration file"),
+        (["--config", "/"], r"/: not a configuration file \(.*directory\)"),
+        (["--name", "a", "--config"], r"--config: not a configuration file"),
     ],
 )
 def test_what_does_not_fit_on_the_command_line_is_an_error(arguments: list[str], message: str) -> None:
@@ -275,6 +279,15 @@ def test_a_file_that_is_no_utf8_is_named(tmp_path: Path) -> None:
     (tmp_path / "old.yaml").write_bytes("output_folder: Fotos für A".encode("latin-1"))
     with pytest.raises(ConfigurationError, match=r"old\.yaml: not UTF-8.*save it as UTF-8"):
         parse_configuration(Recipe, description="a test", arguments=["--config", str(tmp_path / "old.yaml")])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such files")
+def test_a_configuration_may_come_through_a_pipe() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"name: a\n")
+    os.close(writing)
+    assert parse("--config", f"/dev/fd/{reading}").name == "a"
+    os.close(reading)
 
 
 def test_a_file_is_read_once_and_as_utf8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

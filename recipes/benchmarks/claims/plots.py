@@ -124,7 +124,7 @@ def _finish(figure: Figure, axes: Axes, across: str, up: str, path: Path) -> Non
     axes.set_xlabel(across)
     axes.set_ylabel(up)
     axes.grid(alpha=0.3)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=7)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=7, handlelength=4)
     _save(figure, path)
 
 

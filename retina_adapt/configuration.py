@@ -115,8 +115,10 @@ def parse_configuration(
         namespace = parser.parse_args(_with_lists_begun_anew(given, _lists_of_sections(settings)))
         if has_resume and (resume := namespace[RESUME_FIELD]) is not None:
             _change_everywhere(namespace, RESUME_FIELD, lambda _: resume)
-        # The shell expands ~ on the command line, but not in files.
-        _change_everywhere(namespace, "output_folder", _without_tilde)
+        # The shell expands ~ only at the beginning of a word, and not in files.
+        for name, value in list(namespace.items()):
+            if isinstance(value, str) and value.startswith("~/"):
+                namespace[name] = str(Path(value).expanduser())
         if has_dry_run and namespace[DRY_RUN_FIELD]:
             _change_everywhere(namespace, DRY_RUN_FIELD, lambda _: True)
             _change_everywhere(namespace, "output_folder", lambda folder: str(Path(folder) / DRY_RUN_FIELD))
@@ -131,10 +133,6 @@ def parse_configuration(
     except (ValueError, TypeError) as error:
         raise ConfigurationError(str(error)) from error
     return configuration_class(**{name: value for name, value in instances.items() if name in known})
-
-
-def _without_tilde(folder: str) -> str:
-    return str(Path(folder).expanduser()) if folder.startswith("~") else folder
 
 
 def configuration_to_dict(configuration: Any) -> dict[str, Any]:

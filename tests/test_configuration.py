@@ -330,9 +330,10 @@ def test_help_lists_the_options_that_concern_every_training(capsys: pytest.Captu
     assert "--dry-run" in shown
 
 
-def test_the_home_folder_is_understood_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_home_folder_is_understood_in_every_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    config = parse_configuration(
-        Recipe, description="a test", arguments=["--config", written(tmp_path, output_folder="~/runs/a")]
+    path = written(tmp_path, name="~/runs/a", reserve={"path": "~5 photographs", "where": {"score": 1}})
+    assert parse("--config", path) == Outer(
+        str(tmp_path / "runs" / "a"), reserve=Source("~5 photographs", {"score": 1})
     )
-    assert config.output_folder == str(tmp_path / "runs" / "a")
+    assert parse("--name=~/b").name == str(tmp_path / "b")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from typing import Any
 
 import yaml
@@ -62,7 +63,7 @@ With `retina-adapt` installed and this adaptor in the folder `{metadata.name}`:
 
 ```sh
 retina-adapt adaptors verify {metadata.name}
-retina-adapt enhance photographs enhanced --adaptor {metadata.name} --backbone {_line(metadata.backbone_name)}
+retina-adapt enhance photographs enhanced --adaptor {metadata.name} --backbone {shlex.quote(_line(metadata.backbone_name))}
 ```
 
 ```python

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,9 @@ def test_any_text_stays_in_its_place(degradation: str, recipe: str, credit: str,
     rows = [line for line in body.splitlines() if line.startswith("| ") and "measure" not in line]
     assert all(len(re.findall(r"(?<!\\)\|", row)) in (3, 5) for row in rows)
     assert body.count("\n## ") == 4
+    (command,) = [line for line in body.splitlines() if line.startswith("retina-adapt enhance")]
+    *_, option, value = shlex.split(command)
+    assert (option, value) == ("--backbone", " ".join(backbone.split()))
 
 
 def test_the_cards_commands_and_code_run(

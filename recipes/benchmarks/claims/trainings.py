@@ -119,10 +119,9 @@ def run_training(training: Training) -> dict:
         "backbone_parameters": sum(parameter.numel() for parameter in backbone.parameters()),
     }
     arm = build_arm(training.arm, backbone, training.adaptor, training.losses)
-    validation = degraded(training.data_sets, "validation", training.degradation, size)
     result["trainable_parameters"] = arm.trainable_parameters
-    result["curve"], result["seconds"] = _train(arm, training, size, validation)
-    result["validation_psnr"] = mean_psnr(arm.enhance, validation)
+    result["curve"], result["seconds"] = _train(arm, training, size)
+    result["validation_psnr"] = mean_psnr(arm.enhance, _validation_pairs(training, size))
     result["scores"] = {each.name: _score(arm, each, training, size) for each in training.test_sets}
     if training.fit is not None:
         result["fitted"] = {
@@ -151,8 +150,7 @@ def _scores_fitted(arm: Arm, training: Training, size: int, photographs: int) ->
             data_sets=(data_set,),
             curve=(),
         )
-        validation = degraded([data_set], "validation", training.degradation, size)
-        _train(arm, own, size, validation, photographs)
+        _train(arm, own, size, photographs)
         scores[data_set.name] = _score(arm, data_set, training, size)
         with torch.no_grad():
             for parameter, value in zip(parameters, learned, strict=True):
@@ -176,15 +174,18 @@ def _training_pairs(training: Training, size: int, photographs: int) -> Dataset:
     return FixedPairs(pairs, training.pairs, training.seed, flips, clear_share=training.clear_share)
 
 
-def _train(
-    arm: Arm, training: Training, size: int, validation: DegradedPairs, photographs: int = ALL
-) -> tuple[list[dict], float]:
+def _validation_pairs(training: Training, size: int) -> DegradedPairs:
+    return degraded(training.data_sets, "validation", training.degradation, size)
+
+
+def _train(arm: Arm, training: Training, size: int, photographs: int = ALL) -> tuple[list[dict], float]:
     """Train every stage; the curve, and seconds of processor time without those that the curve's scores take.
 
     Args:
         photographs: number of clear photographs of each data set to train on; 0 is all.
     """
     whole, small = (_training_pairs(training, side, photographs) for side in (size, size // 2))
+    validation = _validation_pairs(training, size)
     curve: list[dict] = []
     seconds, done = 0.0, 0
     for stage in arm.stages:

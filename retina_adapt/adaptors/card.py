@@ -48,6 +48,7 @@ def render_card(description: AdaptorDescription, *, parameters: int, tensor_byte
         "licence": metadata.license,
         "sha256": f"`{description.sha256}`",
     }
+    backbone = shlex.quote(_line(metadata.backbone_name))
     credits = "\n".join(f"- {_line(data_set)}" for data_set in metadata.data_sets)
     return f"""---
 {_hub_header(metadata)}---
@@ -63,7 +64,7 @@ With `retina-adapt` installed and this adaptor in the folder `{metadata.name}`:
 
 ```sh
 retina-adapt adaptors verify {metadata.name}
-retina-adapt enhance photographs enhanced --adaptor {metadata.name} --backbone {shlex.quote(_line(metadata.backbone_name))}
+retina-adapt enhance photographs enhanced --adaptor {metadata.name} --backbone {backbone}
 ```
 
 ```python

@@ -200,6 +200,8 @@ def test_what_does_not_fit_in_yaml_is_an_error(values: dict, message: str, tmp_p
         (["--name", "a", "--training.step", "3"], "did you mean 'training.steps'"),
         (["--name", "a", "--training.rate=x"], "training.rate is x; it must be a number$"),
         (["--name", "a", "--trainning.rate=1"], "did you mean training.rate?"),
+        (["--name", "a", "--sources.path", "x"], r"'sources\.path' lies in a list.* or give --sources '\["),
+        (["--name", "a", "--sources.0.path=x"], r"'sources\.0\.path' lies in a list"),
         (["--name", "a", "--source+", "{path: x}"], "did you mean 'sources'"),
         (["--name", "a", "--training.steps", "null"], "training.steps is None; it must be a whole number"),
         ([], "name"),

@@ -240,14 +240,16 @@ def _reject_unknown_keys(
         elif argument.startswith("--"):
             # jsonargparse reads `--key+` as an addition to a list.
             name = argument.removeprefix("--").partition("=")[0].removesuffix("+")
+            # It prints the help of a section.
+            if name.rpartition(".")[2] == "help":
+                continue
             for whole in _lists_of_sections(settings):
                 if name.startswith(f"{whole}."):
                     raise ConfigurationError(
                         f"the command line: '{name}' lies in a list, which is replaced whole: change it in the file, "
                         f"or give --{whole} '[{{key: value, …}}, …]'"
                     )
-            if name.rpartition(".")[2] != "help":
-                _require_known(name, options, "the command line")
+            _require_known(name, options, "the command line")
 
 
 def _require_known(name: str, known: Collection[str], origin: str) -> None:

@@ -236,9 +236,10 @@ def test_help_lists_every_option_with_its_meaning(capsys: pytest.CaptureFixture[
         assert expected in shown
 
 
-def test_help_of_a_section_is_not_an_unknown_key(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("section", ["reserve", "sources"])
+def test_help_of_a_section_is_not_an_unknown_key(section: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        parse("--reserve.help")
+        parse(f"--{section}.help")
     assert "where it is" in capsys.readouterr().out
 
 

@@ -81,7 +81,7 @@ def test_mistaken_arguments_are_told_what_is_meant(enhancer: Enhancer) -> None:
         enhancer.enhance(pictures[0], {"mode": "fast"})
     with pytest.raises(EnhancementInputError, match="device 'gpu' cannot be used"):
         Enhancer.from_pretrained(device="gpu")
-    with pytest.raises(AdaptorArithmeticError, match="weight of 'made' is much"):
+    with pytest.raises(AdaptorArithmeticError, match="weight of 'made' is 'much'; give a finite number"):
         enhancer.set_adaptor_weights({"made": "much"})
 
 

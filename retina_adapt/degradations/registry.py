@@ -2,7 +2,8 @@
 
 Other packages add theirs through the entry point group `retina_adapt.degradations`: an entry is named after a preset,
 and its object is the module that registers that preset. docs/data.md shows one. The module is imported when its preset,
-or a degradation not known yet, is asked for; one that cannot be imported affects no other.
+or a degradation not known yet, is asked for; one that cannot be imported, or uses a name that is taken, affects no
+preset of another name.
 """
 
 import sys
@@ -66,6 +67,8 @@ class Preset:
 
 _DEGRADATIONS: dict[str, Degradation] = {}
 _PRESETS: dict[str, Preset] = {}
+# Names that are one preset's alone. Presets are looked up for every draw, installed packages only once a name.
+_SETTLED: set[str] = set()
 
 
 def register_degradation(name: str, *, draw: DrawParameters, apply: ApplyParameters) -> None:
@@ -116,12 +119,8 @@ def degradation_names() -> list[str]:
 
 
 def preset_names() -> list[str]:
-    """Names of all registered presets, sorted, including those of installed packages.
-
-    Raises:
-        DegradationEntryPointError: an installed package claims a name that another preset has.
-    """
-    return sorted(_PRESETS.keys() | _new_entries().keys())
+    """Names of all registered presets, sorted, including those of installed packages."""
+    return sorted(_PRESETS.keys() | {entry.name for entry in _new_entries()})
 
 
 def find_degradation(name: str) -> Degradation:
@@ -150,13 +149,10 @@ def find_preset(name: str) -> Preset:
     Raises:
         UnknownPresetError: nothing is registered under `name`; the message suggests the nearest one.
         DegradationEntryPointError: the installed package that offers this name cannot be imported, or does not
-            register it.
+            register it; or the name is another preset's too, so that it is unclear which one is meant.
     """
-    if name not in _PRESETS:
-        entry = _new_entries().get(name)
-        if entry is None:
-            raise UnknownPresetError(_unknown_name_message("preset", name, preset_names()))
-        _import_entry(entry)
+    if name not in _SETTLED:
+        _settle(name)
     return _PRESETS[name]
 
 
@@ -169,20 +165,29 @@ def names_in(steps: Iterable[PresetStep]) -> Iterable[str]:
             yield from names_in(step.options)
 
 
-def _new_entries() -> dict[str, EntryPoint]:
-    """Entries of installed packages whose preset is not registered yet, by its name."""
-    found: dict[str, EntryPoint] = {}
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
+def _settle(name: str) -> None:
+    """Have the preset registered that is meant by `name`."""
+    entries = [entry for entry in _new_entries() if entry.name == name]
+    if name not in _PRESETS and not entries:
+        raise UnknownPresetError(_unknown_name_message("preset", name, preset_names()))
+    if len(entries) > (name not in _PRESETS):
+        raise DegradationEntryPointError(
+            f"{_origin(entries[-1])}: another preset of this name is there already; rename this one, or uninstall its "
+            "package"
+        )
+    for entry in entries:
+        _import_entry(entry)
+    _SETTLED.add(name)
+
+
+def _new_entries() -> list[EntryPoint]:
+    """Entries of installed packages whose preset is not registered yet."""
+    return [
+        entry
+        for entry in entry_points(group=ENTRY_POINT_GROUP)
         # Whoever imported the module.
-        if entry.module in sys.modules and entry.name in _PRESETS:
-            continue
-        if entry.name in _PRESETS or entry.name in found:
-            raise DegradationEntryPointError(
-                f"{_origin(entry)}: a preset of this name is registered already; rename this one, or uninstall its "
-                "package"
-            )
-        found[entry.name] = entry
-    return found
+        if not (entry.module in sys.modules and entry.name in _PRESETS)
+    ]
 
 
 def _import_installed() -> list[DegradationEntryPointError]:

@@ -10,3 +10,4 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is gone after it."""
     monkeypatch.setattr(registry, "_DEGRADATIONS", dict(registry._DEGRADATIONS))
     monkeypatch.setattr(registry, "_PRESETS", dict(registry._PRESETS))
+    monkeypatch.setattr(registry, "_SETTLED", set())

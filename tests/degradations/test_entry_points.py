@@ -158,11 +158,17 @@ def test_a_module_that_does_not_register_the_preset_of_its_entry_is_named(site: 
     "packages",
     [{"one": {"light": "module_a"}}, {"one": {"new": "module_a"}, "other": {"new": "module_b"}}],
 )
-def test_a_name_that_is_taken_is_refused_with_the_package_that_takes_it(packages: dict, site: Path) -> None:
+def test_a_name_of_two_presets_is_refused_and_disturbs_no_other(packages: dict, site: Path) -> None:
+    (site / "module_of_dusk.py").write_text(MODULE.format(presets=["dusk"]))
+    install(site, "evening", {"dusk": "module_of_dusk"})
     for package, entries in packages.items():
         install(site, package, entries)
-    with pytest.raises(DegradationEntryPointError, match=r"of the installed package '(one|other)'.*registered already"):
-        preset_names()
+    (taken,) = {name for entries in packages.values() for name in entries}
+    assert {"dusk", "mixed", taken} <= set(preset_names())
+    for name in ("dusk", "mixed"):
+        draw_degradation(name, seed=0)
+    with pytest.raises(DegradationEntryPointError, match=r"of the installed package '(one|other)'.*another preset"):
+        draw_degradation(taken, seed=0)
 
 
 def test_without_packages_an_unknown_degradation_is_unknown() -> None:

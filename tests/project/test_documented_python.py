@@ -64,8 +64,8 @@ def test_the_python_blocks_of_a_page_run(
     page: str, workplace: Path, toy_backbone: ReconstructionBackbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What a page registers is not registered for other tests.
-    for name in ("_DEGRADATIONS", "_PRESETS"):
-        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    for name in ("_DEGRADATIONS", "_PRESETS", "_SETTLED"):
+        monkeypatch.setattr(registry, name, getattr(registry, name).copy())
     if page in GIVEN:
         GIVEN[page](toy_backbone)
     names: dict[str, object] = {}

@@ -10,7 +10,7 @@ from retina_adapt.commands.journal import PhotographRecord, shown_sequence
 from retina_adapt.commands.records import require_own_record
 from retina_adapt.enhancement import EnhancementInputError, EnhancementSettings, Enhancer
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging import FieldOfViewShape, Photograph, read_photograph
+from retina_adapt.imaging import FieldOfViewShape, Photograph, find_field_of_view, read_photograph
 from retina_adapt.report import ModelIdentity, ReportEntry, report_entry, write_report
 from retina_adapt.report.quality import measured_frame
 from retina_adapt.routing import CLEAR
@@ -102,12 +102,18 @@ def _entry(
 ) -> ReportEntry:
     before = read_photograph(record.photograph)
     after = read_photograph(output / record.output)
-    mask = mask_of(Path(record.photograph))
+    mask = find_field_of_view(
+        before.pixels,
+        name=record.photograph,
+        mask=mask_of(Path(record.photograph)),
+        field_of_view=field_of_view,
+        transparent=before.transparent,
+    ).mask
     versions: list[np.ndarray] = []
     if seeds > 1:
         enhancer.set_adaptor_sequence(record.used_adaptors)
         versions = [
-            _version(before, enhancer, dataclasses.replace(settings, seed=settings.seed + offset), field_of_view, mask)
+            _version(before, enhancer, dataclasses.replace(settings, seed=settings.seed + offset), mask)
             for offset in range(seeds)
         ]
     return report_entry(
@@ -116,7 +122,6 @@ def _entry(
         after.pixels,
         adaptor=shown_sequence(record),
         mask=mask,
-        field_of_view=field_of_view,
         versions=versions,
     )
 
@@ -125,9 +130,7 @@ def _version(
     photograph: Photograph,
     enhancer: Enhancer,
     settings: EnhancementSettings,
-    field_of_view: FieldOfViewShape,
-    mask: np.ndarray | None,
+    mask: np.ndarray,
 ) -> np.ndarray:
     """Enhance anew, at the measured size: what a file lost when it was encoded is not uncertainty of sampling."""
-    enhancement = enhancer.enhance(photograph, settings, field_of_view=field_of_view, mask=mask)
-    return measured_frame(enhancement.image.pixels, enhancement.field_of_view.mask)[0]
+    return measured_frame(enhancer.enhance(photograph, settings, mask=mask).image.pixels, mask)[0]

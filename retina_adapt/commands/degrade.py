@@ -102,7 +102,10 @@ def degrade_photographs(
 
 def _degrade(path: Path, target: Path, drawn: DrawnDegradation, field_of_view: FieldOfViewShape) -> None:
     photograph = read_photograph(path)
-    crop = SquareCrop.around(find_field_of_view(photograph.pixels, name=str(path), field_of_view=field_of_view))
+    found = find_field_of_view(
+        photograph.pixels, name=str(path), field_of_view=field_of_view, transparent=photograph.transparent
+    )
+    crop = SquareCrop.around(found)
     require_compact(crop, str(path))
     degraded = apply_degradation(crop.extract(photograph.pixels), crop.extract_mask(crop.mask), drawn)
     pixels = crop.restore(degraded, onto=photograph.pixels)

@@ -152,6 +152,7 @@ class EnhancementRun:
             self.settings,
             field_of_view=self.field_of_view,
             mask=mask,
+            transparent=photograph.transparent,
             name=str(listed.path),
         )
         name = str(listed.path)

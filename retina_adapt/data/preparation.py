@@ -82,11 +82,10 @@ def find_crop(
     photograph: Photograph, name: str, *, mask: np.ndarray | None, field_of_view: FieldOfViewShape
 ) -> SquareCrop:
     """The square around a photograph's field of view; arguments and errors as for `prepare_photograph`."""
-    pixels = photograph.pixels
-    if photograph.alpha is not None and photograph.alpha.any():
-        # Programs often leave a transparent surround white underneath. Without anything opaque, alpha means nothing.
-        pixels = pixels * (photograph.alpha > 0)[:, :, None]
-    crop = SquareCrop.around(find_field_of_view(pixels, name=name, mask=mask, field_of_view=field_of_view))
+    found = find_field_of_view(
+        photograph.pixels, name=name, mask=mask, field_of_view=field_of_view, transparent=photograph.transparent
+    )
+    crop = SquareCrop.around(found)
     require_compact(crop, name)
     return crop
 

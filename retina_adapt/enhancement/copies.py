@@ -53,6 +53,7 @@ def prepare_copies(
     working_size: int | None = None,
     field_of_view: FieldOfViewShape = "auto",
     mask: np.ndarray | None = None,
+    transparent: np.ndarray | None = None,
     name: str = "photograph",
 ) -> PhotographCopies:
     """Find the field of view and make the copies.
@@ -61,11 +62,12 @@ def prepare_copies(
         pixels: float32 (H, W, C) in [0, 1].
         frame_size: the backbone's frame size.
         working_size: side of the working copy, at least `frame_size`; None if only the frame matters.
+        field_of_view, mask, transparent, name: see `find_field_of_view`.
 
     Raises:
         FieldOfViewError: no field of view is found, it is a strip or scattered, or the mask does not fit.
     """
-    found = find_field_of_view(pixels, name=name, mask=mask, field_of_view=field_of_view)
+    found = find_field_of_view(pixels, name=name, mask=mask, field_of_view=field_of_view, transparent=transparent)
     crop = SquareCrop.around(found)
     if crop.side > _COPY_SIDE:
         # The square around a small strip costs nothing, but that around a long one would not fit in memory.

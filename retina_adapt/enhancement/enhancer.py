@@ -119,19 +119,26 @@ class Enhancer(BackboneWithAdaptors):
         settings.check(self.backbone)
         parts = [take_apart(image) for image in images]
         prepared = [
-            self.prepare(pixels, settings, field_of_view=field_of_view, mask=own_mask, name=own_name)
-            for (pixels, _), own_mask, own_name in zip(parts, masks, names, strict=True)
+            self.prepare(
+                own_parts.pixels,
+                settings,
+                field_of_view=field_of_view,
+                mask=own_mask,
+                transparent=own_parts.transparent,
+                name=own_name,
+            )
+            for own_parts, own_mask, own_name in zip(parts, masks, names, strict=True)
         ]
         changes = self.small_changes(prepared, settings)
         return [
             Enhancement(
-                image=put_together(apply_at_own_size(photograph, change)),
+                image=own_parts.put_together(apply_at_own_size(photograph, change)),
                 field_of_view=photograph.field_of_view,
                 adaptor=self.active_adaptor,
                 settings=settings,
                 tile_size=change.tile_side,
             )
-            for photograph, change, (_, put_together) in zip(prepared, changes, parts, strict=True)
+            for photograph, change, own_parts in zip(prepared, changes, parts, strict=True)
         ]
 
     def prepare(
@@ -141,12 +148,14 @@ class Enhancer(BackboneWithAdaptors):
         *,
         field_of_view: FieldOfViewShape = "auto",
         mask: np.ndarray | None = None,
+        transparent: np.ndarray | None = None,
         name: str = "photograph",
     ) -> PhotographCopies:
         """The first of the three stages of `enhance`, without the network, for programs that let stages overlap.
 
         Args:
             pixels: float32 (H, W, C) in [0, 1].
+            field_of_view, mask, transparent, name: see `find_field_of_view`.
 
         Raises:
             FieldOfViewError, EnhancementInputError: as calling the enhancer.
@@ -159,6 +168,7 @@ class Enhancer(BackboneWithAdaptors):
             working_size=larger_copy[0] if larger_copy else None,
             field_of_view=field_of_view,
             mask=mask,
+            transparent=transparent,
             name=name,
         )
 

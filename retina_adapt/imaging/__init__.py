@@ -3,7 +3,13 @@
 from retina_adapt.imaging.circle_fit import Circle
 from retina_adapt.imaging.crop import SquareCrop, require_compact, resize, resize_mask
 from retina_adapt.imaging.field_of_view import FieldOfView, FieldOfViewError, FieldOfViewShape, find_field_of_view
-from retina_adapt.imaging.photograph import ImageReadError, ImageWriteError, Photograph, find_photographs
+from retina_adapt.imaging.photograph import (
+    ImageReadError,
+    ImageWriteError,
+    Photograph,
+    find_photographs,
+    transparent_where,
+)
 from retina_adapt.imaging.provenance import Provenance, UsedAdaptor, sha256_of
 from retina_adapt.imaging.reading import decode_photograph, read_encoded, read_photograph
 from retina_adapt.imaging.writing import require_format_for, write_photograph
@@ -29,5 +35,6 @@ __all__ = [
     "resize",
     "resize_mask",
     "sha256_of",
+    "transparent_where",
     "write_photograph",
 ]

@@ -56,6 +56,7 @@ def find_field_of_view(
     name: str = "photograph",
     mask: np.ndarray | None = None,
     field_of_view: FieldOfViewShape = "auto",
+    transparent: np.ndarray | None = None,
 ) -> FieldOfView:
     """Find the field of view of one photograph.
 
@@ -66,6 +67,8 @@ def find_field_of_view(
         field_of_view: "circle" expects a round aperture in a dark surround, "full_frame" takes every pixel, "auto"
             looks for the circle and takes the full frame if there is no dark surround, as in photographs of blood
             smears.
+        transparent: bool (H, W), where the picture is transparent: taken for surround, although programs often leave it
+            white underneath; see `Photograph.transparent`.
 
     Raises:
         FieldOfViewError: the given mask is empty or of another shape; or the photograph is smaller than 16 px a side,
@@ -77,6 +80,8 @@ def find_field_of_view(
     if field_of_view == "full_frame":
         return FieldOfView(np.ones(frame_shape, dtype=bool), None)
 
+    if transparent is not None:
+        pixels = pixels * ~transparent[:, :, None]
     brightness, scale = _working_copy(pixels)
     dark, bright = np.percentile(brightness, (1, 90))
     if bright - dark < _SMALLEST_CONTRAST:

@@ -56,6 +56,16 @@ class Photograph:
     provenance: Provenance | None = None
     dicom_header: bytes | None = None
 
+    @property
+    def transparent(self) -> np.ndarray | None:
+        """Where programs show nothing of it, bool (H, W); None without alpha, or if that would be everywhere."""
+        return None if self.alpha is None else transparent_where(self.alpha)
+
+
+def transparent_where(alpha: np.ndarray) -> np.ndarray | None:
+    """Where a picture with this opacity (H, W) is transparent, bool; None if everywhere, which tells of nothing."""
+    return alpha == 0 if alpha.any() else None
+
 
 @dataclass(frozen=True)
 class VisibleFolder:

@@ -19,7 +19,6 @@ _LEAST_RED_IN_A_FULL_FRAME = 1.1
 _PAPER_BRIGHTNESS, _MOST_PAPER = 0.8, 0.5
 # The last rows of a disc are shorter than those above them, but not by so large a share of the frame's width.
 _LIT, _LEAST_MISSING = 0.05, 0.15
-_BRIGHT, _LEAST_TRANSPARENT = 0.1, 0.01
 # A grey, and tissue from dark to bright, in 8-bit sRGB.
 _COLORS = np.array([[[128, 128, 128], [90, 30, 15], [180, 80, 40], [240, 180, 110]]], dtype=np.uint8)
 # In 8-bit levels. sRGB with a plain gamma of 2.2 moves one of these colours by 9, Display P3 by 18, Adobe RGB by 26.
@@ -74,14 +73,10 @@ def require_fundus(pixels: np.ndarray, found: FieldOfView, name: str) -> str:
 def doubt_about_samples(photograph: Photograph, name: str) -> str:
     """Describe doubts about the samples; "" if there are none.
 
-    Doubtful are 12-bit values stored in 16 bits without scaling, a file whose end was never copied, bright pixels that
-    are transparent, and writing that a DICOM object declares in its picture.
+    Doubtful are 12-bit values stored in 16 bits without scaling, a file whose end was never copied, and writing that a
+    DICOM object declares in its picture.
     """
-    doubts = [
-        _doubt_about_bits(photograph),
-        _doubt_about_the_end(photograph.pixels),
-        _doubt_about_transparency(photograph),
-    ]
+    doubts = [_doubt_about_bits(photograph), _doubt_about_the_end(photograph.pixels)]
     if photograph.dicom_header is not None and has_burned_in_writing(photograph.dicom_header):
         doubts.append(
             "its DICOM object declares writing in the picture (BurnedInAnnotation), perhaps a patient's name: it stays "
@@ -121,19 +116,6 @@ def _doubt_about_the_end(pixels: np.ndarray) -> str:
     return (
         f"is black from the middle of row {rows[-1] + 1} of {len(pixels)} on, as if the file had not been copied to "
         "its end; compare it with its source"
-    )
-
-
-def _doubt_about_transparency(photograph: Photograph) -> str:
-    """Doubt a surround that is white, for instance, although no program shows it."""
-    if photograph.alpha is None or not photograph.alpha.any():
-        return ""
-    is_bright = photograph.pixels.max(axis=2) > _BRIGHT
-    share = float(np.mean((photograph.alpha == 0) & is_bright))
-    if share < _LEAST_TRANSPARENT:
-        return ""
-    return (
-        f"{share:.0%} of its pixels are transparent, but bright underneath, and are taken for tissue; make them black"
     )
 
 

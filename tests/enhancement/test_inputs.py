@@ -25,7 +25,7 @@ from retina_adapt.backbones import (
 )
 from retina_adapt.enhancement import EnhancementInputError, Enhancer
 from retina_adapt.errors import RetinaAdaptError
-from retina_adapt.imaging import FieldOfViewError, find_field_of_view
+from retina_adapt.imaging import FieldOfViewError, Photograph, find_field_of_view
 from retina_adapt.imaging.synthetic_fundus import draw_fundus
 
 
@@ -120,6 +120,17 @@ def test_a_pil_image_keeps_its_opacity(enhancer: Enhancer, mode: str) -> None:
     assert (enhanced.mode, enhanced.size) == (mode, image.size)
     assert np.array_equal(np.asarray(enhanced.getchannel("A")), np.asarray(opacity))
     assert not np.array_equal(np.asarray(enhanced), np.asarray(image))
+
+
+def test_a_transparent_surround_is_no_tissue_although_white_underneath(enhancer: Enhancer) -> None:
+    pixels, _, inside = draw_fundus(seed=1, size=96)
+    white = np.where(inside[:, :, None], pixels, np.float32(1))
+    photograph = Photograph(white, alpha=inside.astype(np.float32))
+    image = Image.fromarray((np.dstack([white, photograph.alpha]) * 255).astype(np.uint8))
+    expected = find_field_of_view(pixels).mask
+    for each in (photograph, image):
+        found = enhancer.enhance(each).field_of_view.mask
+        assert np.mean(found == expected) > 0.99
 
 
 def test_a_pil_image_keeps_its_orientation_and_colour_profile(enhancer: Enhancer) -> None:

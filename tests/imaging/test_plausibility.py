@@ -39,16 +39,6 @@ def test_a_stretched_photograph_is_doubtful() -> None:
     assert "ellipse" in require_fundus(pixels, find_field_of_view(pixels), "eye.jpg")
 
 
-def test_a_transparent_surround_that_is_white_underneath_is_doubtful() -> None:
-    pixels, _, field_of_view = draw_fundus(seed=1, size=256)
-    alpha = field_of_view.astype(np.float32)
-    assert doubt_about_samples(Photograph(pixels, alpha=alpha), "eye.png") == ""
-    white = np.where(field_of_view[:, :, None], pixels, np.float32(1))
-    assert doubt_about_samples(Photograph(white, alpha=np.ones_like(alpha)), "eye.png") == ""
-    doubt = doubt_about_samples(Photograph(white, alpha=alpha), "eye.png")
-    assert re.fullmatch(r"eye\.png: 28% of its pixels are transparent, but bright underneath.*make them black", doubt)
-
-
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 # X, Y, Z of red, green and blue under D50, as the standards' own profiles state them.
 ADOBE_RGB = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))

@@ -1,22 +1,20 @@
 """One run at a time in a folder of results, the remains of killed runs, and how a run is ended from outside."""
 
-import errno
 import os
 import re
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from accelerate.utils import broadcast_object_list
-from filelock import FileLock, Timeout
 
 from retina_adapt.atomic_files import PARTIAL_NAME
 from retina_adapt.commands.journal import JOURNAL_FOLDER
-from retina_adapt.commands.photograph_list import OutputFolderError
 from retina_adapt.commands.records import recording
 from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.sole_use import sole_use
 
 LOCK_FILE = "lock"
 
@@ -31,16 +29,16 @@ def sole_run(output: Path, *, is_main: bool) -> Iterator[None]:
             and if it finds another run at work, all raise its error.
 
     Raises:
-        OutputFolderError: another run is at work there.
+        FolderInUseError: another run is at work there.
         RecordWriteError: the lock cannot be written.
     """
-    # If the process is killed, the system releases the lock.
-    lock = FileLock(output / JOURNAL_FOLDER / LOCK_FILE)
+    path = output / JOURNAL_FOLDER / LOCK_FILE
     refusal: list[RetinaAdaptError | None] = [None]
-    try:
+    with ExitStack() as lock:
         if is_main:
             try:
-                _take(lock, output)
+                with recording(path):
+                    lock.enter_context(sole_use(output, path))
                 _remove_unfinished(output)
             except RetinaAdaptError as error:
                 refusal = [error]
@@ -48,27 +46,6 @@ def sole_run(output: Path, *, is_main: bool) -> Iterator[None]:
         if refusal[0] is not None:
             raise refusal[0]
         yield
-    finally:
-        lock.release()
-
-
-def _take(lock: FileLock, output: Path) -> None:
-    path = Path(lock.lock_file)
-    with recording(path):
-        path.parent.mkdir(exist_ok=True)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout as error:
-            raise OutputFolderError(
-                f"{output}: another run is at work there; wait for its end, or name another output folder"
-            ) from error
-        except NotImplementedError:
-            # What older versions of the library raise on a network disk without locks: see below.
-            return
-        except OSError as error:
-            # On such a disk, not starting two runs at once is left to the user; otherwise no run could start at all.
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
-                raise
 
 
 def _remove_unfinished(output: Path) -> None:

@@ -1,10 +1,16 @@
 """The checkpoints of one training: which there are, which is the best, and which are kept."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from accelerate import Accelerator
+
+from retina_adapt.sole_use import sole_use
 from retina_adapt.training.checkpoint import CheckpointError, TrainingState, list_checkpoints, write_checkpoint
+from retina_adapt.training.gather import fail_together
 from retina_adapt.training.settings import TrainingSettings
 from retina_adapt.training.validation_history import merit, require_score, store_history, stored_history
 
@@ -46,8 +52,29 @@ class CheckpointFolder:
             )
         return found
 
+    @contextmanager
+    def sole_use(self, accelerator: Accelerator) -> Iterator[None]:
+        """Keep other runs of this training out of the folder within the context; all processes call this.
+
+        Raises:
+            FolderInUseError: another run is at work there; raised on all processes.
+            CheckpointError: the folder cannot be written.
+        """
+        with ExitStack() as lock:
+            fail_together(accelerator, lambda: self._lock(lock) if accelerator.is_main_process else None)
+            yield
+
+    def _lock(self, lock: ExitStack) -> None:
+        try:
+            lock.enter_context(sole_use(self.folder, self.folder.with_name(f".{self.folder.name}.lock")))
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.folder}: cannot be written ({error.strerror or error}); make space, or make it writable, or "
+                "give another output_folder"
+            ) from error
+
     def remove_leftovers(self) -> None:
-        """Remove what a killed process had begun to write; only call this while no other process writes here."""
+        """Remove what a killed process had begun to write; only call this in sole use of the folder."""
         for leftover in self.folder.glob(".step-*"):
             shutil.rmtree(leftover, ignore_errors=True)
 

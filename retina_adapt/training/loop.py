@@ -76,6 +76,7 @@ def train(
         BatchesEndedError: `batches_from` yields fewer micro-batches than the steps need.
         CheckpointError: a checkpoint cannot be read or written, belongs to other frozen networks, has more steps than
             the settings, or contradicts `settings.resume`.
+        FolderInUseError: on all processes; another run of this training is at work in the folder.
         TrainingSettingsError: `settings.best_by` is not a score of the validation, or there is no score for `patience`.
     """
     checkpoints = checkpoint_folder(output_folder, name, settings)
@@ -103,19 +104,19 @@ def train(
         make_whole(training_step)
         accelerator.free_memory()
         return tried
-    supervision.resume()
-    supervision.note("running")
-    batches = iter(batches_from(state.step * settings.gradient_accumulation))
-    progress = tqdm(
-        main_process_only=True,
-        initial=state.step,
-        total=settings.steps,
-        desc=name,
-        dynamic_ncols=True,
-        mininterval=1,
-    )
     validation = None
-    with StopRequest() as stop:
+    with checkpoints.sole_use(accelerator), StopRequest() as stop:
+        supervision.resume()
+        supervision.note("running")
+        batches = iter(batches_from(state.step * settings.gradient_accumulation))
+        progress = tqdm(
+            main_process_only=True,
+            initial=state.step,
+            total=settings.steps,
+            desc=name,
+            dynamic_ncols=True,
+            mininterval=1,
+        )
         if supervision.validation_is_due and not supervision.is_validated:
             # The earlier process was killed while it validated.
             validation = supervision.validate()

@@ -19,6 +19,7 @@ from retina_adapt.commands.enhance import enhance_photographs
 from retina_adapt.commands.photograph_list import OutputFolderError
 from retina_adapt.commands.records import ForeignFileError
 from retina_adapt.imaging import read_photograph, sha256_of
+from retina_adapt.sole_use import FolderInUseError
 
 Enhance = Callable[..., BatchResult]
 
@@ -132,7 +133,7 @@ def test_what_cannot_be_reached_is_among_the_failures(enhance: Enhance, archive:
 def test_two_runs_do_not_work_in_one_folder_at_once(enhance: Enhance, archive: Path, tmp_path: Path) -> None:
     enhance(archive, tmp_path / "out")
     lock = FileLock(tmp_path / "out" / ".retina_adapt" / "lock")
-    with lock, pytest.raises(OutputFolderError, match="another run is at work there"):
+    with lock, pytest.raises(FolderInUseError, match="another run is at work there"):
         enhance(archive, tmp_path / "out", overwrite=True)
     enhance(archive, tmp_path / "out", overwrite=True)
 

@@ -15,8 +15,8 @@ from two_processes import on_two_processes
 from retina_adapt.commands.batch import BatchResult
 from retina_adapt.commands.enhance import enhance_photographs
 from retina_adapt.commands.journal import Journal, PhotographRecord
-from retina_adapt.commands.photograph_list import OutputFolderError
 from retina_adapt.commands.sole_run import sole_run
+from retina_adapt.sole_use import FolderInUseError
 
 Enhance = Callable[..., BatchResult]
 
@@ -48,7 +48,7 @@ def test_all_processes_of_a_run_end_where_another_run_is_at_work(enhance: Enhanc
     (tmp_path / "out" / ".retina_adapt").mkdir(parents=True)
 
     def enhance_in_vain(accelerator: Accelerator) -> None:
-        with pytest.raises(OutputFolderError, match=r"out: another run is at work there; wait for its end, or name"):
+        with pytest.raises(FolderInUseError, match=r"out: another run is at work there; wait for its end, or name"):
             enhance()
         (tmp_path / f"ended {accelerator.process_index}").touch()
 
@@ -65,7 +65,7 @@ def test_the_lock_is_held_to_the_end_of_the_run_and_no_longer(
 
     def append_while_another_run_tries(journal: Journal, record: PhotographRecord) -> None:
         append(journal, record)
-        with pytest.raises(OutputFolderError, match="another run is at work"), sole_run(tmp_path / "out", is_main=True):
+        with pytest.raises(FolderInUseError, match="another run is at work"), sole_run(tmp_path / "out", is_main=True):
             pass
 
     monkeypatch.setattr(Journal, "append", append_while_another_run_tries)

@@ -77,7 +77,7 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
 
 def test_checkpoints_hold_no_pickle_and_no_frozen_tensor(tmp_path: Path) -> None:
     trained(tmp_path)
-    files = [path for path in (tmp_path / "checkpoints").rglob("*") if path.is_file()]
+    files = [path for path in (tmp_path / "checkpoints" / "toy").rglob("*") if path.is_file()]
     assert {path.suffix for path in files} == {".safetensors", ".json"}
     assert all(b"frozen" not in path.read_bytes() for path in files)
 

@@ -28,6 +28,7 @@ from retina_adapt.adaptors import (
 )
 from retina_adapt.backbones import ReconstructionBackbone
 from retina_adapt.objectives import AdversarialSettings, AdversarialTerm, absolute_error
+from retina_adapt.sole_use import FolderInUseError
 from retina_adapt.training import (
     CheckpointError,
     NoScoresError,
@@ -251,6 +252,23 @@ class Reconstruction(nn.Module):
     def validation(self) -> Validation:
         latent = self.backbone.encode(torch.ones(1, 3, 32, 32))
         return Validation({"latent": latent.mean().item()})
+
+
+def test_where_another_run_of_the_training_is_at_work_both_end(tmp_path: Path) -> None:
+    settings = toy_settings()
+
+    def train_in_vain(accelerator: Accelerator) -> None:
+        with pytest.raises(FolderInUseError, match=r"checkpoints/toy: another run is at work there.*output folder"):
+            train_toy(ToyStep(), tmp_path, settings, accelerator=accelerator)
+
+    def validate_while_another_run_begins() -> Validation:
+        on_two_processes(train_in_vain, tmp_path / "other")
+        return Validation({"score": 1.0})
+
+    train_toy(ToyStep(), tmp_path, settings, validate=validate_while_another_run_begins)
+    # The other run has changed nothing, and its end has left the folder to the next.
+    assert train_toy(ToyStep(), tmp_path, toy_settings(steps=15)) is not None
+    assert [path.name for path in sorted((tmp_path / "checkpoints" / "toy").glob("step-*"))][-1] == "step-00000015"
 
 
 def test_sharded_training_equals_one_process_and_its_files_are_whole(tmp_path: Path) -> None:

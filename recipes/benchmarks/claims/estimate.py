@@ -23,10 +23,10 @@ def estimate(trainings: Sequence[Training]) -> str:
 
 def _whole_frames(training: Training) -> float:
     """Pairs that a training sees; one of half the size costs a quarter, and counts so."""
-    steps = training.steps * (1 - 0.75 * training.small_frames_share)
+    steps = training.steps
     if training.fit is not None:
         steps += training.fit.steps * len(training.fit.photographs) * len(training.test_sets)
-    return steps * training.batch_size
+    return steps * (1 - 0.75 * training.small_frames_share) * training.batch_size
 
 
 def _seconds_per_pair(training: Training) -> float:

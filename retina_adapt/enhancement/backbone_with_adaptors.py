@@ -154,8 +154,8 @@ class BackboneWithAdaptors:
         """
         self._use([dict(weights)] if weights else [])
 
-    def set_adaptor_sequence(self, names: Sequence[str] | Mapping[str, float]) -> None:
-        """Use several adaptors one after the other, of any kinds that can be loaded together; no names use none.
+    def set_adaptor_sequence(self, names: str | Sequence[str] | Mapping[str, float]) -> None:
+        """Use one adaptor, or several one after the other, of any kinds that can be loaded together; [] uses none.
 
         A mapping gives each adaptor, in its order, a weight; one with a weight other than 1 must be of a kind whose
         changes add up, as for `set_adaptor_weights`.
@@ -168,6 +168,8 @@ class BackboneWithAdaptors:
             AdaptorNameError: no adaptor of one of these names is loaded.
             AdaptorArithmeticError: see `retina_adapt.adaptors.set_adaptor_weights`.
         """
+        if isinstance(names, str):
+            names = [names]
         weighted = names.items() if isinstance(names, Mapping) else [(name, 1.0) for name in names]
         self._use([{name: weight} for name, weight in weighted])
 

@@ -80,7 +80,7 @@ def write_report(
             temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise ReportWriteError(
-            f"{path}: cannot write the report ({error.strerror}); choose a writable folder"
+            f"{path}: cannot write the report ({error.strerror}); make room, or choose a writable folder"
         ) from error
 
 

@@ -135,6 +135,12 @@ def test_a_sequence_of_what_is_not_loaded_changes_nothing_of_what_is_active(
     assert enhancer.active_adaptor is None
 
 
+def test_a_sequence_of_one_adaptor_may_be_its_name(enhancer: Enhancer) -> None:
+    enhancer.set_adaptor_sequence([])
+    enhancer.set_adaptor_sequence("first")
+    assert enhancer.active_passes == [{"first": 1.0}]
+
+
 def test_an_adaptor_is_called_by_its_card_wherever_it_lies(
     toy_backbone_folder: Path, adaptor_folders: list[Path], tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ from accelerate.utils import tqdm
 
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.backbones import load_backbone
-from retina_adapt.configuration import store_configuration
+from retina_adapt.configuration import ConfigurationError, store_configuration
 from retina_adapt.data import (
     EvaluationBatchSampler,
     PhotographSource,
@@ -77,18 +77,36 @@ class EvaluateReconstructionConfig:
     seed: int = 0
     pictures: int = 2
 
+    def __post_init__(self) -> None:
+        if not self.data_sets:
+            raise ConfigurationError("data_sets is empty: name at least one data set")
+        names = [data_set.name for data_set in self.data_sets]
+        if len(set(names)) < len(names):
+            raise ConfigurationError(f"data_sets: the names {', '.join(names)} must differ, since they name the rows")
+
 
 def main(config: EvaluateReconstructionConfig) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     backbone = load_backbone(backbone_folder(config.backbone)).to(device)
     methods = {"autoencoder": "fast"} | ({"sampled": "diffusion"} if backbone.denoiser is not None else {})
+    for size in config.frame_sizes:
+        if size % backbone.sampling_stride:
+            raise ConfigurationError(
+                f"frame_sizes: {size} is none for this backbone, which takes multiples of {backbone.sampling_stride}"
+            )
+    # All of them first, so that a mistyped folder is reported now, not in the middle of the work.
+    opened = {
+        (size, data_set.name): PreparedPhotographs(open_sources([data_set.photographs]), size)
+        for size in config.frame_sizes
+        for data_set in config.data_sets
+    }
     folder = Path(config.output_folder)
     store_configuration(config, folder / "config.yaml")
     sheet_rows: list[PictureRow] = []
     for size in config.frame_sizes:
         report = EvaluationReport(frame_size=size)
         for data_set in config.data_sets:
-            photographs = PreparedPhotographs(open_sources([data_set.photographs]), size)
+            photographs = opened[size, data_set.name]
             frames = UnpairedImages(photographs, WholeFrame(size))
             sampler = EvaluationBatchSampler(len(frames), 1, seed=config.seed)
             for (draw,) in tqdm(sampler, desc=f"{data_set.name}, {size} px"):

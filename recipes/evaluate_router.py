@@ -71,6 +71,10 @@ class GradedDataSet:
         if self.fault not in CLASSES:
             hint = did_you_mean(self.fault, CLASSES) or f"; there are {', '.join(CLASSES)}"
             raise ConfigurationError(f"graded: {self.name}: there is no class '{self.fault}'{hint}")
+        if self.photographs.limit is not None or self.photographs.streaming:
+            raise ConfigurationError(
+                f"graded: {self.name}: all of its photographs are graded; leave limit and streaming out"
+            )
 
 
 @dataclass
@@ -102,10 +106,16 @@ class EvaluateRouterConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if not self.clear:
+            raise ConfigurationError("clear is empty: name at least one data set of clear photographs")
         for part, data_sets in (("clear", self.clear), ("graded", self.graded)):
             names = [data_set.name for data_set in data_sets]
             if len(set(names)) < len(names):
                 raise ConfigurationError(f"{part}: the names {', '.join(names)} must differ, since they name the rows")
+        for preset in self.presets + self.further_presets:
+            for severity in (None, *self.severities):
+                # Raises for unknown presets and severities out of range now, not in the middle of the work.
+                draw_degradation(preset, seed=0, severity=severity)
 
 
 def routes_of(
@@ -160,14 +170,24 @@ def touched_shares(
     return shares
 
 
-def graded_check(config: EvaluateRouterConfig, router: Router, data_set: GradedDataSet) -> dict:
-    """Routes of graded photographs by group of grades, and rank correlations of the estimates with the grade."""
+def open_graded(data_set: GradedDataSet, size: int) -> tuple[PreparedPhotographs, list[float]]:
+    """A data set's photographs, and the grade of each."""
     source = data_set.photographs
-    if source.limit is not None or source.streaming:
-        raise ConfigurationError(f"{data_set.name}: all of its photographs are graded; leave limit and streaming out")
     rows = load_images(source.path, split=source.split, where=source.where or None, revision=source.revision)
-    photographs = PreparedPhotographs(rows, config.photograph_size)
-    grades = [float(grade) for grade in rows[data_set.column]]
+    if data_set.column not in rows.column_names:
+        hint = did_you_mean(data_set.column, rows.column_names) or f"; there are {', '.join(rows.column_names)}"
+        raise ConfigurationError(f"graded: {data_set.name}: there is no column '{data_set.column}'{hint}")
+    return PreparedPhotographs(rows, size), [float(grade) for grade in rows[data_set.column]]
+
+
+def graded_check(
+    config: EvaluateRouterConfig,
+    router: Router,
+    data_set: GradedDataSet,
+    photographs: PreparedPhotographs,
+    grades: list[float],
+) -> dict:
+    """Routes of graded photographs by group of grades, and rank correlations of the estimates with the grade."""
     table = ConfusionTable(CLASSES)
     routes = [route for route, _ in routes_of(router, photographs, config.seed, None)]
     lower = [-np.inf, *data_set.edges]
@@ -226,13 +246,18 @@ def main(config: EvaluateRouterConfig) -> None:
     router = load_router(config.router or router_folder())
     folder = Path(config.output_folder)
     store_configuration(config, folder / "config.yaml")
+    # All of them first, so that a mistyped folder or column is reported now, not in the middle of the work.
     clear = {
         data_set.name: PreparedPhotographs(open_sources([data_set.photographs]), config.photograph_size)
         for data_set in config.clear
     }
+    opened = [open_graded(data_set, config.photograph_size) for data_set in config.graded]
     table = confusion(config, router, clear)
     shares = touched_shares(config, router, clear)
-    graded = {data_set.name: graded_check(config, router, data_set) for data_set in config.graded}
+    graded = {
+        data_set.name: graded_check(config, router, data_set, photographs, grades)
+        for data_set, (photographs, grades) in zip(config.graded, opened, strict=True)
+    }
     text = markdown(config, table, shares, graded)
     with write_file_atomically(folder / "results.md") as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -7,7 +7,9 @@ from types import ModuleType
 import pytest
 
 from retina_adapt.backbones import BackboneShape, SamplingStepsError, build_backbone, save_backbone
+from retina_adapt.commands.draw import draw_photographs
 from retina_adapt.configuration import ConfigurationError
+from retina_adapt.data import DataSourceError, PhotographSource
 from retina_adapt.degradations import SeverityError, UnknownPresetError
 from retina_adapt.routing import RouterSettingsError
 
@@ -108,6 +110,9 @@ def test_what_would_be_told_apart_by_one_name_is_refused(load_recipe: Callable[[
         evaluate.EvaluateConfig(
             "out", [evaluate.EvaluatedDataSet("a", None)] * 2, [evaluate.EvaluatedDegradation("haze", ["haze"])]
         )
+    reconstruction = load_recipe("evaluate_reconstruction")
+    with pytest.raises(ConfigurationError, match="data_sets: the names a, a must differ"):
+        reconstruction.EvaluateReconstructionConfig("out", [reconstruction.ReconstructedDataSet("a", None)] * 2)
     with pytest.raises(ConfigurationError, match="clear: the names a, a must differ"):
         evaluate_router.EvaluateRouterConfig("out", [evaluate_router.ClearDataSet("a", None)] * 2)
     with pytest.raises(ConfigurationError, match="an adaptor of light is listed more than once"):
@@ -122,6 +127,46 @@ def test_a_degradation_that_there_is_not_is_refused_before_the_others_are_scored
         evaluate.EvaluatedDegradation("no_such", ["light"])
     with pytest.raises(SeverityError):
         evaluate.EvaluatedDegradation("light", ["light"], severity=[0.5, 1.5])
+    router = load_recipe("evaluate_router")
+    clear = [router.ClearDataSet("a", None)]
+    with pytest.raises(UnknownPresetError, match="no_such"):
+        router.EvaluateRouterConfig("out", clear, further_presets=["no_such"])
+    with pytest.raises(SeverityError):
+        router.EvaluateRouterConfig("out", clear, severities=[1.5])
+
+
+def test_nothing_to_evaluate_on_is_refused(load_recipe: Callable[[str], ModuleType]) -> None:
+    with pytest.raises(ConfigurationError, match="clear is empty"):
+        load_recipe("evaluate_router").EvaluateRouterConfig("out", [])
+    with pytest.raises(ConfigurationError, match="data_sets is empty"):
+        load_recipe("evaluate_reconstruction").EvaluateReconstructionConfig("out", [])
+
+
+def test_a_frame_that_the_backbone_cannot_take_is_refused(
+    load_recipe: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    recipe = load_recipe("evaluate_reconstruction")
+    data_sets = [recipe.ReconstructedDataSet("a", None)]
+    config = recipe.EvaluateReconstructionConfig(str(tmp_path), data_sets, frame_sizes=[256, 250])
+    with pytest.raises(ConfigurationError, match=r"frame_sizes: 250 .* multiples of 16"):
+        recipe.main(config)
+
+
+def test_mistakes_in_the_last_data_set_are_told_before_the_first_is_measured(
+    load_recipe: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_photographs(tmp_path / "drawn", count=1, seed=0, size=96)
+    drawn, typo = PhotographSource(str(tmp_path / "drawn")), PhotographSource(str(tmp_path / "typo"))
+    reconstruction, router = load_recipe("evaluate_reconstruction"), load_recipe("evaluate_router")
+    monkeypatch.setattr(reconstruction, "reconstruct_frames", lambda *_, **__: pytest.fail("measured"))
+    monkeypatch.setattr(router, "confusion", lambda *_: pytest.fail("measured"))
+    data_sets = [reconstruction.ReconstructedDataSet(name, source) for name, source in (("a", drawn), ("b", typo))]
+    with pytest.raises(DataSourceError, match="typo"):
+        reconstruction.main(reconstruction.EvaluateReconstructionConfig(str(tmp_path / "out"), data_sets))
+    clear = [router.ClearDataSet("a", drawn)]
+    graded = [router.GradedDataSet("a", drawn, "score", "haze", [])]
+    with pytest.raises(ConfigurationError, match="no column 'score'; there are image"):
+        router.main(router.EvaluateRouterConfig(str(tmp_path / "out"), clear, graded))
 
 
 def test_refused_settings_leave_no_record_of_a_run(load_recipe: Callable[[str], ModuleType], tmp_path: Path) -> None:

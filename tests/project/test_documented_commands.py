@@ -7,6 +7,7 @@ its resolved configuration, the recipe's with its committed YAML files.
 
 import re
 import shlex
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Callable, Sequence
@@ -25,7 +26,10 @@ from retina_adapt.commands.recipes import recipes_folder
 RUN = ["enhance", "presets", "degrade", "recipes"]
 # Programs whose command lines are not this project's to check.
 OTHERS = {
-    "cp": "copies the result of a training",
+    "cp": "copies photographs, or the result of a training",
+    "mkdir": "makes folders for copies",
+    "ls": "lists photographs to copy",
+    "head": "takes the first of them",
     "tensorboard": "serves until it is stopped",
     "mkdocs": "run by .ci/checks/site",
     "mypy": "its configuration is in pyproject.toml",
@@ -126,6 +130,8 @@ def check(words: Sequence[str], workplace: Path, start_recipe: Callable[..., str
 
 @pytest.mark.parametrize("page", pages_with("sh"))
 def test_the_commands_of_a_page_are_taken(page: str, workplace: Path, start_recipe: Callable[..., str]) -> None:
+    for copied_to in ("pairs/high", "pairs/validation/high"):
+        shutil.copytree(workplace / "photographs", workplace / copied_to)
     for block in blocks(page):
         if block.language != "sh":
             continue

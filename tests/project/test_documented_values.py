@@ -1,12 +1,13 @@
 """YAML, TOML and JSON of the documentation is read by what would read it, and no block is of an unknown language."""
 
 import json
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from documented_blocks import blocks, pages, pages_with
+from documented_blocks import FENCE, ROOT, blocks, pages, pages_with
 
 from retina_adapt.commands.recipes import recipes_folder
 
@@ -16,6 +17,7 @@ CHANGED = {
     "docs/data.md": ["train_router_embedded.yaml", "adapt_pairs_few.yaml", "adapt_light.yaml"],
     "docs/own_pairs.md": ["adapt_pairs_few.yaml"],
     "docs/routing.md": ["train_router_embedded.yaml"],
+    "docs/training.md": ["adapt_pairs_few.yaml"],
 }
 ELSEWHERE = {"docs/publishing.md": "metadata of an adaptor; tests/adaptors/test_publishing.py imports one with it"}
 
@@ -41,3 +43,10 @@ def test_every_block_is_of_a_language_that_is_checked(page: str) -> None:
             tomllib.loads(block.text)
         else:
             assert block.language in ("python", "sh", "yaml", "text"), f"{page}:{block.line}: '{block.language}'"
+
+
+@pytest.mark.parametrize("page", pages())
+def test_no_command_is_indented_instead_of_fenced(page: str) -> None:
+    """It would not be checked."""
+    outside = FENCE.sub("", (ROOT / page).read_text(encoding="utf-8"))
+    assert not re.findall(r"^ {4}(?:[A-Z_]+=\S+ )*(?:accelerate|pip|python|retina-adapt) .*", outside, re.MULTILINE)

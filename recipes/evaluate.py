@@ -128,6 +128,8 @@ class EvaluateConfig:
     pictures: int = 2
 
     def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigurationError(f"seed is {self.seed}; it must not be negative")
         if bool(self.data_sets) != bool(self.degradations):
             raise ConfigurationError("data_sets and degradations go together: give both")
         if not (self.data_sets or self.pairs):

@@ -78,6 +78,8 @@ class EvaluateReconstructionConfig:
     pictures: int = 2
 
     def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigurationError(f"seed is {self.seed}; it must not be negative")
         if not self.data_sets:
             raise ConfigurationError("data_sets is empty: name at least one data set")
         names = [data_set.name for data_set in self.data_sets]
@@ -90,7 +92,7 @@ def main(config: EvaluateReconstructionConfig) -> None:
     backbone = load_backbone(backbone_folder(config.backbone)).to(device)
     methods = {"autoencoder": "fast"} | ({"sampled": "diffusion"} if backbone.denoiser is not None else {})
     for size in config.frame_sizes:
-        if size % backbone.sampling_stride:
+        if size < 1 or size % backbone.sampling_stride:
             raise ConfigurationError(
                 f"frame_sizes: {size} is none for this backbone, which takes multiples of {backbone.sampling_stride}"
             )

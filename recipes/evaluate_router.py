@@ -108,6 +108,9 @@ class EvaluateRouterConfig:
     def __post_init__(self) -> None:
         if not self.clear:
             raise ConfigurationError("clear is empty: name at least one data set of clear photographs")
+        for name, least in (("draws", 1), ("photograph_size", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be at least {least}")
         for part, data_sets in (("clear", self.clear), ("graded", self.graded)):
             names = [data_set.name for data_set in data_sets]
             if len(set(names)) < len(names):

@@ -26,6 +26,7 @@ from retina_adapt.data import (
     PhotographSource,
     PreparedPhotographs,
     open_sources,
+    require_other_photographs,
     training_batches,
 )
 from retina_adapt.routing import (
@@ -226,6 +227,8 @@ def main(config: TrainRouterConfig) -> None:
             open_sources(config.train), config.prepared_size, largest_broken_share=config.largest_broken_share
         )
         clear_validation = PreparedPhotographs(open_sources(config.validation), config.prepared_size)
+        # The threshold would be set on photographs that the network knows.
+        require_other_photographs(clear, clear_validation)
     examples = RoutingExamples(
         clear,
         DrawExample(

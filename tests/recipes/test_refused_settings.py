@@ -9,7 +9,7 @@ import pytest
 from retina_adapt.backbones import BackboneShape, SamplingStepsError, build_backbone, save_backbone
 from retina_adapt.commands.draw import draw_photographs
 from retina_adapt.configuration import ConfigurationError
-from retina_adapt.data import DataSourceError, PhotographSource
+from retina_adapt.data import DataSourceError, PairingError, PhotographSource
 from retina_adapt.degradations import SeverityError, UnknownPresetError
 from retina_adapt.routing import RouterSettingsError
 
@@ -53,6 +53,21 @@ from retina_adapt.routing import RouterSettingsError
             "GradedDataSet",
             {"name": "a", "photographs": None, "column": "score", "fault": "hase", "edges": []},
             "no class 'hase'; did you mean 'haze'",
+        ),
+        ("evaluate", "EvaluateConfig", {"output_folder": "a", "seed": -1}, "seed is -1"),
+        (
+            "evaluate_reconstruction",
+            "EvaluateReconstructionConfig",
+            {"output_folder": "a", "data_sets": [], "seed": -1},
+            "seed is -1",
+        ),
+        *(
+            ("evaluate_router", "EvaluateRouterConfig", {"output_folder": "a", "clear": [None], **value}, said)
+            for value, said in (
+                ({"seed": -1}, "seed is -1"),
+                ({"draws": 0}, "draws is 0"),
+                ({"photograph_size": 0}, "photograph_size is 0"),
+            )
         ),
     ],
 )
@@ -142,13 +157,14 @@ def test_nothing_to_evaluate_on_is_refused(load_recipe: Callable[[str], ModuleTy
         load_recipe("evaluate_reconstruction").EvaluateReconstructionConfig("out", [])
 
 
+@pytest.mark.parametrize("size", [250, 0])
 def test_a_frame_that_the_backbone_cannot_take_is_refused(
-    load_recipe: Callable[[str], ModuleType], tmp_path: Path
+    load_recipe: Callable[[str], ModuleType], tmp_path: Path, size: int
 ) -> None:
     recipe = load_recipe("evaluate_reconstruction")
     data_sets = [recipe.ReconstructedDataSet("a", None)]
-    config = recipe.EvaluateReconstructionConfig(str(tmp_path), data_sets, frame_sizes=[256, 250])
-    with pytest.raises(ConfigurationError, match=r"frame_sizes: 250 .* multiples of 16"):
+    config = recipe.EvaluateReconstructionConfig(str(tmp_path), data_sets, frame_sizes=[256, size])
+    with pytest.raises(ConfigurationError, match=rf"frame_sizes: {size} .* multiples of 16"):
         recipe.main(config)
 
 
@@ -175,3 +191,12 @@ def test_refused_settings_leave_no_record_of_a_run(load_recipe: Callable[[str], 
     with pytest.raises(RouterSettingsError):
         recipe.main(config)
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_a_router_is_not_validated_on_its_training_photographs(
+    load_recipe: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    draw_photographs(tmp_path / "drawn", count=1, seed=0, size=96)
+    recipe, drawn = load_recipe("train_router"), [PhotographSource(str(tmp_path / "drawn"))]
+    with pytest.raises(PairingError, match="is the same photograph as"):
+        recipe.main(recipe.TrainRouterConfig(str(tmp_path / "run"), train=drawn, validation=drawn))

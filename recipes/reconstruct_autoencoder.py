@@ -155,7 +155,14 @@ class ReconstructionStep(nn.Module):
             self.weights = replace(self.weights, regularization=backbone.autoencoder.regularization_weight)
         self.perceptual = self.adversarial = None
         if config.loss_weights.perceptual:
-            self.perceptual = PerceptualDistance(load_backbone(backbone_folder(config.perceptual_reference)))
+            reference = load_backbone(backbone_folder(config.perceptual_reference))
+            if reference.settings.image_channels != config.backbone.image_channels:
+                raise ConfigurationError(
+                    f"perceptual_reference: {config.perceptual_reference} sees {reference.settings.image_channels} "
+                    f"channels, and backbone.image_channels is {config.backbone.image_channels}; name another "
+                    "reference, or set loss_weights.perceptual to 0"
+                )
+            self.perceptual = PerceptualDistance(reference)
         if config.adversarial.weight:
             self.adversarial = AdversarialTerm(config.adversarial, config.backbone.image_channels)
 

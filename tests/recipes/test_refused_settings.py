@@ -99,6 +99,16 @@ def test_a_codebook_is_trained_by_a_configuration_that_does_not_say_so(
     assert weights == {"kl-unet": 1e-6, "vq-unet": 1.0}
 
 
+def test_a_perceptual_reference_for_other_channels_is_refused(
+    load_recipe: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    recipe = load_recipe("reconstruct_autoencoder")
+    config = recipe.ReconstructAutoencoderConfig(output_folder=str(tmp_path), backbone=BackboneShape(image_channels=1))
+    config.loss_weights.perceptual = 1.0
+    with pytest.raises(ConfigurationError, match="perceptual_reference: nano sees 3 channels"):
+        recipe.ReconstructionStep(build_backbone(config.backbone), config)
+
+
 @pytest.mark.parametrize("steps", [0, 1001])
 def test_sampling_steps_that_the_noise_schedule_does_not_have_are_refused(
     load_recipe: Callable[[str], ModuleType], tmp_path: Path, steps: int

@@ -23,6 +23,7 @@ from retina_adapt.degradations.registry import PresetStep, find_degradation, fin
 
 # The two random streams of one seed: severity has its own, so that drawing it does not change the steps.
 _SEVERITY_STREAM, _STEPS_STREAM = 0, 1
+_ROUNDING_SLACK = 1e-3
 
 
 def draw_uniform(generator: np.random.Generator, low: float, high: float) -> float:
@@ -70,7 +71,8 @@ def apply_step(pixels: np.ndarray, mask: np.ndarray, step: DrawnStep) -> np.ndar
             "change a copy: pixels.copy()"
         ) from error
     _require_picture(degraded, pixels, mask, step.name)
-    clipped = np.clip(degraded.astype(np.float32, copy=False), 0.0, 1.0)
+    # In C order, whatever that of the pixels: OpenCV writes into no other.
+    clipped = np.clip(degraded.astype(np.float32, order="C", copy=False), 0.0, 1.0)
     # Restored rather than multiplied by the mask: outside the field of view no bit may change.
     return cv2.copyTo(pixels, (~mask).view(np.uint8), clipped).reshape(pixels.shape)
 
@@ -114,7 +116,7 @@ def apply_degradation(pixels: np.ndarray, mask: np.ndarray, drawn: DrawnDegradat
         bit for bit.
 
     Raises:
-        DegradationInputError: pixels or mask do not have the shape and type above.
+        DegradationInputError: pixels or mask do not have the shape, type and range above.
         UnknownDegradationError: the record names a degradation that is not registered here.
         DegradationRecordError: the record lacks a parameter of a step.
         DegradationResultError: a degradation works in place, or did not return a finite picture shaped like `pixels`.
@@ -154,6 +156,11 @@ def _require_frame(pixels: np.ndarray, mask: np.ndarray) -> None:
         raise DegradationInputError(
             f"mask must be bool {pixels.shape[:2]} like the pixels, got {mask.dtype} {mask.shape}; "
             "make it with retina_adapt.imaging.find_field_of_view"
+        )
+    # Values up to 255 would all be clipped to white. Written so that a NaN, which compares as false, fails too.
+    if pixels.size and not (pixels.min() >= -_ROUNDING_SLACK and pixels.max() <= 1 + _ROUNDING_SLACK):
+        raise DegradationInputError(
+            f"pixels have values from {pixels.min():g} to {pixels.max():g}; bring them into [0, 1] first"
         )
 
 

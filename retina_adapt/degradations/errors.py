@@ -20,7 +20,7 @@ class DegradationRecordError(RetinaAdaptError):
 
 
 class DegradationInputError(RetinaAdaptError):
-    """Pixels or mask do not have the shape and type that degradations need."""
+    """Pixels or mask do not have the shape, type and range that degradations need."""
 
 
 class DegradationResultError(RetinaAdaptError):

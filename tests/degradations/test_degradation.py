@@ -294,3 +294,23 @@ def test_frames_of_another_type_or_shape_are_an_error() -> None:
         apply_degradation(pixels, mask[:-1], drawn)
     with pytest.raises(DegradationInputError, match="mask must be bool"):
         apply_degradation(pixels, mask.astype(np.uint8), drawn)
+
+
+def test_frames_of_another_range_are_an_error() -> None:
+    pixels, mask = draw_fundus(16, 16)
+    broken = pixels.copy()
+    broken[8, 8] = np.nan
+    for values, said in ((pixels * 255, r"to 2\d\d"), (pixels - 0.5, "to 0"), (broken, "nan")):
+        with pytest.raises(DegradationInputError, match=f"values from.*{said}"):
+            apply_degradation(values, mask, draw_degradation("light", seed=0))
+
+
+@pytest.mark.parametrize("name", degradation_names())
+def test_the_order_of_the_pixels_in_memory_does_not_matter(name: str) -> None:
+    pixels, mask = draw_fundus(48, 64)
+    step = drawn_step(name, 0.7)
+    expected = apply_step(pixels, mask, step)
+    channels_first = pixels.transpose(2, 0, 1).copy().transpose(1, 2, 0)
+    mirrored_in_memory = pixels[:, ::-1].copy()[:, ::-1]
+    for same in (channels_first, mirrored_in_memory):
+        assert np.array_equal(apply_step(same, np.asfortranarray(mask), step), expected)

@@ -13,9 +13,9 @@ def dice(found: np.ndarray, expected: np.ndarray) -> float:
         found, expected: bool (H, W).
 
     Raises:
-        FrameError: shapes differ.
+        FrameError: shapes differ, or a map is not bool.
     """
-    _require_same_shape(found, expected)
+    _require_maps(found, expected)
     total = int(found.sum()) + int(expected.sum())
     return 2 * int((found & expected).sum()) / total if total else 1.0
 
@@ -30,9 +30,9 @@ def centerline_dice(found: np.ndarray, expected: np.ndarray) -> float:
         found, expected: bool (H, W).
 
     Raises:
-        FrameError: shapes differ.
+        FrameError: shapes differ, or a map is not bool.
     """
-    _require_same_shape(found, expected)
+    _require_maps(found, expected)
     if not (found.any() and expected.any()):
         return float(not found.any() and not expected.any())
     precision = expected[skeletonize(found)].mean()
@@ -40,6 +40,12 @@ def centerline_dice(found: np.ndarray, expected: np.ndarray) -> float:
     return float(2 * precision * sensitivity / (precision + sensitivity)) if precision + sensitivity else 0.0
 
 
-def _require_same_shape(found: np.ndarray, expected: np.ndarray) -> None:
+def _require_maps(found: np.ndarray, expected: np.ndarray) -> None:
     if found.shape != expected.shape or found.ndim != 2:
         raise FrameError(f"two vessel maps must have one shape (height, width), not {found.shape} and {expected.shape}")
+    for vessels in (found, expected):
+        # Counted as they are, the 255 of a mask file would weigh as 255 pixels.
+        if vessels.dtype != np.bool_:
+            raise FrameError(
+                f"a vessel map must be bool, not {vessels.dtype}; compare it with a threshold, such as map > 0"
+            )

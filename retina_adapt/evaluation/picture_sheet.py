@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from retina_adapt.atomic_files import write_file_atomically
 from retina_adapt.errors import RetinaAdaptError
+from retina_adapt.evaluation.frame import require_picture
 from retina_adapt.evaluation.metrics import ImageScores
 
 PICTURE_SIDE = 320
@@ -59,6 +60,7 @@ def write_picture_sheet(path: str | Path, rows: Sequence[PictureRow], column_tit
     Raises:
         PictureSheetError: there are no rows or no titles, a row has more or fewer pictures or scores than there are
             titles, the name does not end in `.png`, or the file cannot be written.
+        FrameError: a picture has another shape or type than those of `PictureRow`, or values that are not in [0, 1].
     """
     path = Path(path)
     if path.suffix.lower() != ".png":
@@ -71,6 +73,8 @@ def write_picture_sheet(path: str | Path, rows: Sequence[PictureRow], column_tit
                 f"{path}: row {row.label!r} has {len(row.pictures)} pictures and {len(row.scores)} scores; "
                 f"give one of each (None for no scores) for each of the columns {list(column_titles)}"
             )
+        for title, picture in zip(column_titles, row.pictures, strict=True):
+            require_picture(picture, role=f"picture {title!r} of row {row.label!r}")
     sheet = _draw_sheet(rows, column_titles)
     try:
         with write_file_atomically(path) as temporary:

@@ -204,3 +204,12 @@ def test_a_field_of_view_in_place_of_its_mask_is_told() -> None:
     found = FieldOfView(WHOLE_FRAME, None)
     with pytest.raises(FrameError, match="is a FieldOfView; give an array, such as the attribute `mask`"):
         score_image(smooth_image(), smooth_image(), found)
+
+
+def test_what_is_no_array_or_has_no_pixels_is_told() -> None:
+    tensor = torch.from_numpy(smooth_image())
+    with pytest.raises(FrameError, match="the result is a Tensor; give a NumPy array"):
+        score_image(tensor, smooth_image(), WHOLE_FRAME)
+    nothing = smooth_image()[:0]
+    with pytest.raises(FrameError, match=r"the result has shape \(0, 192, 3\)"):
+        score_image(nothing, nothing, WHOLE_FRAME[:0])

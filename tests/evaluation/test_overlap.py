@@ -39,3 +39,12 @@ def test_maps_of_different_shape_are_an_error() -> None:
     for measure in (dice, centerline_dice):
         with pytest.raises(FrameError, match="one shape"):
             measure(vessel(1), np.zeros((8, 8), dtype=bool))
+
+
+@pytest.mark.parametrize("white", [1, 255, 1.0])
+def test_maps_as_they_are_in_a_file_are_an_error(white: float) -> None:
+    as_read = np.where(vessel(5), white, 0).astype(type(white))
+    for measure in (dice, centerline_dice):
+        for maps in ((vessel(5), as_read), (as_read, as_read)):
+            with pytest.raises(FrameError, match="must be bool, not (int|float)64"):
+                measure(*maps)

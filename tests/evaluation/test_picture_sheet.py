@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retina_adapt.evaluation import ImageScores, PictureRow, PictureSheetError, write_picture_sheet
+from retina_adapt.evaluation import FrameError, ImageScores, PictureRow, PictureSheetError, write_picture_sheet
 
 SCORES = ImageScores(psnr=24.13, ssim=0.812, ms_ssim=0.93, color_difference=4.2)
 RED, GREEN, BLUE = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
@@ -91,3 +91,20 @@ def test_a_sheet_without_rows_is_refused(tmp_path: Path) -> None:
 def test_a_name_that_is_not_png_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PictureSheetError, match=r"\.png"):
         write_picture_sheet(tmp_path / "sheet.jpg", [row()], TITLES)
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ((plain(RED) * 255).astype(np.uint8), "has type uint8"),
+        (plain(RED)[..., 0], r"has shape \(64, 64\)"),
+        (plain(RED) * np.nan, "has values from nan"),
+    ],
+)
+def test_a_picture_that_would_show_as_another_is_refused_by_its_place(
+    tmp_path: Path, broken: np.ndarray, reason: str
+) -> None:
+    rows = [row(), PictureRow("10_h", [plain(RED), broken, plain(BLUE)], [None] * 3)]
+    with pytest.raises(FrameError, match=f"'enhanced' of row '10_h' {reason}"):
+        write_picture_sheet(tmp_path / "sheet.png", rows, TITLES)
+    assert not list(tmp_path.iterdir())

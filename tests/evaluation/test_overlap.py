@@ -46,5 +46,5 @@ def test_maps_as_they_are_in_a_file_are_an_error(white: float) -> None:
     as_read = np.where(vessel(5), white, 0).astype(type(white))
     for measure in (dice, centerline_dice):
         for maps in ((vessel(5), as_read), (as_read, as_read)):
-            with pytest.raises(FrameError, match="must be bool, not (int|float)64"):
+            with pytest.raises(FrameError, match=r"must be bool, not (int|float)64"):
                 measure(*maps)

@@ -73,8 +73,8 @@ def section(results: dict[str, Any]) -> list[str]:
     found = f"not {', '.join(missed)}: **missed**" if missed else "**met**"
     return [
         "Reconstruction in the field of view on the test splits; means ± standard deviations. Vessels kept and vessel "
-        'contrast as `retina_adapt.evaluation.vessel_agreement` defines them. "sampled" starts from pure noise under '
-        "the photograph's own latents and takes 4 sampling steps.",
+        'contrast as `retina_adapt.evaluation.vessel_agreement` defines them. "sampled" starts from the '
+        "photograph's own latents under noise at a quarter of the schedule, and takes 4 sampling steps.",
         markdown_table(header, rows, text_columns=3),
         f"Target: {LEAST_PSNR:g} dB and {LEAST_SSIM:g} on each data set at {JUDGED_SIZE} px; {found}.",
     ]

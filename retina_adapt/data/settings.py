@@ -10,7 +10,7 @@ class PhotographSource:
     """One collection of photographs.
 
     Args:
-        path: a folder, a Parquet or tar file, a pattern of such files, or a Hub name; see `load_images`.
+        path: a folder, a Parquet or tar file, a pattern of such files, or hub:owner/name; see `load_images`.
         split: train, validation, test, or whatever the source calls it.
         where: conditions by column, each a value or [lowest, highest], e.g. {cataract_score: [0, 2.5]}.
         limit: keep only this many photographs, the first of a shuffle by `limit_seed`; null keeps all.

@@ -2,7 +2,6 @@
 
 import glob
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from retina_adapt.imaging.photograph import DICOM_SUFFIXES
 
 _logger = logging.getLogger(__name__)
 
-_HUB_NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+# Said by the user, so that a mistyped or missing folder never asks the network, let alone trains on what that gives.
+_HUB_PREFIX = "hub:"
 _BUILDERS = {".parquet": "parquet", ".tar": "webdataset"}
 _SPLIT_FOLDERS = ("train", "validation", "test")
 # Number of files or subfolders that a message names.
@@ -57,7 +57,7 @@ def load_images(
             - a tar file in WebDataset format, or a glob pattern of such files, e.g. "shards/*.tar": the only split is
               "train"; a column is named by what follows the first dot of its files' names, and a single image column
               is renamed "image";
-            - a Hub name "owner/name". Only such a name uses the network, and only if it is not a local path.
+            - "hub:owner/name", a data set on the Hub. Only this uses the network.
         split: "train", "validation", "test", or whatever the source calls it.
         streaming: read rows one after the other instead of downloading all; gives an `IterableDataset`.
         revision: commit, tag or branch of a Hub data set. Pin a commit to make a run repeatable.
@@ -101,29 +101,28 @@ def shuffled_stream(stream: datasets.IterableDataset, seed: int) -> datasets.Ite
 
 def _open(source: str | Path, split: str, streaming: bool, revision: str | None) -> AnyDataset:
     text = str(source)
+    if text.startswith(_HUB_PREFIX):
+        return _open_hub(text.removeprefix(_HUB_PREFIX), split, streaming, revision)
     path = Path(source).expanduser()
     if path.is_dir():
         return _open_folder(path.resolve(), split, streaming)
     for suffix, builder in _BUILDERS.items():
         if text.endswith(suffix):
             return _open_files(path, builder, split, streaming)
-    if isinstance(source, Path) or not _is_hub_name(text):
-        looked_in = "" if path.is_absolute() else f" (it was looked for in {Path.cwd()})"
-        raise DataSourceError(f"{source}: there is no such folder, Parquet file or tar file; check the path{looked_in}")
+    more = (
+        "" if path.is_absolute() else f" below {Path.cwd()}; one of the Hub is written {_HUB_PREFIX}owner/name"
+    )
+    raise DataSourceError(f"{source}: there is no such folder, Parquet file or tar file; check the path{more}")
+
+
+def _open_hub(name: str, split: str, streaming: bool, revision: str | None) -> AnyDataset:
     try:
-        return datasets.load_dataset(text, split=split, streaming=streaming, revision=revision)
+        return datasets.load_dataset(name, split=split, streaming=streaming, revision=revision)
     except (OSError, ValueError) as error:
         raise DataSourceError(
-            f"{text}: no local folder, and the Hub does not give it as a data set: {error}"
+            f"{_HUB_PREFIX}{name}: the Hub does not give it as a data set ({error}); check the name, the split and the "
+            "connection"
         ) from error
-
-
-def _is_hub_name(text: str) -> bool:
-    """Whether to look on the Hub for a source that does not exist locally.
-
-    "data/hrf" has the form of a Hub name, but where a folder "data" exists, it is a mistyped path.
-    """
-    return _HUB_NAME.fullmatch(text) is not None and not Path(text).parent.is_dir()
 
 
 def _open_folder(folder: Path, split: str, streaming: bool) -> AnyDataset:

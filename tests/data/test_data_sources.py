@@ -138,24 +138,16 @@ def test_a_folder_without_images_is_an_error_that_names_it(tmp_path):
         load_images(tmp_path)
 
 
-@pytest.mark.parametrize("source", ["/nowhere/images", "./images", "a/b/c", "images", Path("owner/name")])
-def test_what_looks_like_a_path_is_never_sent_to_the_hub(source, no_network):
+@pytest.mark.parametrize("source", ["/nowhere/images", "./images", "a/b/c", "images", "owner/name"])
+def test_a_folder_that_is_not_there_is_never_asked_of_the_hub(source, no_network):
     with pytest.raises(DataSourceError, match="check the path"):
         load_images(source)
     assert no_network == []
 
 
-def test_a_mistyped_name_below_an_existing_folder_is_a_path(tmp_path, monkeypatch, no_network):
-    (tmp_path / "data").mkdir()
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataSourceError, match="check the path"):
-        load_images("data/hrff")
-    assert no_network == []
-
-
-def test_a_hub_name_goes_to_the_hub_and_failure_names_it(no_network):
-    with pytest.raises(DataSourceError, match=r"owner/name.*Hub"):
-        load_images("owner/name")
+def test_what_is_said_to_be_on_the_hub_is_asked_of_it_and_failure_names_it(no_network):
+    with pytest.raises(DataSourceError, match=r"hub:owner/name: the Hub.*cannot be reached"):
+        load_images("hub:owner/name")
     assert no_network == ["owner/name"]
 
 

@@ -103,7 +103,7 @@ def test_brackets_and_the_home_folder_are_understood(tmp_path: Path, monkeypatch
 
 
 def test_sources_that_are_not_on_this_machine_have_no_fingerprint() -> None:
-    assert data_fingerprints({"path": "owner/name", "low_folder": None}) == {}
+    assert data_fingerprints({"path": "hub:owner/name", "low_folder": None}) == {}
 
 
 def test_the_commit_is_that_of_the_scripts_checkout(tmp_path: Path) -> None:

@@ -109,9 +109,7 @@ def _open(source: str | Path, split: str, streaming: bool, revision: str | None)
     for suffix, builder in _BUILDERS.items():
         if text.endswith(suffix):
             return _open_files(path, builder, split, streaming)
-    more = (
-        "" if path.is_absolute() else f" below {Path.cwd()}; one of the Hub is written {_HUB_PREFIX}owner/name"
-    )
+    more = "" if path.is_absolute() else f" below {Path.cwd()}; one of the Hub is written {_HUB_PREFIX}owner/name"
     raise DataSourceError(f"{source}: there is no such folder, Parquet file or tar file; check the path{more}")
 
 

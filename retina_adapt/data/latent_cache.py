@@ -101,7 +101,7 @@ class LatentCache(torch.utils.data.Dataset[LatentItem]):
                 "streaming to false"
             )
         if variants < 1:
-            raise LatentCacheError(f"variants must be at least 1, got {variants}")
+            raise LatentCacheError(f"variants, or data.latent_cache_variants, must be at least 1, got {variants}")
         folder = Path(datasets.config.HF_DATASETS_CACHE) / "retina_adapt"
         self.length = len(images)
         self.variants = variants

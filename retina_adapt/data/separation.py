@@ -43,8 +43,8 @@ def require_other_photographs(train: PreparedPhotographs, validation: PreparedPh
             if np.array_equal(train[likely].image, validation[index].image):
                 raise PairingError(
                     f"{validation.names[index]}: is to validate with, but is the same photograph as "
-                    f"{train.names[likely]}, which is trained on; 'retina-adapt split-pairs' divides pairs so that no "
-                    "patient is in both"
+                    f"{train.names[likely]}, which is trained on; keep it for validation alone, like all of its "
+                    "patient's"
                 )
 
 

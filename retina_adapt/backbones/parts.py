@@ -20,6 +20,10 @@ class UnregisteredPartError(RetinaAdaptError):
     """A part whose class no backbone folder can name, so it could be stored but not read again."""
 
 
+class SeedCountError(RetinaAdaptError):
+    """More or fewer seeds than rows in the batch."""
+
+
 class LatentAutoencoder:
     """The methods of an autoencoder, as a mix-in for a diffusers model.
 
@@ -127,6 +131,14 @@ def require_registered(autoencoder: LatentAutoencoder, denoiser: LatentDenoiser 
                 f"{name} ({type(part).__module__}): a stored backbone with this part could not be read; derive the "
                 f"class from {kind.__name__}, and write @register_part above it"
             )
+
+
+def require_seed_of_each_row(seeds: Sequence[int], rows: Tensor) -> None:
+    """Raise SeedCountError unless there is one seed for each row: the noise of a single one would be added to all."""
+    if len(seeds) != len(rows):
+        raise SeedCountError(
+            f"there are {len(seeds)} seeds for a batch of {len(rows)}; give one for each, such as range({len(rows)})"
+        )
 
 
 def seeded_noise(seeds: Sequence[int], shape: tuple[int, ...], like: Tensor) -> Tensor:

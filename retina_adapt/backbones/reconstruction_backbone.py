@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from retina_adapt.backbones.fingerprint import fingerprint_tensors
 from retina_adapt.backbones.hook_points import HookPoint, require_usable_hook_points
-from retina_adapt.backbones.parts import LatentAutoencoder, LatentDenoiser
+from retina_adapt.backbones.parts import LatentAutoencoder, LatentDenoiser, require_seed_of_each_row
 from retina_adapt.errors import RetinaAdaptError
 
 
@@ -25,6 +25,10 @@ class BackboneMismatchError(RetinaAdaptError):
 
 class ImageChannelsError(RetinaAdaptError):
     """Images whose number of channels is not the one the backbone was made for."""
+
+
+class ImageSidesError(RetinaAdaptError):
+    """Images whose sides the backbone's stride does not divide."""
 
 
 class LatentShapeError(RetinaAdaptError):
@@ -62,9 +66,10 @@ class ReconstructionBackbone(nn.Module):
     """The model that reconstructs images and that, once frozen, adaptors are attached to.
 
     Images are (batch, channels, height, width) in [0, 1], with sides divisible by `stride` or, where the denoiser is
-    used, by `sampling_stride`; if their channels are not `settings.image_channels`, methods raise ImageChannelsError.
-    Latents are (batch, latent_channels, height / stride, width / stride). `latent_mean` and `latent_deviation`, tensors
-    of the backbone, standardise each channel to mean 0 and standard deviation 1 over the training images.
+    used, by `sampling_stride`. Methods raise ImageSidesError for sides that `stride` does not divide, and
+    ImageChannelsError for channels other than `settings.image_channels`. Latents are (batch, latent_channels,
+    height / stride, width / stride). `latent_mean` and `latent_deviation`, tensors of the backbone, standardise each
+    channel to mean 0 and standard deviation 1 over the training images.
 
     Args:
         denoiser: None if it is not trained yet, or if the backbone does not use diffusion.
@@ -138,7 +143,11 @@ class ReconstructionBackbone(nn.Module):
 
         Args:
             seeds: one for each image, for noise on the latents.
+
+        Raises:
+            SeedCountError: there are more or fewer seeds than images.
         """
+        require_seed_of_each_row(seeds, images)
         decoded, regularization = self.autoencoder.reconstruct(self._to_autoencoder(images), seeds)
         return self._from_autoencoder(decoded), regularization
 
@@ -267,13 +276,12 @@ class ReconstructionBackbone(nn.Module):
         latents = self.autoencoder.to_latents(self._to_autoencoder(images))
         rows, _, height, width = images.shape
         stated = (rows, self.latent_channels, height // self.stride, width // self.stride)
-        # Neither mismatch would raise by itself: frames of some sizes would lose a border, and channels be broadcast.
+        # Neither mismatch would raise by itself: frames would change their size, and channels be broadcast.
         if latents.shape != stated:
             raise LatentShapeError(
                 f"{type(self.autoencoder).__name__}: made latents {tuple(latents.shape)} from images "
                 f"{tuple(images.shape)}, but stride {self.autoencoder.stride}, latent_channels {self.latent_channels} "
-                f"and space_to_depth {self.settings.space_to_depth} imply {stated}; correct these, or give images with "
-                f"sides that are multiples of {self.stride}"
+                f"and space_to_depth {self.settings.space_to_depth} imply {stated}; correct these"
             )
         return latents
 
@@ -283,6 +291,12 @@ class ReconstructionBackbone(nn.Module):
                 f"the images have {images.shape[1]} channels, but this backbone was made for "
                 f"{self.settings.image_channels}: give it images of that kind, or train a backbone with "
                 f"backbone.image_channels {images.shape[1]}"
+            )
+        if any(side % self.stride for side in images.shape[-2:]):
+            # Most autoencoders would drop a border and return smaller images.
+            raise ImageSidesError(
+                f"the images are {images.shape[-2]} x {images.shape[-1]} px; this backbone needs sides that are "
+                f"multiples of {self.stride}: crop or resize them"
             )
         centered = images * 2 - 1
         if self.settings.space_to_depth > 1:

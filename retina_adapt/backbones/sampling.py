@@ -7,7 +7,7 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from retina_adapt.backbones.parts import draw_noise, seeded_generators
+from retina_adapt.backbones.parts import draw_noise, require_seed_of_each_row, seeded_generators
 from retina_adapt.backbones.reconstruction_backbone import ReconstructionBackbone
 from retina_adapt.backbones.schedulers import scheduler_like
 from retina_adapt.errors import RetinaAdaptError
@@ -35,7 +35,9 @@ def sample_latents(
             the denoiser twice per step.
         seeds: one for each row, for all its noise: a row does not depend on the others.
         start: where in the noise schedule to begin, in (0, 1]: 1 is pure noise; below 1, sampling begins from the
-            condition itself with noise of that level added (Meng et al. 2022, "SDEdit").
+            condition itself with noise of that level added (Meng et al. 2022, "SDEdit"). The steps are as long as those
+            of a whole schedule of round(steps / start), so the fewer they are, the coarser is this: two begin at 1,
+            0.667, 0.5, ….
         scheduler: name of a diffusers scheduler; the backbone's own by default (DDIM, Song et al. 2021; eta 0).
 
     Returns:
@@ -44,10 +46,12 @@ def sample_latents(
     Raises:
         SamplingStepsError: `start` is not in (0, 1], `steps` is below 1, or `steps / start` exceeds the steps of the
             noise schedule.
+        SeedCountError: there are more or fewer seeds than rows.
         UnknownSchedulerError: there is no such scheduler, or it is not supported.
         MissingDenoiserError: the backbone has no denoiser.
     """
     _, trained_scheduler = backbone.require_denoiser()
+    require_seed_of_each_row(seeds, condition_latents)
     # A scheduler holds the state of one trajectory, so each call gets its own.
     sampler = scheduler_like(trained_scheduler, scheduler)
     schedule_length = _schedule_length(steps, start, sampler.config.num_train_timesteps)

@@ -16,8 +16,10 @@ from retina_adapt.backbones import (
     GradientCheckpointingError,
     HookPoint,
     ImageChannelsError,
+    ImageSidesError,
     LatentAutoencoder,
     ReconstructionBackbone,
+    SeedCountError,
     build_backbone,
     fingerprint_tensors,
 )
@@ -67,6 +69,22 @@ def test_images_of_other_channels_are_refused_with_what_to_set(toy_backbone: Rec
     for run in (toy_backbone.encode, toy_backbone.start_from, lambda images: toy_backbone.reconstruct(images, [1, 2])):
         with pytest.raises(ImageChannelsError, match=r"have 1 channels.*made for 3.*backbone\.image_channels 1"):
             run(grey)
+
+
+def test_images_of_other_sides_are_refused_rather_than_cut(backbone: ReconstructionBackbone) -> None:
+    wide = torch.rand(2, 3, 64, 32)
+    assert backbone.decode(backbone.encode(wide)).shape == wide.shape
+    for height, width in ((66, 64), (64, 65)):
+        images = torch.rand(2, 3, height, width)
+        for run in (backbone.encode, lambda images: backbone.reconstruct(images, [1, 2])):
+            with pytest.raises(ImageSidesError, match=rf"{height} x {width} px; .* multiples of {backbone.stride}:"):
+                run(images)
+
+
+def test_images_do_not_share_the_noise_of_a_single_seed(backbone: ReconstructionBackbone, frames: Tensor) -> None:
+    for seeds in ([1], [1, 2, 3]):
+        with pytest.raises(SeedCountError, match=f"{len(seeds)} seeds for a batch of 2"):
+            backbone.reconstruct(frames, seeds)
 
 
 def test_a_channel_that_says_nothing_has_finite_latents(toy_backbone: ReconstructionBackbone, frames: Tensor) -> None:

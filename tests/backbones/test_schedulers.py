@@ -15,6 +15,7 @@ from retina_adapt.backbones import (
     NoiseSchedule,
     ReconstructionBackbone,
     SamplingStepsError,
+    SeedCountError,
     UnknownSchedulerError,
     build_backbone,
     sample_latents,
@@ -171,3 +172,10 @@ def test_steps_that_the_noise_schedule_does_not_have_are_refused(
 ) -> None:
     with pytest.raises(SamplingStepsError, match=reason):
         sample_latents(toy_backbone, latents_like_those_of_images(), steps=steps, seeds=[1, 2], start=start)
+
+
+@pytest.mark.parametrize("seeds", [[1], [1, 2, 3]])
+def test_rows_do_not_share_a_seed_unasked(seeds: list[int], toy_backbone: ReconstructionBackbone) -> None:
+    for start in (1.0, 0.5):
+        with pytest.raises(SeedCountError, match=rf"{len(seeds)} seeds for a batch of 2; .*range\(2\)"):
+            sample_latents(toy_backbone, latents_like_those_of_images(), steps=2, seeds=seeds, start=start)

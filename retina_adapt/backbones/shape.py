@@ -115,6 +115,11 @@ class NoiseSchedule:
                 f"predicts_change needs prediction_type sample, not {self.prediction_type}: noise and velocity are not "
                 "changes to the condition"
             )
+        if self.zero_terminal_snr and self.training_steps == 1:
+            raise NoiseScheduleError(
+                "training_steps is 1, but zero_terminal_snr rescales the levels between the first and the last; give "
+                "at least 2, or set zero_terminal_snr to false"
+            )
         if self.zero_terminal_snr and self.prediction_type == "epsilon":
             raise NoiseScheduleError(
                 "prediction_type is epsilon, but with zero_terminal_snr the last level is pure noise, which says "

@@ -19,6 +19,7 @@ from retina_adapt.backbones.parts import LatentDenoiser, register_part
 from retina_adapt.backbones.reconstruction_backbone import BackboneSettings, ReconstructionBackbone
 from retina_adapt.backbones.registry import register_backbone
 from retina_adapt.backbones.shape import BackboneShape, BackboneShapeError
+from retina_adapt.errors import ran_out_of_memory
 
 
 @register_part
@@ -44,7 +45,7 @@ def build_stable_diffusion(shape: BackboneShape) -> ReconstructionBackbone:
 
     Raises:
         BackboneShapeError: no folder is given, or it does not hold such a checkpoint in safetensors, or the checkpoint
-            takes images of another number of channels.
+            takes images of another number of channels or other sizes.
     """
     if shape.pretrained is None:
         raise BackboneShapeError(
@@ -56,13 +57,17 @@ def build_stable_diffusion(shape: BackboneShape) -> ReconstructionBackbone:
     unet = _read(UNet2DConditionModel, folder, "unet")
     try:
         scheduler = DDIMScheduler.from_pretrained(folder, subfolder="scheduler", local_files_only=True)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # diffusers checks few values, so its constructors may raise anything
         raise BackboneShapeError(f"{folder / 'scheduler'}: cannot be read: {error}") from error
     scheduler.register_to_config(timestep_spacing="trailing", clip_sample=False)
     if autoencoder.config.in_channels != shape.image_channels:
         raise BackboneShapeError(
             f"{folder / 'vae'}: takes images of {autoencoder.config.in_channels} channels, not {shape.image_channels}; "
             "set backbone.image_channels"
+        )
+    if shape.image_size % autoencoder.stride:
+        raise BackboneShapeError(
+            f"backbone.image_size is {shape.image_size}; {folder / 'vae'} needs a multiple of {autoencoder.stride}"
         )
     denoiser = _with_condition_channels(unet, autoencoder.latent_channels, folder / "unet")
     backbone = ReconstructionBackbone(
@@ -78,7 +83,9 @@ def _read(model_class: type[ModelMixin], folder: Path, subfolder: str) -> Any:
         model, report = model_class.from_pretrained(
             folder, subfolder=subfolder, use_safetensors=True, local_files_only=True, output_loading_info=True
         )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # as above
+        if ran_out_of_memory(error):
+            raise
         raise BackboneShapeError(
             f"{folder / subfolder}: cannot be read: {error}. Weights must be in safetensors"
         ) from error

@@ -114,6 +114,7 @@ def test_a_shape_that_cannot_be_is_refused_with_its_key(
         ({"beta_schedule": "cosine"}, "beta_schedule is 'cosine'; use linear or scaled_linear or squaredcos_cap_v2"),
         ({"prediction_type": "v_predicton"}, "did you mean 'v_prediction'"),
         ({"training_steps": 0}, "training_steps is 0"),
+        ({"training_steps": 1}, "training_steps is 1, but zero_terminal_snr.* at least 2"),
         ({"beta_start": 0.1, "beta_end": 1.5}, "beta_end 1.5"),
         ({"beta_start": 0.1, "beta_end": 0.01}, "must rise"),
     ],

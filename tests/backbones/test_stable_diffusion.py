@@ -94,6 +94,14 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: edit_tensors(f / UNET, lambda tensors: tensors.update({"conv_out.bias": torch.zeros(3)})),
         r"unet.*conv_out\.bias",
     ),
+    "a schedule of another kind": (
+        lambda f: edit_config(f / "scheduler/scheduler_config.json", beta_schedule="cosine"),
+        "scheduler.*cannot be read: cosine",
+    ),
+    "an option of another type": (
+        lambda f: edit_config(f / "vae/config.json", block_out_channels="16"),
+        "vae.*cannot be read",
+    ),
     "a denoiser of other latents": (
         lambda f: (
             edit_config(f / "unet/config.json", in_channels=5),
@@ -127,3 +135,5 @@ def test_without_a_folder_or_with_other_images_it_says_what_to_set(shape: Backbo
         build_backbone(replace(shape, pretrained=None))
     with pytest.raises(BackboneShapeError, match=r"of 3 channels, not 1; set backbone\.image_channels"):
         build_backbone(replace(shape, image_channels=1))
+    with pytest.raises(BackboneShapeError, match=r"image_size is 66; .*vae needs a multiple of 4"):
+        build_backbone(replace(shape, image_size=66))

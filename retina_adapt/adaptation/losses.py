@@ -76,5 +76,15 @@ def picture_losses(
 
 
 def weighted_sum(losses: dict[str, Tensor], weights: AdaptationLossWeights) -> dict[str, Tensor]:
-    """The losses, and their weighted sum as "loss"."""
+    """The losses, and their weighted sum as "loss".
+
+    Raises:
+        ConfigurationError: there are no losses, so nothing to minimise.
+    """
+    if not losses:
+        # A sum of nothing would be a number without gradients.
+        raise ConfigurationError(
+            "loss_weights: no loss is left; those on latents teach only adaptors in the encoder, and a second look has "
+            "none: give a loss on pictures a weight"
+        )
     return {"loss": sum(getattr(weights, name) * value for name, value in losses.items()), **losses}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from retina_adapt.adaptation import AdaptationLossWeights, AutoencoderAdaptationStep, DenoiserAdaptationStep
 from retina_adapt.adaptors import AdaptorSettings, adaptors_bypassed, attach_adaptor, train_only
 from retina_adapt.backbones import ReconstructionBackbone
+from retina_adapt.configuration import ConfigurationError
 from retina_adapt.enhancement import apply_change, combine_looks
 from retina_adapt.objectives import masked_absolute_error, structural_dissimilarity
 
@@ -199,6 +200,18 @@ def test_a_latent_loss_without_weight_is_not_computed(
     losses = AutoencoderAdaptationStep(backbone, AdaptationLossWeights(latent_adaptation=1.0))(batch)
     assert "latent_preservation" not in losses
     assert [len(output) for output in encoded if output.requires_grad] == [2]
+
+
+@pytest.mark.parametrize("side", [64, 128])
+def test_where_no_loss_is_left_the_step_says_so(
+    side: int, backbone: ReconstructionBackbone, batch: dict[str, Tensor]
+) -> None:
+    adapted(backbone, ["decoder"] if side == 64 else ["encoder"])
+    of_the_paper = AdaptationLossWeights(1.0, 1.0, pixel=0, structural=0, logarithmic=0, detail=0)
+    sized = {name: torch.rand(2, 3, side, side) for name in ("low", "high")}
+    sized["mask"] = torch.ones(2, 1, side, side, dtype=torch.bool)
+    with pytest.raises(ConfigurationError, match=r"no loss is left.*give a loss on pictures a weight"):
+        AutoencoderAdaptationStep(backbone, of_the_paper)(batch | sized)
 
 
 class Unsteady(nn.Module):

@@ -75,4 +75,4 @@ def masked_detail_error(result: Tensor, target: Tensor, mask: Tensor, *, sigma: 
     difference = (result - target) * weights
     inside = gaussian_blur(weights, sigma).clamp_min(1e-3)
     coarse = gaussian_blur(difference, sigma) / inside
-    return ((difference - coarse).abs() * weights).sum() / (weights.sum() * result.shape[1]).clamp_min(1)
+    return ((difference - coarse).abs() * weights).sum() / weights.expand_as(difference).sum().clamp_min(1)

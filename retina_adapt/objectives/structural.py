@@ -15,7 +15,7 @@ CONTRAST_CONSTANT = 0.03**2
 
 
 class ImageTooSmallError(RetinaAdaptError):
-    """An image that is smaller than the window at the coarsest scale."""
+    """An image that is smaller than the window, at the coarsest scale if there are several."""
 
 
 @in_full_precision
@@ -25,7 +25,15 @@ def structural_dissimilarity(result: Tensor, target: Tensor) -> Tensor:
     Args:
         result: (batch, channels, height, width), sides at least 11.
         target: the same shape.
+
+    Raises:
+        ImageTooSmallError: the images are smaller.
     """
+    if min(result.shape[-2:]) < WINDOW_SIZE:
+        raise ImageTooSmallError(
+            f"SSIM's window needs images of at least {WINDOW_SIZE} px a side, not "
+            f"{result.shape[-2]} x {result.shape[-1]}; use larger ones"
+        )
 
     def blur(images: Tensor) -> Tensor:
         return windowed_mean(images, WINDOW_SIGMA, WINDOW_SIZE // 2)

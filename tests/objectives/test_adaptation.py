@@ -97,3 +97,11 @@ def test_the_detail_error_of_a_larger_copy_is_that_of_the_frame_where_sigma_grow
 
     torch.testing.assert_close(error(2, 4.0), error(1, 2.0), rtol=0.02, atol=0)
     assert error(2, 2.0) < 0.8 * error(1, 2.0)
+
+
+def test_a_mask_given_for_each_channel_counts_once() -> None:
+    result, target = random(2, 3, 24, 32), random(2, 3, 24, 32, seed=1)
+    mask = torch.zeros(2, 1, 24, 32, dtype=torch.bool)
+    mask[..., 4:20, 4:28] = True
+    for error in (masked_absolute_error, masked_logarithmic_error, masked_detail_error):
+        torch.testing.assert_close(error(result, target, mask.expand(-1, 3, -1, -1)), error(result, target, mask))

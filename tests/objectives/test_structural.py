@@ -70,3 +70,9 @@ def test_an_image_smaller_than_the_coarsest_window_is_refused_by_size() -> None:
     assert multi_scale_structural_dissimilarity(random(1, 3, 44, 44), random(1, 3, 44, 44), scales=3).abs() < 1e-6
     with pytest.raises(ImageTooSmallError, match=r"at least 44 px.*43 x 60"):
         multi_scale_structural_dissimilarity(random(1, 3, 43, 60), random(1, 3, 43, 60), scales=3)
+
+
+def test_an_image_smaller_than_the_window_is_refused_by_size() -> None:
+    assert structural_dissimilarity(random(1, 3, 11, 12), random(1, 3, 11, 12)).abs() < 1e-6
+    with pytest.raises(ImageTooSmallError, match=r"at least 11 px.*12 x 10"):
+        structural_dissimilarity(random(1, 3, 12, 10), random(1, 3, 12, 10))

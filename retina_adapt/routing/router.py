@@ -143,6 +143,8 @@ def clear_threshold(clear_probabilities: np.ndarray, largest_touched_share: floa
             f"a threshold needs clear photographs and a share in [0, 1), got {len(clear_probabilities)} and "
             f"{largest_touched_share}"
         )
+    # Shares are compared, not numbers: 0.29 of 100 photographs are 28.999… of them.
+    shares = np.arange(1, len(clear_probabilities) + 1) / len(clear_probabilities)
     # Only values *below* the threshold get an adaptor: from this position on, none does.
-    highest = float(np.sort(clear_probabilities)[int(largest_touched_share * len(clear_probabilities))])
+    highest = float(np.sort(clear_probabilities)[np.sum(shares <= largest_touched_share)])
     return min(highest, _HIGHEST_THRESHOLD)

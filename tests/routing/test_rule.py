@@ -89,6 +89,12 @@ def test_the_threshold_is_the_highest_that_touches_no_more_clear_photographs_tha
     assert threshold <= 0.5
 
 
+def test_the_threshold_uses_the_whole_share_where_its_product_with_the_number_rounds_down() -> None:
+    assert 0.29 * 100 < 29
+    clear = np.arange(100) / 100
+    assert (clear < clear_threshold(clear, 0.29)).sum() == 29
+
+
 @pytest.mark.parametrize(("values", "share"), [([], 0.1), ([0.5], 1.0), ([0.5], -0.1)])
 def test_a_threshold_needs_photographs_and_a_share(values: list[float], share: float) -> None:
     with pytest.raises(RouterSettingsError, match=r"a share in \[0, 1\)"):

@@ -1,5 +1,8 @@
 """Gaussian blur of image tensors, differentiable."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -33,6 +36,21 @@ def windowed_mean(images: Tensor, sigma: float, reach: int) -> Tensor:
     window = (window / window.sum()).expand(channels, 1, 1, -1)
     # By default, cuDNN rounds the operands of a convolution to TF32's 10 bits: SSIM's variances, which are differences
     # of two such means, would be nothing but rounding.
-    with torch.backends.cudnn.flags(enabled=False):
+    with _without_cudnn():
         rows = F.conv2d(images, window, groups=channels)
         return F.conv2d(rows, window.transpose(2, 3), groups=channels)
+
+
+@contextmanager
+def _without_cudnn() -> Iterator[None]:
+    """Leave convolutions to PyTorch's own kernels.
+
+    `torch.backends.cudnn.flags` would also read and write the precision of operands, and refuses to where a user has
+    set it as PyTorch advises, by `fp32_precision`.
+    """
+    before = torch.backends.cudnn.enabled
+    torch.backends.cudnn.enabled = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.enabled = before

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from new_process import run_script
 from torch import Tensor
 
 from retina_adapt.objectives import (
@@ -56,3 +57,17 @@ def test_an_objective_of_half_precision_pictures_is_computed_in_float32_and_send
 
 def test_float64_stays_float64() -> None:
     assert structural_dissimilarity(even_pictures(0).double(), even_pictures(1).double()).dtype == torch.float64
+
+
+def test_ssim_bears_a_precision_set_as_pytorch_advises() -> None:
+    # PyTorch cannot always take back what was set, hence the new process.
+    script = """
+import torch
+from retina_adapt.objectives import structural_dissimilarity
+
+torch.backends.fp32_precision = "ieee"
+assert structural_dissimilarity(torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 16, 16)) > 0.9
+assert torch.backends.cudnn.enabled
+assert torch.backends.cudnn.conv.fp32_precision == "ieee"
+"""
+    run_script(script)

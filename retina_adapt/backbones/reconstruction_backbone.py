@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from retina_adapt.backbones.fingerprint import fingerprint_tensors
 from retina_adapt.backbones.hook_points import HookPoint, require_usable_hook_points
 from retina_adapt.backbones.parts import LatentAutoencoder, LatentDenoiser, require_seed_of_each_row
+from retina_adapt.backbones.shape import require_prediction_of_change
 from retina_adapt.errors import RetinaAdaptError
 
 
@@ -77,6 +78,7 @@ class ReconstructionBackbone(nn.Module):
 
     Raises:
         HookPointError: a part names a hook point where no adaptor can sit.
+        NoiseScheduleError: the denoiser predicts the change, but the schedule's prediction type is not `sample`.
     """
 
     latent_mean: Tensor
@@ -90,6 +92,8 @@ class ReconstructionBackbone(nn.Module):
         settings: BackboneSettings,
     ) -> None:
         super().__init__()
+        if scheduler is not None and settings.predicts_change:
+            require_prediction_of_change(scheduler.config.prediction_type)
         self.autoencoder = autoencoder
         self.denoiser = denoiser
         self.scheduler = scheduler

@@ -110,11 +110,8 @@ class NoiseSchedule:
                 raise NoiseScheduleError(
                     f"{name} is '{value}'; use {' or '.join(choices)}{did_you_mean(value, choices)}"
                 )
-        if self.predicts_change and self.prediction_type != "sample":
-            raise NoiseScheduleError(
-                f"predicts_change needs prediction_type sample, not {self.prediction_type}: noise and velocity are not "
-                "changes to the condition"
-            )
+        if self.predicts_change:
+            require_prediction_of_change(self.prediction_type)
         if self.zero_terminal_snr and self.training_steps == 1:
             raise NoiseScheduleError(
                 "training_steps is 1, but zero_terminal_snr rescales the levels between the first and the last; give "
@@ -161,6 +158,15 @@ class BackboneShape:
                 f"backbone.pretrained is {self.pretrained}, but '{self.name}' starts untrained; set backbone.name to "
                 "stable-diffusion, or leave pretrained out"
             )
+
+
+def require_prediction_of_change(prediction_type: str) -> None:
+    """Raise NoiseScheduleError unless a denoiser with this prediction type can predict the change to its condition."""
+    if prediction_type != "sample":
+        raise NoiseScheduleError(
+            f"predicts_change needs prediction_type sample, not {prediction_type}: noise and velocity are not changes "
+            "to the condition"
+        )
 
 
 def _require_positive(part: AutoencoderShape | DenoiserShape, name: str, counts: tuple[str, ...]) -> None:

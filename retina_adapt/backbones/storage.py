@@ -26,6 +26,7 @@ from retina_adapt.backbones.parts import LatentAutoencoder, LatentDenoiser, part
 from retina_adapt.backbones.reconstruction_backbone import BackboneSettings, ReconstructionBackbone
 from retina_adapt.backbones.registry import BackboneEntryPointError, register_installed_backbones
 from retina_adapt.backbones.schedulers import SCHEDULER_CLASSES
+from retina_adapt.backbones.shape import NoiseScheduleError
 from retina_adapt.errors import RetinaAdaptError, ran_out_of_memory
 from retina_adapt.model_files import ModelFileReader
 from retina_adapt.plain_values import record_from_plain
@@ -114,7 +115,10 @@ def load_backbone(folder: str | Path) -> ReconstructionBackbone:
     if "scheduler" in index:
         scheduler_class = _part_class(folder, index, "scheduler", SCHEDULER_CLASSES)
         scheduler = _build_part(scheduler_class, folder / "scheduler" / "scheduler_config.json")
-    backbone = ReconstructionBackbone(autoencoder, denoiser, scheduler, settings)
+    try:
+        backbone = ReconstructionBackbone(autoencoder, denoiser, scheduler, settings)
+    except NoiseScheduleError as error:
+        raise BackboneFileError(f"{folder / INDEX_FILE}: settings: {error}") from error
     for key in LATENT_STATISTICS:
         getattr(backbone, key).copy_(_read_statistics(folder / INDEX_FILE, index, key, backbone.latent_channels))
     return backbone.eval().requires_grad_(False)

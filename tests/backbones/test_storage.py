@@ -191,6 +191,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         INDEX,
         "settings.space_to_depth is 0",
     ),
+    "a change that is not predicted": (
+        lambda f: edit_settings(f, predicts_change=True),
+        INDEX,
+        "settings: predicts_change needs prediction_type sample, not v_prediction",
+    ),
     "values that are no numbers": (
         lambda f: edit_tensors(f / WEIGHTS, lambda tensors: tensors["quant_conv.bias"].fill_(float("nan"))),
         WEIGHTS,
